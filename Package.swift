@@ -1,0 +1,44 @@
+// swift-tools-version: 6.2
+import PackageDescription
+
+let swift: [SwiftSetting] = [.treatAllWarnings(as: .error)]
+let c: [CSetting] = [.treatAllWarnings(as: .error)]
+
+let package = Package(
+    name: "bbp-stream",
+    products: [
+        .library(name: "StreamEngine", targets: ["StreamEngine", "ProtonModel", "PageStore", "Geometry"]),
+        .executable(name: "bbp-stream", targets: ["bbp-stream"]),
+    ],
+    dependencies: [
+        .package(url: "https://github.com/apple/swift-argument-parser", from: "1.5.0"),
+    ],
+    targets: [
+        // Native libraries: module map and shim, nothing else.
+        .systemLibrary(name: "CLMDB", pkgConfig: "lmdb", providers: [.apt(["liblmdb-dev"])]),
+        .systemLibrary(name: "CZstd", pkgConfig: "libzstd", providers: [.apt(["libzstd-dev"])]),
+        .systemLibrary(name: "CXXHash", pkgConfig: "libxxhash", providers: [.apt(["libxxhash-dev"])]),
+        .systemLibrary(name: "CDNNL", providers: [.apt(["libdnnl-dev"])]),
+        .systemLibrary(name: "CMalloc"),
+        .target(name: "CKernels", cSettings: c, linkerSettings: [.linkedLibrary("m")]),
+
+        // Arrows run downward only.
+        .target(name: "Support", dependencies: ["CKernels"], swiftSettings: swift),
+        .target(name: "Geometry", swiftSettings: swift),
+        .target(
+            name: "PageStore",
+            dependencies: ["Support", "Geometry", "CKernels", "CLMDB", "CZstd", "CXXHash"],
+            swiftSettings: swift),
+        .target(
+            name: "ProtonModel",
+            dependencies: ["Support", "Geometry", "CKernels", "CDNNL", "CXXHash"],
+            swiftSettings: swift),
+        .target(name: "StreamEngine", dependencies: ["CMalloc", "Support", "Geometry", "PageStore", "ProtonModel"], swiftSettings: swift),
+        .executableTarget(
+            name: "bbp-stream",
+            dependencies: ["StreamEngine", "ProtonModel", "PageStore", "Geometry", "Support", .product(name: "ArgumentParser", package: "swift-argument-parser")],
+            swiftSettings: swift),
+    ],
+    swiftLanguageModes: [.v6],
+    cLanguageStandard: .c17
+)

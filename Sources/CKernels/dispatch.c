@@ -1,0 +1,25 @@
+// Which path this processor has, and the scratch that all of them share.
+#include "paths.h"
+
+const bbp_kernels *bbp_kernels_for(bbp_path path) {
+    switch (path) {
+    case BBP_PLAIN:
+        return &bbp_plain_kernels;
+#if defined(__x86_64__)
+    case BBP_AVX2:
+        return __builtin_cpu_supports("avx2") && __builtin_cpu_supports("fma") ? &bbp_avx2_kernels : 0;
+    case BBP_AVX512:
+        return __builtin_cpu_supports("avx512f") && __builtin_cpu_supports("avx512bw") &&
+               __builtin_cpu_supports("avx512dq") && __builtin_cpu_supports("avx512vl")
+            ? &bbp_avx512_kernels : 0;
+#endif
+    default:
+        return 0;
+    }
+}
+
+// Vectors of 16 queries: one for each channel of a head, in blocks of 16, and one for each row, in blocks of 8.
+// The plain path keeps one double a row, which is less.
+int64_t bbp_attention_scratch(int64_t rows, int64_t head_size) {
+    return 16 * ((head_size + 15) / 16 * 16 + (rows + 7) / 8 * 8);
+}

@@ -1,0 +1,32 @@
+// The vector kernels for AVX-512.
+#if defined(__x86_64__)
+#include <immintrin.h>
+#include <math.h>
+#include <string.h>
+
+#include "paths.h"
+
+// min_vector_width: the compiler may use whole 512-bit registers in loops it vectorises itself.
+#pragma clang attribute push(__attribute__((target("avx512f,avx512bw,avx512dq,avx512vl"), min_vector_width(512))), apply_to = function)
+
+typedef float lanes __attribute__((vector_size(64)));
+
+// Keys and value channels that attention takes at a time: enough sums to cover the latency of the multiply-add on
+// both ports; keys also need a pointer each.
+enum { BLOCK = 8, CHANNELS = 16 };
+
+/// The first n of 16 floats, the rest 0; touches no memory past them. 0 < n < 16.
+static inline __attribute__((always_inline)) lanes load_first(const float *x, int64_t n) {
+    return (lanes)_mm512_maskz_loadu_ps((__mmask16)((1u << n) - 1), x);
+}
+
+static inline __attribute__((always_inline)) void store_first(float *x, int64_t n, lanes value) {
+    _mm512_mask_storeu_ps(x, (__mmask16)((1u << n) - 1), (__m512)value);
+}
+
+#define PATH_NAME "avx512"
+#define PATH_TABLE bbp_avx512_kernels
+#include "kernels_vector.inc"
+
+#pragma clang attribute pop
+#endif

@@ -1,0 +1,13 @@
+// The table each path defines; dispatch.c picks among them.
+#ifndef PATHS_H
+#define PATHS_H
+
+#include "ckernels.h"
+
+extern const bbp_kernels bbp_plain_kernels;
+#if defined(__x86_64__)
+extern const bbp_kernels bbp_avx2_kernels;
+extern const bbp_kernels bbp_avx512_kernels;
+#endif
+
+#endif

@@ -1,0 +1,190 @@
+import CLMDB
+import Glibc
+import Support
+
+/// An LMDB environment: a folder with data.mdb. One for each generation, written once by appending, never changed after.
+///
+/// Keys of numbered values are 8 bytes big-endian, so LMDB's order is numeric order.
+final class Environment: @unchecked Sendable {
+    let directory: String
+    private let handle: OpaquePointer
+    private(set) var pageSize = 4096
+    var dataFile: String { "\(directory)/data.mdb" }
+
+    enum Access {
+        case read
+        /// `mapBytes`: the most the file can grow to; address space only.
+        case write(mapBytes: Int)
+    }
+
+    /// - Throws: `Fault` naming the file: missing, foreign, truncated, of another LMDB version, not writable.
+    init(directory: String, access: Access) throws {
+        self.directory = directory
+        var created: OpaquePointer?
+        try Self.check(mdb_env_create(&created), "create an LMDB environment", directory)
+        guard let environment = created else { throw Fault(.inputOutput, "LMDB made no environment", at: Place(file: directory)) }
+        handle = environment
+        do {
+            try Self.check(mdb_env_set_maxdbs(environment, 4), "set the number of tables", directory)
+            // Own prefetch, so no read-ahead by the kernel; reads are not bound to the thread that began them.
+            var flags = UInt32(MDB_NORDAHEAD | MDB_NOTLS)
+            switch access {
+            case .read:
+                flags |= UInt32(MDB_RDONLY)
+                guard let size = File.size("\(directory)/data.mdb") else {
+                    throw Fault(.badData, "the generation's file is missing", at: Place(file: "\(directory)/data.mdb"), advice: PageHeader.damageAdvice)
+                }
+                guard size >= 2 * 4096 else {
+                    throw Fault(.badData, "the file has \(size) bytes, too few for any LMDB environment", at: Place(file: "\(directory)/data.mdb"), advice: PageHeader.damageAdvice)
+                }
+                var status = mdb_env_open(environment, directory, flags, 0o644)
+                // A store on read-only media has no place for a lock file, and no writer to be locked against.
+                if status == EROFS || status == EACCES { status = mdb_env_open(environment, directory, flags | UInt32(MDB_NOLOCK), 0o644) }
+                try Self.check(status, "open", "\(directory)/data.mdb")
+            case .write(let mapBytes):
+                try Self.check(mdb_env_set_mapsize(environment, (mapBytes + 0xffff) & ~0xffff), "set the map size", directory)
+                // Data is synced at each commit, the meta page with the next: sound after a power cut, at most the
+                // last commit lost. No MDB_WRITEMAP: with it a full disk is a signal, not an error.
+                flags |= UInt32(MDB_NOMETASYNC)
+                try Self.check(mdb_env_open(environment, directory, flags, 0o644), "open for writing", "\(directory)/data.mdb")
+            }
+            try checkLength()
+        } catch {
+            mdb_env_close(environment)
+            throw error
+        }
+    }
+
+    deinit { mdb_env_close(handle) }
+
+    /// LMDB maps the file and trusts its own page numbers: a shorter file would be a bus error later, so it is one
+    /// clear error now.
+    private func checkLength() throws {
+        var info = MDB_envinfo()
+        var stat = MDB_stat()
+        try Self.check(mdb_env_info(handle, &info), "inspect", dataFile)
+        try Self.check(mdb_env_stat(handle, &stat), "inspect", dataFile)
+        pageSize = Int(stat.ms_psize)
+        let needed = (info.me_last_pgno + 1) * pageSize
+        let size = File.size(dataFile) ?? 0
+        guard size >= needed else {
+            throw Fault(.badData, "the file is cut short: \(size) bytes of \(needed)", at: Place(file: dataFile, byteOffset: size), advice: PageHeader.damageAdvice)
+        }
+    }
+
+    /// The descriptor that values are read through.
+    func descriptor() throws -> Int32 {
+        var fd: mdb_filehandle_t = -1
+        try Self.check(mdb_env_get_fd(handle, &fd), "find the descriptor of", dataFile)
+        return fd
+    }
+
+    /// Makes the last commits durable.
+    func sync() throws {
+        try Self.check(mdb_env_sync(handle, 1), "sync", dataFile)
+    }
+
+    func begin(writing: Bool) throws -> Transaction {
+        var transaction: OpaquePointer?
+        try Self.check(mdb_txn_begin(handle, nil, writing ? 0 : UInt32(MDB_RDONLY), &transaction), "begin a transaction in", dataFile)
+        guard let transaction else { throw Fault(.inputOutput, "LMDB made no transaction", at: Place(file: dataFile)) }
+        return Transaction(transaction, file: dataFile)
+    }
+
+    /// The one place where an LMDB status becomes an error.
+    static func check(_ status: Int32, _ action: String, _ file: String) throws {
+        guard status != MDB_SUCCESS else { return }
+        let text = String(cString: mdb_strerror(status))
+        switch status {
+        case MDB_INVALID, MDB_CORRUPTED, MDB_PAGE_NOTFOUND, MDB_VERSION_MISMATCH, MDB_PANIC, MDB_BAD_VALSIZE, MDB_INCOMPATIBLE, MDB_BAD_TXN:
+            throw Fault(.badData, "cannot \(action): \(text)", at: Place(file: file), advice: PageHeader.damageAdvice)
+        case ENOSPC:
+            throw Fault(.inputOutput, "the disk is full", at: Place(file: file), advice: "Free space, then run the same command again: it goes on from the last commit.")
+        case ENOENT:
+            throw Fault(.badData, "cannot \(action): \(text)", at: Place(file: file), advice: PageHeader.damageAdvice)
+        case EACCES, EROFS, EPERM:
+            throw Fault(.cannotCreate, "cannot \(action): \(text)", at: Place(file: file))
+        default:
+            throw Fault(.inputOutput, "cannot \(action): \(text)", at: Place(file: file))
+        }
+    }
+}
+
+/// A transaction on one environment. Commit consumes it; letting it go aborts it.
+struct Transaction: ~Copyable {
+    private let handle: OpaquePointer
+    private let file: String
+    private var open = true
+
+    fileprivate init(_ handle: OpaquePointer, file: String) {
+        self.handle = handle
+        self.file = file
+    }
+
+    deinit { if open { mdb_txn_abort(handle) } }
+
+    consuming func commit() throws {
+        open = false
+        try Environment.check(mdb_txn_commit(handle), "commit to", file)
+    }
+
+    /// A table by name; nil when the environment has none of that name.
+    func table(_ name: String) throws -> Table? {
+        var table: MDB_dbi = 0
+        let status = mdb_dbi_open(handle, name, 0, &table)
+        if status == MDB_NOTFOUND { return nil }
+        try Environment.check(status, "open table \(name) of", file)
+        return Table(id: table)
+    }
+
+    /// A table by name, made where there is none.
+    func createTable(_ name: String) throws -> Table {
+        var table: MDB_dbi = 0
+        try Environment.check(mdb_dbi_open(handle, name, UInt32(MDB_CREATE), &table), "create table \(name) of", file)
+        return Table(id: table)
+    }
+
+    func entries(_ table: Table) throws -> Int {
+        var stat = MDB_stat()
+        try Environment.check(mdb_stat(handle, table.id, &stat), "inspect", file)
+        return stat.ms_entries
+    }
+
+    /// The value of `key`, valid until the transaction ends; nil when there is none.
+    func value(_ table: Table, _ key: Table.Key) throws -> UnsafeRawBufferPointer? {
+        var found = MDB_val()
+        let status = key.withValue { mdb_get(handle, table.id, &$0, &found) }
+        if status == MDB_NOTFOUND { return nil }
+        try Environment.check(status, "read", file)
+        return UnsafeRawBufferPointer(start: found.mv_data, count: found.mv_size)
+    }
+
+    /// - Parameter append: the key is beyond every key of the table.
+    func put(_ table: Table, _ key: Table.Key, _ bytes: UnsafeRawBufferPointer, append: Bool = false) throws {
+        var data = MDB_val(mv_size: bytes.count, mv_data: UnsafeMutableRawPointer(mutating: bytes.baseAddress))
+        let status = key.withValue { mdb_put(handle, table.id, &$0, &data, append ? UInt32(MDB_APPEND) : 0) }
+        try Environment.check(status, "write", file)
+    }
+}
+
+/// A table of an environment.
+struct Table: Sendable {
+    fileprivate let id: MDB_dbi
+
+    enum Key {
+        case number(Int)
+        case name(String)
+
+        fileprivate func withValue<R>(_ body: (inout MDB_val) -> R) -> R {
+            var bytes: [UInt8]
+            switch self {
+            case .number(let number): bytes = withUnsafeBytes(of: UInt64(number).bigEndian, Array.init)
+            case .name(let name): bytes = Array(name.utf8)
+            }
+            return bytes.withUnsafeMutableBytes { raw in
+                var value = MDB_val(mv_size: raw.count, mv_data: raw.baseAddress)
+                return body(&value)
+            }
+        }
+    }
+}

@@ -1,0 +1,190 @@
+import Geometry
+import Glibc
+import Support
+
+/// What an environment says of itself, so that a foreign one is told apart: kept in its `about` table.
+public struct GenerationIdentity: Sendable, Equatable {
+    let text: String
+
+    public init(store: String, record: GenerationRecord, patchSize: Int) {
+        text = "store \(store) generation \(record.index) element \(record.element) patch_size \(patchSize) "
+            + "patches_per_block \(record.patchesPerBlock) width \(record.width)"
+    }
+
+    static let table = "about"
+    static let key = Table.Key.name("identity")
+    static let progress = Table.Key.name("progress")
+}
+
+/// Where a page lies in its generation's file.
+public struct PageLocation: Sendable, Equatable {
+    /// Bytes from the start of data.mdb.
+    public var offset: Int
+    public var bytes: Int
+}
+
+/// A complete generation, read by any number of threads.
+public final class GenerationReader: @unchecked Sendable {
+    public let record: GenerationRecord
+    public let geometry: SequenceGeometry
+    public let grid: BlockGrid
+    public let element: Element
+    let environment: Environment
+    private let descriptor: Int32
+    private let tables: [PageTable: Table]
+    private let fileBytes: Int
+
+    public var file: String { environment.dataFile }
+
+    init(store: String, identity: GenerationIdentity, record: GenerationRecord, geometry: SequenceGeometry) throws {
+        self.record = record
+        self.geometry = geometry
+        self.grid = BlockGrid(patches: geometry.patches, patchesPerBlock: record.patchesPerBlock)
+        self.element = Element(name: record.element) ?? .f32
+        environment = try Environment(directory: "\(store)/\(record.directory)", access: .read)
+        descriptor = try environment.descriptor()
+        fileBytes = File.size(environment.dataFile) ?? 0
+        posix_fadvise(descriptor, 0, 0, POSIX_FADV_RANDOM)
+
+        let place = Place(file: environment.dataFile, generation: record.index)
+        let transaction = try environment.begin(writing: false)
+        guard let about = try transaction.table(GenerationIdentity.table), let stated = try transaction.value(about, GenerationIdentity.key) else {
+            throw Fault(.badData, "the environment does not say which store it belongs to", at: place, advice: PageHeader.damageAdvice)
+        }
+        guard Array(stated) == Array(identity.text.utf8) else {
+            throw Fault(.badData, "the environment belongs elsewhere: it is \(String(decoding: stated, as: UTF8.self)); expected \(identity.text)", at: place, advice: PageHeader.damageAdvice)
+        }
+        var tables: [PageTable: Table] = [:]
+        for kind in PageTable.allCases where record.holds(kind) {
+            guard let table = try transaction.table(kind.rawValue) else {
+                throw Fault(.badData, "the table '\(kind.rawValue)' is missing", at: place, advice: PageHeader.damageAdvice)
+            }
+            tables[kind] = table
+        }
+        self.tables = tables
+        // Handles of named tables live on only if the transaction that opened them commits.
+        try transaction.commit()
+    }
+
+    /// What a page of this table must say of itself.
+    public func expectedHeader(_ table: PageTable, block: Int) -> PageHeader {
+        let patches = grid.patches(ofBlock: block)
+        return PageHeader(
+            element: table == .states ? element : .f32, generation: record.index, block: block, firstPatch: patches.lowerBound,
+            patches: patches.count, columns: geometry.patchSize, width: table == .states ? record.width : 1)
+    }
+
+    /// Finds a block's page in the file.
+    ///
+    /// LMDB hands out an address inside its map. Every page of its file begins with its own number, so the address
+    /// also tells the place in the file, and the value is read from there: a read can fail with an error, a mapped
+    /// page only with a signal.
+    public func locate(_ table: PageTable, block: Int) throws -> PageLocation {
+        let place = Place(file: file, generation: record.index, block: block)
+        guard let id = tables[table] else {
+            throw Fault(.usage, "generation \(record.index) holds no \(table.rawValue)", at: place)
+        }
+        let transaction = try environment.begin(writing: false)
+        guard let value = try transaction.value(id, .number(block)), let address = value.baseAddress else {
+            throw Fault(.badData, "the block is missing", at: place, advice: PageHeader.damageAdvice)
+        }
+        let inPage = Int(bitPattern: address) % environment.pageSize
+        let page = (address - inPage).loadUnaligned(as: UInt64.self)
+        guard let number = Int(exactly: page), number <= fileBytes / environment.pageSize,
+            number * environment.pageSize + inPage <= fileBytes - value.count
+        else {
+            throw Fault(.badData, "the block's page lies outside the file", at: place, advice: PageHeader.damageAdvice)
+        }
+        return PageLocation(offset: number * environment.pageSize + inPage, bytes: value.count)
+    }
+
+    /// Blocks present in a table.
+    public func blocksPresent(_ table: PageTable) throws -> Int {
+        guard let id = tables[table] else { return 0 }
+        return try environment.begin(writing: false).entries(id)
+    }
+
+    /// Reads exactly `target.count` bytes of the file.
+    func read(at offset: Int, into target: UnsafeMutableRawBufferPointer, place: @autoclosure () -> Place) throws {
+        var done = 0
+        while done < target.count {
+            let count = pread(descriptor, target.baseAddress! + done, target.count - done, offset + done)
+            if count < 0 && errno == EINTR { continue }
+            guard count > 0 else {
+                var place = place()
+                place.byteOffset = offset + done
+                let problem = count == 0 ? "the file ends here, inside a page" : "cannot read: \(String(cString: strerror(errno)))"
+                throw Fault(count == 0 ? .badData : .inputOutput, problem, at: place)
+            }
+            done += count
+        }
+    }
+
+    /// Asks the system to read a block's page ahead.
+    public func prefetch(_ table: PageTable, block: Int) {
+        guard let location = try? locate(table, block: block) else { return }
+        posix_fadvise(descriptor, location.offset, location.bytes, POSIX_FADV_WILLNEED)
+    }
+}
+
+/// A generation being written: pages appended in block order, committed with the progress that describes them.
+public final class GenerationWriter {
+    public let record: GenerationRecord
+    private let environment: Environment
+    private var open: Transaction?
+    private let about: Table
+    private let tables: [PageTable: Table]
+    /// The progress of the last commit, if any: opaque to the store.
+    public let progress: [UInt8]?
+    /// Bytes appended since the last commit: LMDB holds them in memory until then.
+    public private(set) var uncommittedBytes = 0
+
+    /// Opens the environment of `record`, creating it where there is none.
+    ///
+    /// - Parameter mapBytes: bound on the file's size.
+    public init(store: String, identity: GenerationIdentity, record: GenerationRecord, mapBytes: Int) throws {
+        self.record = record
+        let directory = "\(store)/\(record.directory)"
+        try File.makeDirectory(directory)
+        environment = try Environment(directory: directory, access: .write(mapBytes: max(mapBytes, (File.size("\(directory)/data.mdb") ?? 0) + 1 << 20)))
+        let transaction = try environment.begin(writing: true)
+        let about = try transaction.createTable(GenerationIdentity.table)
+        var tables: [PageTable: Table] = [:]
+        for kind in PageTable.allCases where record.holds(kind) { tables[kind] = try transaction.createTable(kind.rawValue) }
+        self.about = about
+        self.tables = tables
+        if let stated = try transaction.value(about, GenerationIdentity.key) {
+            guard Array(stated) == Array(identity.text.utf8) else {
+                throw Fault(.badData, "the environment belongs elsewhere: it is \(String(decoding: stated, as: UTF8.self))",
+                    at: Place(file: environment.dataFile, generation: record.index), advice: "Run again with --restart.")
+            }
+        } else {
+            try Array(identity.text.utf8).withUnsafeBytes { try transaction.put(about, GenerationIdentity.key, $0) }
+        }
+        progress = try transaction.value(about, GenerationIdentity.progress).map(Array.init)
+        try transaction.commit()
+    }
+
+    /// Appends the page of block `block`, which is beyond every block of the table.
+    public func append(_ table: PageTable, block: Int, page: UnsafeRawBufferPointer) throws {
+        guard let id = tables[table] else { throw Fault(.usage, "generation \(record.index) keeps no \(table.rawValue)") }
+        if open == nil { open = try environment.begin(writing: true) }
+        try open?.put(id, .number(block), page, append: true)
+        uncommittedBytes += page.count
+    }
+
+    /// Makes everything appended durable, together with `progress`.
+    public func commit(progress: [UInt8]) throws {
+        if open == nil { open = try environment.begin(writing: true) }
+        try progress.withUnsafeBytes { try open?.put(about, GenerationIdentity.progress, $0) }
+        // A commit consumes its transaction, whether it succeeds or not.
+        if let transaction = open.take() { try transaction.commit() }
+        uncommittedBytes = 0
+    }
+
+    /// Syncs data and meta page: the generation is whole and durable, and may be named in the manifest.
+    public func finish() throws {
+        try environment.sync()
+        try File.syncDirectory(environment.directory)
+    }
+}

@@ -1,0 +1,175 @@
+import CXXHash
+import Support
+
+/// XXH3, 64 bits: the checksum of page headers and of columns.
+public func checksum(_ bytes: UnsafeRawBufferPointer) -> UInt64 {
+    XXH3_64bits(bytes.baseAddress, bytes.count)
+}
+
+/// The fixed header of a page, 64 bytes, little-endian. `PageFormat.md` describes every byte.
+///
+///     0  magic "BBPG"        16  block          40  width
+///     4  version             24  first patch    44  directory bytes
+///     6  element             32  patches        48  page bytes
+///     8  generation          36  columns        56  checksum of bytes 0..<56 and the directory
+public struct PageHeader: Sendable, Equatable {
+    public static let magic: UInt32 = 0x4750_4242
+    public static let version: UInt16 = 1
+    public static let size = 64
+
+    public var element: Element
+    public var generation: Int
+    public var block: Int
+    /// The first patch of the block.
+    public var firstPatch: Int
+    /// Patches in the block: the rows of every column.
+    public var patches: Int
+    /// P: one column for each token index.
+    public var columns: Int
+    /// Values a token: D for states, 1 for tokens and surprisal.
+    public var width: Int
+    public var pageBytes: Int
+
+    public init(element: Element, generation: Int, block: Int, firstPatch: Int, patches: Int, columns: Int, width: Int, pageBytes: Int = 0) {
+        self.element = element
+        self.generation = generation
+        self.block = block
+        self.firstPatch = firstPatch
+        self.patches = patches
+        self.columns = columns
+        self.width = width
+        self.pageBytes = pageBytes
+    }
+
+    public var directoryBytes: Int { columns * ColumnEntry.size }
+    /// Values in a column.
+    public var columnValues: Int { patches * width }
+    /// Bytes of a column before compression.
+    public var columnBytes: Int { columnValues * element.size }
+    public var rawBytes: Int { columns * columnBytes }
+    /// No page is longer: every plane that compression would lengthen is stored as it is.
+    public var largestPageBytes: Int { Self.size + directoryBytes + rawBytes }
+}
+
+/// One column of a page's directory, 32 bytes, little-endian: where its planes lie and what they must decode to.
+public struct ColumnEntry: Sendable, Equatable {
+    public static let size = 32
+
+    /// Bytes from the start of the page to the column's first plane.
+    public var offset: Int
+    /// `checksum` of the column's values as decoded.
+    public var checksum: UInt64
+    /// Stored bytes of each byte plane, lowest first; as many as the values' count means not compressed.
+    public var planes: [Int]
+
+    public var storedBytes: Int { planes.reduce(0, +) }
+
+    public init(offset: Int, checksum: UInt64, planes: [Int]) {
+        self.offset = offset
+        self.checksum = checksum
+        self.planes = planes
+    }
+}
+
+extension PageHeader {
+    /// Writes header and directory to the first `size + directoryBytes` bytes of `page`.
+    func write(directory: [ColumnEntry], to page: UnsafeMutableRawPointer) {
+        func put<T: FixedWidthInteger>(_ value: T, _ offset: Int) {
+            page.storeBytes(of: value.littleEndian, toByteOffset: offset, as: T.self)
+        }
+        put(Self.magic, 0)
+        put(Self.version, 4)
+        put(element.rawValue, 6)
+        put(UInt64(generation), 8)
+        put(UInt64(block), 16)
+        put(UInt64(firstPatch), 24)
+        put(UInt32(patches), 32)
+        put(UInt32(columns), 36)
+        put(UInt32(width), 40)
+        put(UInt32(directoryBytes), 44)
+        put(UInt64(pageBytes), 48)
+        for (column, entry) in directory.enumerated() {
+            let base = Self.size + column * ColumnEntry.size
+            put(UInt64(entry.offset), base)
+            put(entry.checksum, base + 8)
+            for plane in 0..<4 { put(UInt32(plane < entry.planes.count ? entry.planes[plane] : 0), base + 16 + 4 * plane) }
+        }
+        put(Self.headerChecksum(UnsafeRawBufferPointer(start: page, count: Self.size + directoryBytes)), 56)
+    }
+
+    /// The checksum of header and directory, which leaves out its own eight bytes.
+    static func headerChecksum(_ bytes: UnsafeRawBufferPointer) -> UInt64 {
+        withUnsafeTemporaryAllocation(byteCount: bytes.count - 8, alignment: 8) { covered in
+            covered.copyMemory(from: UnsafeRawBufferPointer(rebasing: bytes[0..<56]))
+            UnsafeMutableRawBufferPointer(rebasing: covered[56...]).copyMemory(from: UnsafeRawBufferPointer(rebasing: bytes[64...]))
+            return checksum(UnsafeRawBufferPointer(covered))
+        }
+    }
+
+    /// Reads the fixed header alone and checks what can be checked without the directory.
+    ///
+    /// - Parameter place: named in errors.
+    static func read(_ bytes: UnsafeRawBufferPointer, storedBytes: Int, at place: Place) throws -> PageHeader {
+        func fail(_ field: String, _ problem: String) -> Fault {
+            var place = place
+            place.field = field
+            return Fault(.badData, problem, at: place, advice: Self.damageAdvice)
+        }
+        guard bytes.count >= size, storedBytes >= size else {
+            throw fail("header", "the page has \(storedBytes) bytes, fewer than its header's \(size)")
+        }
+        func get<T: FixedWidthInteger>(_ type: T.Type, _ offset: Int) -> T {
+            T(littleEndian: bytes.loadUnaligned(fromByteOffset: offset, as: T.self))
+        }
+        guard get(UInt32.self, 0) == magic else { throw fail("magic", "not a page of a bbp-stream store") }
+        let version = get(UInt16.self, 4)
+        guard version == Self.version else {
+            throw fail("version", "page format \(version); this program reads format \(Self.version)")
+        }
+        guard let element = Element(rawValue: get(UInt16.self, 6)) else {
+            throw fail("element", "unknown number format \(get(UInt16.self, 6))")
+        }
+        guard let generation = Int(exactly: get(UInt64.self, 8)), let block = Int(exactly: get(UInt64.self, 16)),
+            let firstPatch = Int(exactly: get(UInt64.self, 24)), let pageBytes = Int(exactly: get(UInt64.self, 48))
+        else { throw fail("header", "a number beyond 63 bits") }
+        let header = PageHeader(
+            element: element, generation: generation, block: block, firstPatch: firstPatch, patches: Int(get(UInt32.self, 32)),
+            columns: Int(get(UInt32.self, 36)), width: Int(get(UInt32.self, 40)), pageBytes: pageBytes)
+        guard pageBytes == storedBytes else { throw fail("page bytes", "the header says \(pageBytes) bytes, the store holds \(storedBytes)") }
+        guard Int(get(UInt32.self, 44)) == header.directoryBytes, size + header.directoryBytes <= storedBytes else {
+            throw fail("directory bytes", "a directory of \(get(UInt32.self, 44)) bytes does not fit \(header.columns) columns")
+        }
+        return header
+    }
+
+    /// Reads and checks the directory that follows a header.
+    ///
+    /// - Parameter bytes: at least header and directory.
+    func readDirectory(_ bytes: UnsafeRawBufferPointer, at place: Place) throws -> [ColumnEntry] {
+        func get<T: FixedWidthInteger>(_ type: T.Type, _ offset: Int) -> T {
+            T(littleEndian: bytes.loadUnaligned(fromByteOffset: offset, as: T.self))
+        }
+        let stated = get(UInt64.self, 56)
+        guard Self.headerChecksum(UnsafeRawBufferPointer(rebasing: bytes[0..<Self.size + directoryBytes])) == stated else {
+            var place = place
+            place.field = "header checksum"
+            throw Fault(.badData, "the page's header or directory is damaged", at: place, advice: Self.damageAdvice)
+        }
+        var expected = Self.size + directoryBytes
+        return try (0..<columns).map { column in
+            let base = Self.size + column * ColumnEntry.size
+            let planes = (0..<element.size).map { Int(get(UInt32.self, base + 16 + 4 * $0)) }
+            let entry = ColumnEntry(offset: Int(clamping: get(UInt64.self, base)), checksum: get(UInt64.self, base + 8), planes: planes)
+            guard entry.offset == expected, entry.planes.allSatisfy({ $0 <= columnValues }), entry.storedBytes <= pageBytes - expected else {
+                var place = place
+                place.column = column
+                place.field = "directory"
+                throw Fault(.badData, "the column's planes do not lie inside the page", at: place, advice: Self.damageAdvice)
+            }
+            expected += entry.storedBytes
+            return entry
+        }
+    }
+
+    static let damageAdvice = "The store is damaged here. `bbp-stream verify` lists every damaged page; tokens can be ingested again, states computed again."
+}

@@ -1,0 +1,64 @@
+import CKernels
+import Support
+
+/// What a layer's input rows are before arithmetic: token ids for layer 1, stored states for the others.
+public enum InputRows: Sendable {
+    /// UInt16 ids, embedded on the fly.
+    case tokens(Embedding)
+    case bf16
+    case f32
+
+    /// Bytes of one row as stored.
+    public func rowBytes(width: Int) -> Int {
+        switch self {
+        case .tokens: 2
+        case .bf16: 2 * width
+        case .f32: 4 * width
+        }
+    }
+
+    /// x [rows, D] in f32 from `rows` contiguous stored rows.
+    ///
+    /// - Parameters:
+    ///   - first: token index of row 0.
+    ///   - step: tokens from one row to the next: 1 along a patch, P down a column.
+    func expand(_ stored: UnsafeRawPointer, rows: Int, first: Int, step: Int, width: Int, into x: UnsafeMutablePointer<Float>, scratch: UnsafeMutablePointer<Double>, kernels: bbp_kernels) {
+        switch self {
+        case .tokens(let embedding):
+            embedding.expand(stored.assumingMemoryBound(to: UInt16.self), rows: rows, first: first, step: step, into: x, scratch: scratch, kernels: kernels)
+        case .bf16: kernels.f32_from_bf16(stored.assumingMemoryBound(to: UInt16.self), Int64(rows * width), x)
+        case .f32: x.update(from: stored.assumingMemoryBound(to: Float.self), count: rows * width)
+        }
+    }
+}
+
+/// Binary Patch Encoding: row `token` of the codebook, plus the position term. A position without a token is a zero
+/// vector before the position term (model.md).
+public final class Embedding: Sendable {
+    private let model: Model
+    private let position: PositionTerm
+    private let width: Int
+    private nonisolated(unsafe) let codebook: UnsafePointer<Float>
+
+    /// - Parameter length: N.
+    public init(_ model: Model, length: Int) throws {
+        self.model = model
+        width = model.config.hiddenSize
+        codebook = try model.tensor("codebook")
+        position = try PositionTerm(weight: model.tensor("coord_conv.conv.weight"), scale: model.tensor("coord_conv.scale").pointee, width: width, length: length)
+    }
+
+    public static func footprint(width: Int) -> Int { PositionTerm.footprint(width: width) }
+
+    func expand(_ tokens: UnsafePointer<UInt16>, rows: Int, first: Int, step: Int, into x: UnsafeMutablePointer<Float>, scratch: UnsafeMutablePointer<Double>, kernels: bbp_kernels) {
+        for row in 0..<rows {
+            let token = Int(tokens[row])
+            if token < ModelConfig.vocabulary {
+                (x + row * width).update(from: codebook + token * width, count: width)
+            } else {
+                (x + row * width).update(repeating: 0, count: width)
+            }
+        }
+        withUnsafePointer(to: position.tables) { kernels.position($0, Int64(first), Int64(step), Int64(rows), x, scratch) }
+    }
+}

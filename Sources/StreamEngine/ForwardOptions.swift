@@ -1,0 +1,35 @@
+import PageStore
+
+/// What `forward` is asked to do.
+public struct ForwardOptions: Sendable {
+    public enum Keep: String, Sendable, CaseIterable {
+        /// The states after the last layer.
+        case last
+        /// The states after every layer.
+        case all
+        /// No states: surprisal only.
+        case none
+    }
+
+    public var store: String
+    public var model: String
+    /// Bound on anonymous memory in bytes; nil for half of what the machine can give.
+    public var memory: Int?
+    /// Worker threads; nil for one a core.
+    public var threads: Int?
+    /// Number format of states; nil for bf16, or what the run began with.
+    public var state: Element?
+    /// nil for `last`, or what the run began with.
+    public var keep: Keep?
+    /// Where to write surprisal as a NumPy array.
+    public var nll: String?
+    /// Forget an earlier run's states and begin anew.
+    public var restart = false
+    /// Go on where the disk seems too small.
+    public var force = false
+
+    public init(store: String, model: String) {
+        self.store = store
+        self.model = model
+    }
+}

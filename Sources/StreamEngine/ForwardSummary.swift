@@ -1,0 +1,70 @@
+import FoundationEssentials
+
+/// What a forward run did.
+public struct ForwardSummary: Encodable, Sendable {
+    public var tokens: Int
+    /// Tokens that bits per byte is the mean over: bytes with a predecessor.
+    public var scoredTokens: Int
+    public var seconds: Double
+    /// Tokens of the sequence a second, all layers included; nil when nothing was left to compute.
+    public var tokensPerSecond: OrNull
+    /// nil where no byte has a predecessor.
+    public var bitsPerByte: OrNull
+    public var peakAnonymousBytes: Int
+    public var memoryBudgetBytes: Int
+    /// The highest of any layer, in N: one N is one pass over the states as stored.
+    public var readsPerLayer: Double
+    public var writesPerLayer: Double
+    public var layers: [Layer]
+    /// The generations that the store holds now.
+    public var generations: [Int]
+    public var state: String
+    public var threads: Int
+    public var window: Window
+    public var model: String
+    public var untrained: Bool
+    /// The run had been begun before.
+    public var resumed: Bool
+    /// Nothing was computed: the store was finished.
+    public var alreadyComplete: Bool
+
+    public struct Layer: Encodable, Sendable {
+        public var layer: Int
+        public var seconds: Double
+        /// In N.
+        public var reads: Double
+        public var readsOwn: Double
+        public var readsHosts: Double
+        public var readsGuests: Double
+        public var writes: Double
+        /// In bytes of pages.
+        public var bytesRead: Int
+        public var bytesWritten: Int
+        /// Surprisal pages, apart from the states.
+        public var resultBytes: Int
+    }
+
+    public struct Window: Encodable, Sendable {
+        public var patches: Int
+        public var patchesPerBlock: Int
+        public var readHeads: Int
+    }
+
+    /// A number, or null in JSON: the key is always there.
+    public struct OrNull: Encodable, Sendable {
+        public var value: Double?
+        public init(_ value: Double?) { self.value = value }
+        public func encode(to encoder: any Encoder) throws {
+            var container = encoder.singleValueContainer()
+            if let value { try container.encode(value) } else { try container.encodeNil() }
+        }
+    }
+
+    /// One JSON object; names in snake case.
+    public func json() throws -> String {
+        let encoder = JSONEncoder()
+        encoder.keyEncodingStrategy = .convertToSnakeCase
+        encoder.outputFormatting = [.prettyPrinted, .sortedKeys]
+        return String(decoding: try encoder.encode(self), as: UTF8.self)
+    }
+}

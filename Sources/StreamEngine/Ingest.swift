@@ -1,0 +1,177 @@
+import CXXHash
+import Geometry
+import Glibc
+import PageStore
+import Support
+
+/// Ingests files into a new store: bytes in, generation 0 out.
+public enum Ingest {
+    /// What the input bytes are.
+    public enum Format: Sendable {
+        /// Each file a document: BOS, its bytes, EOS.
+        case documents
+        /// Bytes and nothing else.
+        case raw
+        /// Little-endian UInt16 token ids, 0 to 258, specials included.
+        case tokens
+    }
+
+    public struct Summary: Sendable {
+        public var tokens: Int
+        public var inputBytes: Int
+        public var storedBytes: Int
+        public var patches: Int
+        public var documents: Int
+    }
+
+    static let beginOfSequence: UInt16 = 256
+    static let endOfSequence: UInt16 = 257
+    static let largestToken: UInt16 = 258
+
+    /// Reads `inputs` ("-" is standard input) into a store at `directory`.
+    ///
+    /// The store appears when all of it is durable; whatever was there before stays until then, and stays if this fails.
+    ///
+    /// - Parameters:
+    ///   - replacing: an existing store may be replaced.
+    ///   - onProgress: called with the bytes read so far.
+    public static func run(
+        _ inputs: [String], store directory: String, format: Format, patchSize: Int, replacing: Bool, onProgress: (Int) -> Void = { _ in }
+    ) throws -> Summary {
+        for input in inputs where input != "-" { try check(input) }
+        guard inputs.filter({ $0 == "-" }).count <= 1 else { throw Fault(.usage, "standard input can be read once only") }
+        let existed = File.exists(directory)
+        let lock = try Store.prepare(directory, replacing: replacing)
+        do {
+            return try fill(inputs, directory, format, patchSize, lock, onProgress)
+        } catch {
+            // Nothing half-written stays: a replaced store is still whole, a new one goes.
+            if let store = try? Store.open(directory) {
+                let named = Set(store.manifest.generations.map(\.directory))
+                for name in File.names(in: directory) where name.hasPrefix("generation-") && !named.contains(name) { try? File.remove("\(directory)/\(name)") }
+            } else {
+                for name in File.names(in: directory) { try? File.remove("\(directory)/\(name)") }
+                if !existed { try? File.remove(directory) }
+            }
+            throw error
+        }
+    }
+
+    private static func check(_ input: String) throws {
+        guard File.exists(input) else { throw Fault(.noInput, "there is no such file", at: Place(file: input)) }
+        guard !File.isDirectory(input) else { throw Fault(.noInput, "this is a folder; name the files in it", at: Place(file: input)) }
+        guard access(input, R_OK) == 0 else { throw File.fault(.noInput, "cannot read", input) }
+    }
+
+    private static func fill(_ inputs: [String], _ directory: String, _ format: Format, _ patchSize: Int, _ lock: StoreLock, _ onProgress: (Int) -> Void) throws -> Summary {
+        let name = Store.newName()
+        let writer = try TokenWriter(
+            store: directory, identity: { GenerationIdentity(store: name, record: $0, patchSize: patchSize) }, patchSize: patchSize, kernels: Kernels.select())
+        let fingerprint = TokenFingerprint()
+        var documents: [Document] = []
+        var inputBytes = 0
+        let chunk = try Memory<UInt8>(1 << 20)
+        let ids = try Memory<UInt16>(1 << 20)
+
+        for input in inputs {
+            let first = writer.tokens
+            func append(_ ids: UnsafeMutablePointer<UInt16>, _ count: Int) throws {
+                fingerprint.add(UnsafeRawBufferPointer(start: ids, count: 2 * count))
+                for index in 0..<count { try writer.append(ids[index]) }
+            }
+            func special(_ id: UInt16) throws {
+                ids[0] = id
+                try append(ids.start, 1)
+            }
+            let source = try InputBytes(input)
+            if format == .documents { try special(beginOfSequence) }
+            var offset = 0
+            while true {
+                try Interruption.check { "nothing was written" }
+                let count = try source.read(chunk.bytes)
+                if count == 0 { break }
+                inputBytes += count
+                if format == .tokens {
+                    guard count % 2 == 0 else {
+                        throw Fault(.badData, "token ids take two bytes each; the input has \(offset + count) bytes", at: Place(file: input, byteOffset: offset + count - 1))
+                    }
+                    for index in 0..<count / 2 {
+                        let id = UInt16(chunk[2 * index]) | UInt16(chunk[2 * index + 1]) << 8
+                        guard id <= largestToken else {
+                            throw Fault(.badData, "token id \(id) is above \(largestToken)", at: Place(file: input, byteOffset: offset + 2 * index),
+                                advice: "--tokens reads little-endian UInt16 ids: 0-255 bytes, 256 BOS, 257 EOS, 258 PAD. For plain bytes leave it out.")
+                        }
+                        ids[index] = id
+                    }
+                    try append(ids.start, count / 2)
+                } else {
+                    for index in 0..<count { ids[index] = UInt16(chunk[index]) }
+                    try append(ids.start, count)
+                }
+                offset += count
+                onProgress(inputBytes)
+            }
+            guard offset > 0 else { throw Fault(.noInput, "the input is empty", at: Place(file: input)) }
+            if format == .documents { try special(endOfSequence) }
+            documents.append(Document(name: input, firstToken: first, tokens: writer.tokens - first))
+        }
+        guard let geometry = SequenceGeometry(tokens: writer.tokens, patchSize: patchSize) else {
+            throw Fault(.badData, "\(writer.tokens) tokens make no sequence")
+        }
+        let record = try writer.finish()
+        let manifest = Manifest(
+            store: name, tokens: geometry.tokens, patchSize: patchSize, tokensFingerprint: fingerprint.text, documents: documents, generations: [record])
+        _ = try Store.create(directory, manifest: manifest, lock: lock)
+        return Summary(tokens: geometry.tokens, inputBytes: inputBytes, storedBytes: record.storedBytes, patches: geometry.patches, documents: documents.count)
+    }
+}
+
+/// XXH3-64 over a stream of token ids.
+final class TokenFingerprint {
+    private let state = XXH3_createState()
+
+    init() { if let state { XXH3_64bits_reset(state) } }
+    deinit { if let state { XXH3_freeState(state) } }
+
+    func add(_ ids: UnsafeRawBufferPointer) {
+        if let state { XXH3_64bits_update(state, ids.baseAddress, ids.count) }
+    }
+
+    /// Sixteen hexadecimal digits.
+    var text: String {
+        guard let state else { return "" }
+        let digits = String(XXH3_64bits_digest(state), radix: 16)
+        return String(repeating: "0", count: 16 - digits.count) + digits
+    }
+}
+
+/// An input read front to back; "-" is standard input.
+private final class InputBytes {
+    private let path: String
+    private let descriptor: Int32
+
+    init(_ path: String) throws {
+        self.path = path
+        descriptor = path == "-" ? dup(0) : open(path, O_RDONLY | O_CLOEXEC)
+        guard descriptor >= 0 else { throw File.fault(.noInput, "cannot read", path) }
+        posix_fadvise(descriptor, 0, 0, POSIX_FADV_SEQUENTIAL)
+    }
+
+    deinit { close(descriptor) }
+
+    /// Fills `target` unless the input ends; 0 at its end.
+    func read(_ target: UnsafeMutableRawBufferPointer) throws -> Int {
+        var done = 0
+        while done < target.count {
+            let count = Glibc.read(descriptor, target.baseAddress! + done, target.count - done)
+            if count < 0 && errno == EINTR {
+                try Interruption.check { "nothing was written" }
+                continue
+            }
+            guard count >= 0 else { throw File.fault(.inputOutput, "cannot read", path) }
+            if count == 0 { break }
+            done += count
+        }
+        return done
+    }
+}

@@ -1,0 +1,36 @@
+import Support
+
+/// A NumPy array file, version 1.0, C order, little-endian, written front to back.
+public final class NpyFile {
+    private let output: OutputFile
+    private let expected: Int
+    private var written = 0
+
+    /// - Parameter type: NumPy's name of the number format: "<f4" or "<u2".
+    public init(_ path: String, type: String, shape: [Int]) throws {
+        let output = try OutputFile(path)
+        let sizes = shape.map(String.init).joined(separator: ", ") + (shape.count == 1 ? "," : "")
+        var header = "{'descr': '\(type)', 'fortran_order': False, 'shape': (\(sizes)), }"
+        // Magic, version and length take 10 bytes; the data begins at a multiple of 64.
+        header += String(repeating: " ", count: 63 - (10 + header.utf8.count) % 64) + "\n"
+        var bytes: [UInt8] = [0x93] + Array("NUMPY".utf8) + [1, 0]
+        bytes += withUnsafeBytes(of: UInt16(header.utf8.count).littleEndian, Array.init)
+        bytes += Array(header.utf8)
+        try bytes.withUnsafeBytes { try output.write($0) }
+        self.output = output
+        expected = shape.reduce(type == "<u2" ? 2 : 4, *)
+    }
+
+    public func write(_ values: UnsafeRawBufferPointer) throws {
+        try output.write(values)
+        written += values.count
+    }
+
+    /// Puts the complete file in place.
+    public func publish() throws {
+        guard written == expected else {
+            throw Fault(.inputOutput, "\(written) bytes were produced for an array of \(expected)", at: Place(file: output.path))
+        }
+        try output.publish()
+    }
+}

@@ -1,0 +1,77 @@
+import CKernels
+import Geometry
+import PageStore
+import Support
+
+/// Writes generation 0: tokens in, blocks of columns out.
+public final class TokenWriter {
+    public let record: GenerationRecord
+    public private(set) var tokens = 0
+    private let patchSize: Int
+    private let writer: GenerationWriter
+    private let encoder: PageEncoder
+    private let codec: ColumnCodec
+    private let natural: Memory<UInt16>
+    private let columns: Memory<UInt16>
+    private var filled = 0
+    private var block = 0
+    private var storedBytes = 0
+
+    /// Patches a block of tokens: about 32 768 tokens, so that a host or guest read of layer 1 wastes little.
+    public static func patchesPerBlock(patchSize: Int) -> Int { max(1, 32_768 / patchSize) }
+
+    /// Uncommitted bytes are kept below this.
+    private static let commitBytes = 16 << 20
+
+    public init(store: String, identity: (GenerationRecord) -> GenerationIdentity, patchSize: Int, kernels: KernelTable) throws {
+        let T = Self.patchesPerBlock(patchSize: patchSize)
+        self.patchSize = patchSize
+        record = GenerationRecord(
+            index: 0, directory: Store.unusedDirectory(store, generation: 0), element: .token, patchesPerBlock: T, width: 1, tables: [.states])
+        // Address space only: the length is not known while reading from a pipe.
+        writer = try GenerationWriter(store: store, identity: identity(record), record: record, mapBytes: 1 << 44)
+        encoder = try PageEncoder(largest: PageHeader(element: .token, generation: 0, block: 0, firstPatch: 0, patches: T, columns: patchSize, width: 1))
+        codec = try ColumnCodec(columnBytes: 2 * T, kernels: kernels)
+        natural = try Memory(T * patchSize)
+        columns = try Memory(T * patchSize)
+    }
+
+    public func append(_ token: UInt16) throws {
+        natural[filled] = token
+        filled += 1
+        tokens += 1
+        if filled == natural.count { try writeBlock() }
+    }
+
+    public func append(bytes: UnsafeRawBufferPointer) throws {
+        for byte in bytes { try append(UInt16(byte)) }
+    }
+
+    private func writeBlock() throws {
+        let patches = (filled + patchSize - 1) / patchSize
+        for position in filled..<patches * patchSize { natural[position] = Element.noToken }
+        for index in 0..<patchSize {
+            for patch in 0..<patches { columns[index * patches + patch] = natural[patch * patchSize + index] }
+        }
+        let header = PageHeader(
+            element: .token, generation: 0, block: block, firstPatch: block * record.patchesPerBlock, patches: patches, columns: patchSize, width: 1)
+        for index in 0..<patchSize { encoder.encode(index, of: header, values: columns.start + index * patches, with: codec) }
+        let page = encoder.finish(header)
+        try writer.append(.states, block: block, page: page)
+        storedBytes += page.count
+        block += 1
+        filled = 0
+        if writer.uncommittedBytes >= Self.commitBytes { try writer.commit(progress: []) }
+    }
+
+    /// Writes the last block and makes all durable. The record may then be published.
+    public func finish() throws -> GenerationRecord {
+        if filled > 0 { try writeBlock() }
+        try writer.commit(progress: [])
+        try writer.finish()
+        var record = record
+        record.complete = true
+        record.storedBytes = storedBytes
+        return record
+    }
+}

@@ -1,0 +1,70 @@
+import PageStore
+import Support
+
+/// Reads every page of a store and checks every checksum.
+public enum Verify {
+    public struct Report: Sendable {
+        public var generations = 0
+        public var pages = 0
+        public var columns = 0
+        public var bytes = 0
+        /// Everything that is wrong, in order.
+        public var faults: [Fault] = []
+        /// Generations being computed, which are not checked.
+        public var incomplete: [Int] = []
+    }
+
+    /// - Parameters:
+    ///   - onPage: called before each page with generation, block and number of blocks.
+    public static func run(store directory: String, onPage: (_ generation: Int, _ block: Int, _ blocks: Int) -> Void = { _, _, _ in }) throws -> Report {
+        let store = try Store.open(directory)
+        let kernels = try Kernels.select()
+        var report = Report()
+        let fingerprint = TokenFingerprint()
+        for record in store.manifest.generations {
+            guard record.complete else {
+                report.incomplete.append(record.index)
+                continue
+            }
+            report.generations += 1
+            do {
+                let generation = try store.reader(record.index)
+                for table in PageTable.allCases where record.holds(table) {
+                    try check(generation, table, kernels: kernels, fingerprint: record.index == 0 ? fingerprint : nil, &report, onPage)
+                }
+            } catch let fault as Fault where fault.kind != .interrupted {
+                report.faults.append(fault)
+            }
+        }
+        if report.faults.isEmpty && fingerprint.text != store.manifest.tokensFingerprint {
+            report.faults.append(Fault(.badData, "the tokens do not match the fingerprint in the manifest", at: Place(file: directory, generation: 0)))
+        }
+        return report
+    }
+
+    private static func check(
+        _ generation: GenerationReader, _ table: PageTable, kernels: KernelTable, fingerprint: TokenFingerprint?, _ report: inout Report,
+        _ onPage: (Int, Int, Int) -> Void
+    ) throws {
+        let rows = try RowStream(generation, table, kernels: kernels)
+        let P = generation.geometry.patchSize
+        let present = try generation.blocksPresent(table)
+        if present != generation.grid.blocks {
+            report.faults.append(Fault(.badData, "\(present) blocks in table '\(table.rawValue)', \(generation.grid.blocks) expected", at: Place(file: generation.file, generation: generation.record.index)))
+        }
+        for block in 0..<generation.grid.blocks {
+            onPage(generation.record.index, block, generation.grid.blocks)
+            try Interruption.check { "\(report.pages) pages were checked" }
+            let patches = generation.grid.patches(ofBlock: block)
+            let tokens = (patches.lowerBound * P..<patches.upperBound * P).clamped(to: 0..<generation.geometry.tokens)
+            do {
+                try rows.read(tokens) { _, bytes in fingerprint?.add(bytes) }
+                report.pages += 1
+                report.columns += P
+                report.bytes += try generation.locate(table, block: block).bytes
+            } catch let fault as Fault {
+                report.faults.append(fault)
+            }
+        }
+    }
+}

@@ -1,0 +1,76 @@
+/// The one error type of the engine: what went wrong, where, and what to do about it.
+///
+/// Thrown where the problem is seen, rendered once, by the command line. The kind decides the exit status.
+public struct Fault: Error, Sendable, Equatable {
+    public enum Kind: Sendable {
+        /// A flag or argument that cannot work (exit status 64).
+        case usage
+        /// Input, store or model that is damaged, foreign or contradictory (65).
+        case badData
+        /// An input that is missing, unreadable or not a file (66).
+        case noInput
+        /// An output that cannot be created (73).
+        case cannotCreate
+        /// The system failed to read or write (74).
+        case inputOutput
+        /// Stopped from outside; the same command goes on from the last commit (75).
+        case interrupted
+    }
+
+    public var kind: Kind
+    public var problem: String
+    public var place: Place
+    public var advice: String?
+
+    public init(_ kind: Kind, _ problem: String, at place: Place = Place(), advice: String? = nil) {
+        self.kind = kind
+        self.problem = problem
+        self.place = place
+        self.advice = advice
+    }
+}
+
+/// Where a fault was seen, as precisely as the code that saw it knows.
+public struct Place: Sendable, Equatable {
+    public var file: String?
+    public var generation: Int?
+    public var block: Int?
+    public var column: Int?
+    public var byteOffset: Int?
+    public var field: String?
+
+    public init(
+        file: String? = nil, generation: Int? = nil, block: Int? = nil, column: Int? = nil, byteOffset: Int? = nil,
+        field: String? = nil
+    ) {
+        self.file = file
+        self.generation = generation
+        self.block = block
+        self.column = column
+        self.byteOffset = byteOffset
+        self.field = field
+    }
+}
+
+extension Place: CustomStringConvertible {
+    public var description: String {
+        var parts: [String] = []
+        if let file { parts.append(file) }
+        if let field { parts.append("field '\(field)'") }
+        if let generation { parts.append("generation \(generation)") }
+        if let block { parts.append("block \(block)") }
+        if let column { parts.append("column \(column)") }
+        if let byteOffset { parts.append("byte \(byteOffset)") }
+        return parts.joined(separator: ", ")
+    }
+}
+
+extension Fault: CustomStringConvertible {
+    /// `place: problem` and, on a line of its own, the advice.
+    public var description: String {
+        let location = place.description
+        let line = location.isEmpty ? problem : "\(location): \(problem)"
+        guard let advice else { return line }
+        return "\(line)\n  \(advice)"
+    }
+}
