@@ -38,6 +38,15 @@ let package = Package(
             name: "bbp-stream",
             dependencies: ["StreamEngine", "ProtonModel", "PageStore", "Geometry", "Support", .product(name: "ArgumentParser", package: "swift-argument-parser")],
             swiftSettings: swift),
+
+        // Tests: a target for each module, and one for the program as its users run it.
+        .target(name: "TestSupport", dependencies: ["Support"], path: "Tests/TestSupport", swiftSettings: swift),
+        .testTarget(name: "CKernelsTests", dependencies: ["CKernels", "TestSupport"], swiftSettings: swift),
+        .testTarget(name: "GeometryTests", dependencies: ["Geometry"], swiftSettings: swift),
+        .testTarget(name: "PageStoreTests", dependencies: ["PageStore", "Support", "TestSupport"], swiftSettings: swift),
+        .testTarget(name: "ProtonModelTests", dependencies: ["ProtonModel", "Support", "TestSupport"], swiftSettings: swift),
+        .testTarget(name: "StreamEngineTests", dependencies: ["StreamEngine", "TestSupport"], swiftSettings: swift),
+        .testTarget(name: "CommandLineTests", dependencies: ["bbp-stream", "TestSupport"], swiftSettings: swift),
     ],
     swiftLanguageModes: [.v6],
     cLanguageStandard: .c17

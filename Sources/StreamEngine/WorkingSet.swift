@@ -97,12 +97,15 @@ struct WorkingSetNeeds {
         return WorkingSet(patchesPerBlock: T, windowPatches: W, heads: heads, commitBytes: commit, parts: parts.map { .init(name: $0.0, bytes: $0.1) })
     }
 
+    /// The program's own memory differs a little from start to start; the least that is named works all the same.
+    private static let jitter = 1 << 20
+
     /// The best working set within `budget` bytes.
     ///
     /// - Throws: `Fault` (`usage`) that states the least that works.
     func choose(budget: Int) throws -> WorkingSet {
         let P = geometry.patchSize
-        let commit = min(64 << 20, budget / 8)
+        let commit = max(1 << 20, min(64 << 20, budget / 8))
         let largest = fixedPatchesPerBlock ?? preferredPatchesPerBlock
 
         // The whole sequence in one window: hosts and guests are then in memory and only own is read.
@@ -120,11 +123,11 @@ struct WorkingSetNeeds {
         }
 
         // Else as many as fit; the others' blocks are read again in every window.
-        let smallCommit = min(commit, 1 << 20)
+        let smallCommit = 1 << 20
         let least = workingSet(T: T, W: T, heads: 0, commit: smallCommit)
         guard least.totalBytes <= budget else {
             throw Fault(
-                .usage, "--memory \(ByteCount.text(budget)) is too small for any window: the least that works here is \(ByteCount.flag(least.totalBytes))",
+                .usage, "--memory \(ByteCount.text(budget)) is too small for any window: the least that works here is \(ByteCount.flag(least.totalBytes + Self.jitter))",
                 advice: "Of that, \(least.parts.map { "\(ByteCount.text($0.bytes)) for \($0.name)" }.joined(separator: ", ")).")
         }
         let oneHead = workingSet(T: T, W: T, heads: 1, commit: smallCommit).totalBytes - least.totalBytes

@@ -1,0 +1,67 @@
+import Geometry
+import PageStore
+import ProtonModel
+import Support
+import Testing
+
+@testable import StreamEngine
+
+@Suite("Working set") struct WorkingSetTests {
+    private func needs(tokens: Int, P: Int = 32, D: Int = 64, layers: Int = 2, state: Element = .bf16) throws -> WorkingSetNeeds {
+        let geometry = try #require(SequenceGeometry(tokens: tokens, patchSize: P))
+        let config = ModelConfig(hiddenSize: D, intermediateSize: 2 * D, layers: layers, heads: 4, patchSize: P, kernelSize: 33)
+        return WorkingSetNeeds(
+            geometry: geometry, config: config, state: state, threads: 2, arithmeticBytes: 4 << 20, weightBytes: 1 << 20, baseBytes: 16 << 20,
+            tokenPatchesPerBlock: TokenWriter.patchesPerBlock(patchSize: P))
+    }
+
+    @Test("stays within the budget, and the least that it names works", arguments: [(1, 32), (5000, 32), (1 << 26, 32), (1 << 42, 32), (1 << 50, 5), (1 << 30, 1), (20_000, 1024), (1 << 30, 1024)])
+    func budgets(tokens: Int, P: Int) throws {
+        let needs = try needs(tokens: tokens, P: P)
+        var least = 0
+        do {
+            _ = try needs.choose(budget: 1 << 20)
+            Issue.record("a budget of 1 MiB was accepted")
+        } catch let fault as Fault {
+            #expect(fault.kind == .usage)
+            let named = try #require(fault.problem.split(separator: " ").last.flatMap { ByteCount.parse(String($0)) })
+            least = named
+        }
+        var widest = 0
+        for budget in [least, least + 1 << 20, 2 * least, 256 << 20, 2 << 30, 16 << 30] where budget >= least {
+            let set = try needs.choose(budget: budget)
+            #expect(set.totalBytes <= budget)
+            #expect(set.patchesPerBlock % Tiling(patchSize: P).patchesPerTile == 0 && set.windowPatches % set.patchesPerBlock == 0 && set.heads <= P)
+            widest = max(widest, set.windowPatches)
+        }
+        #expect(widest >= min(needs.geometry.patches, 4 * P))
+    }
+
+    @Test("a run that fits is one window without read heads")
+    func everything() throws {
+        let needs = try needs(tokens: 100_000)
+        let set = try needs.choose(budget: 2 << 30)
+        #expect(set.windowPatches >= needs.geometry.patches && set.heads == 0)
+    }
+
+    @Test("a begun run keeps its T")
+    func fixedBlocks() throws {
+        var needs = try needs(tokens: 1 << 26)
+        needs.fixedPatchesPerBlock = 48
+        #expect(try needs.choose(budget: 1 << 30).patchesPerBlock == 48)
+    }
+
+    @Test("progress survives its bytes", arguments: [0, 1, 2048])
+    func progress(carryValues: Int) throws {
+        var progress = RunProgress(carryValues: carryValues)
+        progress.nextBlock = 1 << 41
+        progress.storedBytes = 77
+        progress.bits = 1.5
+        progress.bitsCount = 3
+        progress.nextBits = 2.25
+        progress.carry = (0..<carryValues).map { Float($0) - 0.5 }
+        #expect(RunProgress(progress.bytes, carryValues: carryValues) == progress)
+        #expect(RunProgress(progress.bytes + [0], carryValues: carryValues) == nil)
+        #expect(RunProgress([], carryValues: carryValues) == nil)
+    }
+}

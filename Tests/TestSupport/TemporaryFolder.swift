@@ -1,0 +1,51 @@
+import Foundation
+
+/// A folder of a test's own, gone when the test is done with it.
+public final class TemporaryFolder {
+    public let path: String
+
+    public init() throws {
+        path = FileManager.default.temporaryDirectory.appendingPathComponent("bbp-stream-\(UUID().uuidString)").path
+        try FileManager.default.createDirectory(atPath: path, withIntermediateDirectories: true)
+    }
+
+    deinit { try? FileManager.default.removeItem(atPath: path) }
+
+    /// The path of `name` inside.
+    public func file(_ name: String) -> String { "\(path)/\(name)" }
+
+    /// Writes `bytes` to a file inside and returns its path.
+    @discardableResult public func write(_ name: String, _ bytes: some Sequence<UInt8>) throws -> String {
+        try Data(bytes).write(to: URL(fileURLWithPath: file(name)))
+        return file(name)
+    }
+}
+
+/// The fixtures of this repository's Tests folder.
+public enum Fixtures {
+    public static let directory = URL(fileURLWithPath: #filePath).deletingLastPathComponent().deletingLastPathComponent().appendingPathComponent("Fixtures").path
+
+    /// Names of the model cases, made by tools/make_fixtures.
+    public static let cases = ["single", "seven", "odd", "square", "ragged", "deep", "patch1", "wide"]
+
+    public static func path(_ name: String) -> String { "\(directory)/\(name)" }
+}
+
+/// A deterministic source of test data (SplitMix64).
+public struct TestNumbers: RandomNumberGenerator {
+    private var state: UInt64
+    public init(_ seed: UInt64) { state = seed }
+
+    public mutating func next() -> UInt64 {
+        state &+= 0x9e37_79b9_7f4a_7c15
+        var z = state
+        z = (z ^ z >> 30) &* 0xbf58_476d_1ce4_e5b9
+        z = (z ^ z >> 27) &* 0x94d0_49bb_1331_11eb
+        return z ^ z >> 31
+    }
+
+    public mutating func bytes(_ count: Int) -> [UInt8] { (0..<count).map { _ in UInt8.random(in: 0...255, using: &self) } }
+
+    /// Roughly normal.
+    public mutating func float() -> Float { (0..<4).map { _ in Float.random(in: -1...1, using: &self) }.reduce(0, +) }
+}

@@ -1,0 +1,102 @@
+#!/usr/bin/env python3
+"""Reads pages of a bbp-stream store with py-lmdb, zstandard, xxhash and NumPy alone.
+
+Written from Sources/PageStore/PageStore.docc/PageFormat.md, not from the program: it checks that the article says enough.
+
+    tools/read_page.py STORE GENERATION --out FILE.npy [--table states]
+
+writes the whole generation in natural token order: uint16 [n] for generation 0, float32 [n, D] for states, float32 [n]
+for surprisal. Every checksum is checked. Exit status 69 where a package is missing, 65 where the store is damaged.
+"""
+import argparse
+import json
+import struct
+import sys
+
+try:
+    import lmdb
+    import numpy as np
+    import xxhash
+    import zstandard
+except ImportError as error:
+    print(f"read_page: the Python package {error.name} is missing; tools/setup installs it", file=sys.stderr)
+    sys.exit(69)
+
+HEADER = struct.Struct("<4sHHQQQIIIIQQ")
+ENTRY = struct.Struct("<QQ4I")
+SIZES = {1: 2, 2: 2, 3: 4}
+
+
+def check(condition, problem):
+    if not condition:
+        print(f"read_page: {problem}", file=sys.stderr)
+        sys.exit(65)
+
+
+def column(page, entry, count, element):
+    """The values of one column, [count], in the element's own number format."""
+    offset, checksum, *planes = entry
+    size = SIZES[element]
+    merged = np.zeros(count, f"<u{size}")
+    for p, stored in enumerate(planes[:size]):
+        data = page[offset:offset + stored]
+        if stored < count:
+            data = zstandard.ZstdDecompressor().decompress(data, max_output_size=count)
+        check(len(data) == count, f"plane {p} has {len(data)} bytes, not {count}")
+        merged |= np.frombuffer(data, "u1").astype(merged.dtype) << (8 * p)
+        offset += stored
+    if element != 1:
+        merged = merged >> 1 | merged << (8 * size - 1)
+    check(xxhash.xxh3_64_intdigest(merged.tobytes()) == checksum, "a column's checksum differs")
+    return merged
+
+
+def expand(values, element):
+    """Token ids as they are, states and surprisal as float32."""
+    if element == 1:
+        return values
+    return (values.astype("<u4") << 16).view("<f4") if element == 2 else values.view("<f4")
+
+
+def block(page, number):
+    """All rows of a page in natural order: [patches * columns, width]."""
+    magic, version, element, _, stated, first, patches, columns, width, directory, length, checksum = HEADER.unpack_from(page)
+    check(magic == b"BBPG" and version == 1, "not a page of format 1")
+    check(stated == number and length == len(page) and directory == 32 * columns, "the header contradicts the store")
+    covered = page[:56] + page[64:64 + directory]
+    check(xxhash.xxh3_64_intdigest(covered) == checksum, "the header's checksum differs")
+    entries = [ENTRY.unpack_from(page, 64 + 32 * j) for j in range(columns)]
+    rows = [expand(column(page, entry, patches * width, element), element).reshape(patches, width) for entry in entries]
+    return first, np.stack(rows, 1).reshape(patches * columns, width)
+
+
+def main():
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("store")
+    parser.add_argument("generation", type=int)
+    parser.add_argument("--table", default="states", choices=["states", "surprisal"])
+    parser.add_argument("--out", required=True)
+    arguments = parser.parse_args()
+    with open(f"{arguments.store}/manifest.json") as file:
+        manifest = json.load(file)
+    check(manifest["format"] == "bbp-stream store" and manifest["version"] == 1, "not a store of format 1")
+    record = next((g for g in manifest["generations"] if g["index"] == arguments.generation), None)
+    check(record and arguments.table in record["tables"], f"no {arguments.table} in generation {arguments.generation}")
+    environment = lmdb.open(f"{arguments.store}/{record['directory']}", max_dbs=4, readonly=True, lock=False)
+    parts = []
+    with environment.begin() as transaction:
+        table = environment.open_db(arguments.table.encode(), transaction, create=False)
+        for key, page in transaction.cursor(db=table):
+            number, = struct.unpack(">Q", key)
+            check(number == len(parts), f"block {len(parts)} is missing")
+            first, rows = block(bytes(page), number)
+            check(first == number * record["patches_per_block"], "a block does not begin where it should")
+            parts.append(rows)
+    check(parts, "the table is empty")
+    values = np.concatenate(parts)[:manifest["tokens"]]
+    check(len(values) == manifest["tokens"], "blocks are missing at the end")
+    np.save(arguments.out, values[:, 0] if values.shape[1] == 1 else values)
+
+
+if __name__ == "__main__":
+    main()
