@@ -25,6 +25,8 @@ public struct ForwardOptions: Sendable {
     public var nll: String?
     /// Forget an earlier run's states and begin anew.
     public var restart = false
+    /// State the plan and stop.
+    public var dryRun = false
     /// Go on where the disk seems too small.
     public var force = false
 

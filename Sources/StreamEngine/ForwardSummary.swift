@@ -42,6 +42,9 @@ public struct ForwardSummary: Encodable, Sendable {
         public var bytesWritten: Int
         /// Surprisal pages, apart from the states.
         public var resultBytes: Int
+        /// What the system moved from and to the disk meanwhile (/proc/self/io); the page cache served the rest.
+        public var diskBytesRead: Int
+        public var diskBytesWritten: Int
     }
 
     public struct Window: Encodable, Sendable {

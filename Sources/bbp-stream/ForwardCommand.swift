@@ -40,6 +40,7 @@ struct ForwardCommand: ParsableCommand {
     @Flag(help: "Print the summary as one JSON object.") var json = false
     @Flag(help: "Drop the states of an earlier run and begin anew.") var restart = false
     @Flag(help: "Go on where the disk seems too small.") var force = false
+    @Flag(help: "State the plan and stop.") var dryRun = false
 
     func validate() throws {
         if let threads, !(1...1024).contains(threads) { throw ValidationError("--threads must be 1 to 1024.") }
@@ -54,12 +55,14 @@ struct ForwardCommand: ParsableCommand {
         options.nll = nll
         options.restart = restart
         options.force = force
+        options.dryRun = dryRun
         let display = ForwardDisplay()
-        let summary: ForwardSummary
+        let summary: ForwardSummary?
         do {
             defer { display.line.close() }
             summary = try ForwardRun(options, observer: display).run()
         }
+        guard let summary else { return }
         try Console.print(json ? summary.json() : describe(summary))
         if let nll { Console.say("surprisal : \(nll)") }
     }
@@ -77,7 +80,8 @@ struct ForwardCommand: ParsableCommand {
                 rows.append((
                     "layer \(layer.layer)",
                     "read \(fixed(layer.reads, digits: 2)) N (own \(fixed(layer.readsOwn, digits: 2)), hosts \(fixed(layer.readsHosts, digits: 2)), guests \(fixed(layer.readsGuests, digits: 2))), "
-                        + "\(ByteCount.text(layer.bytesRead)); wrote \(fixed(layer.writes, digits: 2)) N, \(ByteCount.text(layer.bytesWritten)); \(fixed(layer.seconds, digits: 1)) s"))
+                        + "\(ByteCount.text(layer.bytesRead)); wrote \(fixed(layer.writes, digits: 2)) N, \(ByteCount.text(layer.bytesWritten)); \(fixed(layer.seconds, digits: 1)) s; "
+                        + "from disk \(ByteCount.text(layer.diskBytesRead)), the page cache served the rest"))
             }
         }
         rows.append(("generations", summary.generations.map(String.init).joined(separator: ", ")))

@@ -1,0 +1,54 @@
+import PageStore
+import Support
+
+/// What a run hands out: surprisal, and the account of what it did.
+extension ForwardRun {
+    func account(_ done: LayerResult) -> ForwardSummary.Layer {
+        let traffic = done.traffic
+        let unit = Double(done.unit) * max(done.share, 1e-9)
+        return ForwardSummary.Layer(
+            layer: done.layer, seconds: done.seconds, reads: Double(traffic.read) / unit, readsOwn: Double(traffic.own) / unit, readsHosts: Double(traffic.hosts) / unit,
+            readsGuests: Double(traffic.guests) / unit, writes: Double(traffic.written) / unit, bytesRead: traffic.read, bytesWritten: traffic.written,
+            resultBytes: traffic.results, diskBytesRead: done.disk.read, diskBytesWritten: done.disk.written)
+    }
+
+    func sumSurprisal(_ last: GenerationReader) throws -> (Double, Int) {
+        var (sum, count) = (0.0, 0)
+        let bits = try RowStream(last, .surprisal, kernels: kernels)
+        let tokens = try RowStream(store.reader(0), kernels: kernels)
+        // In blocks of one generation; the other follows.
+        let step = 1 << 16
+        for first in stride(from: 0, to: store.manifest.tokens, by: step) {
+            let range = first..<min(store.manifest.tokens, first + step)
+            var values: [Float] = []
+            try bits.read(range) { _, rows in values += rows.bindMemory(to: Float.self) }
+            try tokens.read(range) { start, rows in
+                for (position, id) in rows.bindMemory(to: UInt16.self).enumerated() where id < 256 && start + position > 0 {
+                    sum += Double(values[start + position - first])
+                    count += 1
+                }
+            }
+        }
+        return (sum, count)
+    }
+
+    func writeSurprisal(to path: String) throws {
+        let last = try store.reader(model.config.layers)
+        let file = try NpyFile(path, type: "<f4", shape: [store.manifest.tokens])
+        try RowStream(last, .surprisal, kernels: kernels).read(0..<store.manifest.tokens) { _, rows in try file.write(rows) }
+        try file.publish()
+    }
+
+    func summary(_ computed: Computed, resumed: Bool, wasComplete: Bool) -> ForwardSummary {
+        let tokens = store.manifest.tokens
+        let seconds = began.seconds
+        let share = computed.share / Double(model.config.layers)
+        return ForwardSummary(
+            tokens: tokens, scoredTokens: computed.bitsCount, seconds: seconds, tokensPerSecond: .init(wasComplete ? nil : Double(tokens) * share / seconds),
+            bitsPerByte: .init(computed.bitsCount > 0 ? computed.bits / Double(computed.bitsCount) : nil), peakAnonymousBytes: watch.finish(),
+            memoryBudgetBytes: computed.budget, readsPerLayer: computed.layers.map(\.reads).max() ?? 0, writesPerLayer: computed.layers.map(\.writes).max() ?? 0,
+            layers: computed.layers, generations: store.manifest.generations.map(\.index), state: store.manifest.run?.state ?? "", threads: computed.threads,
+            window: .init(patches: computed.set?.windowPatches ?? 0, patchesPerBlock: computed.set?.patchesPerBlock ?? 0, readHeads: computed.set?.heads ?? 0),
+            model: model.fingerprint, untrained: model.untrained != nil, resumed: resumed && !wasComplete, alreadyComplete: wasComplete)
+    }
+}

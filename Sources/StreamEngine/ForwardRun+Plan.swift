@@ -1,0 +1,79 @@
+import Geometry
+import Glibc
+import PageStore
+import ProtonModel
+import Support
+
+/// What a run may do, and what it is going to do: decided before anything is written.
+extension ForwardRun {
+    /// Refuses to mix a begun run with another model, state type or set of kept generations, naming what differs.
+    func check(_ begun: RunRecord?) throws {
+        guard let run = begun else { return }
+        let place = Place(file: store.directory)
+        let advice = "Run with what began it, use --restart to drop its states, or another store."
+        if run.modelFingerprint != model.fingerprint {
+            var differences = ["weights \(run.modelFingerprint) and \(model.fingerprint)"]
+            if run.layers != model.config.layers { differences.append("\(run.layers) and \(model.config.layers) layers") }
+            if run.hiddenSize != model.config.hiddenSize { differences.append("hidden size \(run.hiddenSize) and \(model.config.hiddenSize)") }
+            if store.manifest.patchSize != model.config.patchSize { differences.append("patch size \(store.manifest.patchSize) and \(model.config.patchSize)") }
+            throw Fault(.badData, "the store's states come from another model: \(differences.joined(separator: ", "))", at: place, advice: advice)
+        }
+        guard store.manifest.patchSize == model.config.patchSize else {
+            throw Fault(.badData, "the store is laid out in patches of \(store.manifest.patchSize), the model has \(model.config.patchSize)", at: place, advice: advice)
+        }
+        if let state = options.state, state.name != run.state {
+            throw Fault(.usage, "the store's states are \(run.state), --state asks for \(state.name)", at: place, advice: advice)
+        }
+        if let keep = options.keep, keep.rawValue != run.keep {
+            throw Fault(.usage, "the run was begun with --keep \(run.keep), now --keep \(keep.rawValue) is asked for", at: place, advice: advice)
+        }
+    }
+
+    /// A plan, and what making it needed.
+    struct Prepared {
+        var plan: ForwardPlan
+        var needs: WorkingSetNeeds
+        /// The first worker's, made early to measure what one takes.
+        var arithmetic: TileArithmetic
+    }
+
+    func prepare(_ begun: RunRecord?) throws -> Prepared {
+        let config = model.config
+        guard let geometry = SequenceGeometry(tokens: store.manifest.tokens, patchSize: config.patchSize) else {
+            throw Fault(.badData, "\(store.manifest.tokens) tokens in patches of \(config.patchSize) make no sequence", at: Place(file: store.directory))
+        }
+        let state = options.state ?? begun.flatMap { Element(name: $0.state) } ?? .bf16
+        let keep = options.keep ?? begun.flatMap { ForwardOptions.Keep(rawValue: $0.keep) } ?? .last
+        let threads = options.threads ?? max(1, Int(sysconf(Int32(_SC_NPROCESSORS_ONLN))))
+        let budget = options.memory ?? MemoryUse.availableBytes() / 2
+        TileArithmetic.prepareThread()
+        let arithmetic = try TileArithmetic(config, geometry: geometry, kernels: kernels)
+        let needs = WorkingSetNeeds(
+            geometry: geometry, config: config, state: state, threads: threads, arithmeticBytes: arithmetic.ownedBytes, weightBytes: arithmetic.blockWeightBytes,
+            baseBytes: Self.programBytes(arithmetic, threads: threads), tokenPatchesPerBlock: TokenWriter.patchesPerBlock(patchSize: config.patchSize),
+            fixedPatchesPerBlock: begun?.patchesPerBlock)
+        let complete = begun == nil ? 0 : store.manifest.generations.filter(\.complete).map(\.index).max() ?? 0
+        let plan = ForwardPlan(
+            geometry: geometry, config: config, untrained: model.untrained, state: state, keep: keep, threads: threads, kernels: String(cString: kernels.pointee.name),
+            budget: budget, set: try needs.choose(budget: budget), firstLayer: complete + 1,
+            diskNeeded: ForwardPlan.diskNeeded(geometry: geometry, config: config, state: state, keep: keep, alreadyThere: stateBytesOnDisk()),
+            diskFree: File.freeBytes(at: store.directory) ?? Int.max)
+        return Prepared(plan: plan, needs: needs, arithmetic: arithmetic)
+    }
+
+    /// Anonymous memory of the process beside what the plan names: what it has now, and stacks, generated code and LMDB's
+    /// lists still to come.
+    private static func programBytes(_ arithmetic: TileArithmetic, threads: Int) -> Int {
+        max(0, MemoryUse.anonymousBytes() - arithmetic.ownedBytes) + (6 << 20) + threads << 20
+    }
+
+    private func stateBytesOnDisk() -> Int {
+        store.manifest.generations.filter { $0.index > 0 }.map { File.size("\(store.directory)/\($0.directory)/data.mdb") ?? 0 }.reduce(0, +)
+    }
+
+    func checkDisk(_ plan: ForwardPlan) throws {
+        if plan.diskNeeded <= plan.diskFree || options.force { return }
+        throw Fault(.cannotCreate, "the run needs about \(ByteCount.text(plan.diskNeeded)) of disk, \(ByteCount.text(plan.diskFree)) are free",
+            at: Place(file: store.directory), advice: "Free space, use --keep none or --state bf16, or --force to try all the same.")
+    }
+}

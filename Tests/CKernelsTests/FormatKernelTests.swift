@@ -1,0 +1,101 @@
+import CKernels
+import TestSupport
+import Testing
+
+private let counts = [0, 1, 15, 16, 17, 63, 64, 65, 500]
+
+struct FormatKernelTests {
+    private func rounded(_ kernels: bbp_kernels, _ bits: [UInt32]) -> [UInt16] {
+        let x = Edge(bits.map(Float.init(bitPattern:))), out = Edge([UInt16](repeating: 0xdead, count: bits.count))
+        kernels.bf16_from_f32(x.start, Int64(bits.count), out.start)
+        return out.values
+    }
+
+    private func checkRounding(_ kernels: bbp_kernels) {
+        let cases: [(UInt32, UInt16)] = [
+            (0x3f80_7fff, 0x3f80), (0x3f80_8001, 0x3f81), (0xbf80_8001, 0xbf81),  // to nearest
+            (0x3f80_8000, 0x3f80), (0x3f81_8000, 0x3f82), (0xbf81_8000, 0xbf82),  // ties to even
+            (0, 0), (0x8000_0000, 0x8000), (0x0000_8000, 0), (0x0000_8001, 1), (0x0001_8000, 2),  // around zero
+            (0x3fff_ffff, 0x4000), (0x7f7f_7fff, 0x7f7f), (0x7f7f_8000, 0x7f80), (0xff7f_ffff, 0xff80),  // carries
+            (0x7f80_0000, 0x7f80), (0xff80_0000, 0xff80),  // infinities
+            (0x7f80_0001, 0x7fc0), (0xff80_0001, 0xffc0), (0x7fc1_2345, 0x7fc1), (0x7fff_ffff, 0x7fff),  // NaN, made quiet
+        ]
+        #expect(rounded(kernels, cases.map(\.0)) == cases.map(\.1))
+        // Alone, each is a tail.
+        for (bits, result) in cases { #expect(rounded(kernels, [bits]) == [result], "\(String(bits, radix: 16))") }
+    }
+
+    @Test func plainRoundsToEven() throws { checkRounding(try plainKernels()) }
+
+    @Test(arguments: VectorPath.allCases) func roundsToEven(_ path: VectorPath) throws {
+        let (kernels, plain) = (try path.kernels(), try plainKernels())
+        checkRounding(kernels)
+        var numbers = TestNumbers(7)
+        let bits = (0..<20_001).map { _ in UInt32.random(in: 0...(.max), using: &numbers) }
+        #expect(rounded(kernels, bits) == rounded(plain, bits))
+    }
+
+    @Test(arguments: VectorPath.allCases) func widensEveryValue(_ path: VectorPath) throws {
+        let every = Edge(Array(UInt16.min...UInt16.max)), out = Edge([Float](repeating: 0, count: 65_536))
+        for kernels in [try path.kernels(), try plainKernels()] {
+            kernels.f32_from_bf16(every.start, 65_536, out.start)
+            #expect(out.values.bits == every.values.map { UInt32($0) << 16 })
+        }
+    }
+
+    private func split<T: FixedWidthInteger & BitwiseCopyable>(_ values: [T], _ step: (UnsafePointer<T>, Int64, Int32, UnsafeMutablePointer<UInt8>) -> Void, rotate: Int32) -> [UInt8] {
+        let source = Edge(values), planes = Edge([UInt8](repeating: 0xee, count: values.count * MemoryLayout<T>.size))
+        step(source.start, Int64(values.count), rotate, planes.start)
+        return planes.values
+    }
+
+    private func merge<T: FixedWidthInteger & BitwiseCopyable>(_ planes: [UInt8], _ step: (UnsafePointer<UInt8>, Int64, Int32, UnsafeMutablePointer<T>) -> Void, rotate: Int32) -> [T] {
+        let source = Edge(planes), values = Edge([T](repeating: 0, count: planes.count / MemoryLayout<T>.size))
+        step(source.start, Int64(values.count), rotate, values.start)
+        return values.values
+    }
+
+    @Test func plainPlanesAreTheLayout() throws {
+        let plain = try plainKernels()
+        #expect(split([0x1234, 0x8001], plain.split16, rotate: 0) == [0x34, 0x01, 0x12, 0x80])
+        #expect(split([0x1234, 0x8001], plain.split16, rotate: 1) == [0x68, 0x03, 0x24, 0x00])
+        #expect(split([0x1234_5678, 0x8000_0001], plain.split32, rotate: 0) == [0x78, 0x01, 0x56, 0, 0x34, 0, 0x12, 0x80])
+        #expect(split([0x1234_5678, 0x8000_0001], plain.split32, rotate: 1) == [0xf0, 0x03, 0xac, 0, 0x68, 0, 0x24, 0])
+    }
+
+    @Test(arguments: VectorPath.allCases, [Int32(0), 1]) func planesRoundTrip(_ path: VectorPath, rotate: Int32) throws {
+        let (kernels, plain) = (try path.kernels(), try plainKernels())
+        var numbers = TestNumbers(8)
+        for count in counts {
+            let halves = (0..<count).map { _ in UInt16.random(in: 0...(.max), using: &numbers) }
+            let wholes = (0..<count).map { _ in UInt32.random(in: 0...(.max), using: &numbers) }
+            let planes16 = split(halves, plain.split16, rotate: rotate), planes32 = split(wholes, plain.split32, rotate: rotate)
+            #expect(split(halves, kernels.split16, rotate: rotate) == planes16, "\(count) values")
+            #expect(split(wholes, kernels.split32, rotate: rotate) == planes32, "\(count) values")
+            for kernels in [kernels, plain] {
+                #expect(merge(planes16, kernels.merge16, rotate: rotate) == halves, "\(count) values")
+                #expect(merge(planes32, kernels.merge32, rotate: rotate) == wholes, "\(count) values")
+            }
+        }
+    }
+}
+
+struct ProductTests {
+    @Test(arguments: [(1, 1, 1), (3, 5, 7), (8, 3, 256), (9, 40, 257), (17, 2, 600)])
+    func sumsInDouble(m: Int, k: Int, n: Int) {
+        var numbers = TestNumbers(9)
+        let a = Edge((0..<m * k).map { _ in numbers.float() }), b = Edge((0..<k * n).map { _ in numbers.float() })
+        let out = Edge([Float](repeating: .nan, count: m * n))
+        bbp_product_f64(a.start, b.start, Int64(m), Int64(k), Int64(n), out.start)
+        let expected = (0..<m * n).map { i in
+            Float((0..<k).reduce(0.0) { $0 + Double(a.start[i / n * k + $1]) * Double(b.start[$1 * n + i % n]) })
+        }
+        #expect(out.values.bits == expected.bits)
+    }
+
+    @Test func keepsWhatSinglePrecisionLoses() {
+        var out: Float = 0
+        bbp_product_f64([1e8, 1, -1e8], [1, 1, 1], 1, 3, 1, &out)
+        #expect(out == 1)
+    }
+}

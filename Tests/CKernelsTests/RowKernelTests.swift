@@ -1,0 +1,102 @@
+import CKernels
+import Glibc
+import TestSupport
+import Testing
+
+/// Counts around the vector's width, where tails begin.
+private let counts = [1, 2, 7, 8, 9, 15, 16, 17, 31, 32, 33, 100, 259]
+
+struct RowKernelTests {
+    @Test(arguments: VectorPath.allCases) func layerNorm(_ path: VectorPath) throws {
+        let (kernels, plain) = (try path.kernels(), try plainKernels())
+        var numbers = TestNumbers(1)
+        for width in counts {
+            // A mean far from 0 is where a careless variance cancels.
+            let x = (0..<3 * width).map { (Float($0 / width) * 50) + numbers.float() }
+            let weight = Edge((0..<width).map { _ in numbers.float() }), bias = Edge((0..<width).map { _ in numbers.float() })
+            func norm(_ kernels: bbp_kernels, _ x: [Float]) -> [Float] {
+                let source = Edge(x), out = Edge(x)
+                kernels.layer_norm(source.start, weight.start, bias.start, 1e-5, Int64(x.count / width), Int64(width), out.start)
+                return out.values
+            }
+            let found = norm(kernels, x)
+            #expect(found.distance(to: norm(plain, x)) < 1e-4, "width \(width)")
+            #expect(Array(found[..<width]).distance(to: norm(plain, Array(x[..<width]))) < 4e-6, "width \(width)")
+            // A row alone, and in place.
+            #expect(norm(kernels, Array(x[width..<2 * width])).bits == Array(found[width..<2 * width]).bits, "width \(width)")
+            let inPlace = Edge(x)
+            kernels.layer_norm(inPlace.start, weight.start, bias.start, 1e-5, 3, Int64(width), inPlace.start)
+            #expect(inPlace.values.bits == found.bits, "width \(width)")
+        }
+    }
+
+    @Test func plainLayerNormIsTheFormula() throws {
+        let plain = try plainKernels()
+        let x = Edge<Float>([1, 2, 3, 6]), weight = Edge<Float>([1, 2, 1, 1]), bias = Edge<Float>([0, 0, 10, 0]), out = Edge<Float>([0, 0, 0, 0])
+        plain.layer_norm(x.start, weight.start, bias.start, 0.5, 1, 4, out.start)
+        // Mean 3, variance (4 + 1 + 0 + 9) / 4 = 3.5, and 3.5 + 0.5 = 2 squared.
+        #expect(out.values == [-1, -1, 10, 1.5])
+    }
+
+    @Test(arguments: VectorPath.allCases) func addAndAverage(_ path: VectorPath) throws {
+        let (kernels, plain) = (try path.kernels(), try plainKernels())
+        var numbers = TestNumbers(2)
+        for count in counts {
+            let x = (0..<count).map { _ in numbers.float() }, y = Edge((0..<count).map { _ in numbers.float() })
+            func changed(_ step: (UnsafeMutablePointer<Float>, UnsafePointer<Float>, Int64) -> Void) -> [Float] {
+                let result = Edge(x)
+                step(result.start, y.start, Int64(count))
+                return result.values
+            }
+            let sums = zip(x, y.values).map { $0 + $1 }
+            for kernels in [kernels, plain] {
+                #expect(changed(kernels.add) == sums)
+                #expect(changed(kernels.average) == sums.map { $0 / 2 })
+            }
+        }
+    }
+
+    @Test(arguments: VectorPath.allCases) func gelu(_ path: VectorPath) throws {
+        let (kernels, plain) = (try path.kernels(), try plainKernels())
+        let x: [Float] = (-4000...4000).map { Float($0) / 200 } + [-0.0, 1e-30, -1e-30, 1e-3, 300, -300]
+        func gelu(_ kernels: bbp_kernels, _ x: [Float]) -> [Float] {
+            let result = Edge(x)
+            kernels.gelu(result.start, Int64(x.count))
+            return result.values
+        }
+        let found = gelu(kernels, x)
+        for (values, name) in [(found, "\(path)"), (gelu(plain, x), "plain")] {
+            for (x, y) in zip(x, values) {
+                let exact = Double(x) / 2 * (1 + erf(Double(x) / 2.0.squareRoot()))
+                #expect(abs(Double(y) - exact) < 5e-7 * max(1, abs(Double(x))), "\(name) at \(x)")
+            }
+        }
+        for count in counts { #expect(gelu(kernels, Array(x[77..<77 + count])).bits == Array(found[77..<77 + count]).bits) }
+        #expect(gelu(kernels, [1, .nan, 2])[1].isNaN)
+    }
+
+    @Test(arguments: VectorPath.allCases) func surprisal(_ path: VectorPath) throws {
+        let (kernels, plain) = (try path.kernels(), try plainKernels())
+        var numbers = TestNumbers(3)
+        func bits(_ kernels: bbp_kernels, _ logits: [Float], _ targets: [UInt16]) -> [Float] {
+            let source = Edge(logits), target = Edge(targets), out = Edge([Float](repeating: .nan, count: targets.count))
+            kernels.surprisal(source.start, target.start, Int64(targets.count), Int64(logits.count / targets.count), out.start)
+            return out.values
+        }
+        for vocabulary in counts {
+            let logits = (0..<5 * vocabulary).map { _ in 6 * numbers.float() }
+            let targets = (0..<5).map { _ in UInt16.random(in: 0..<UInt16(vocabulary), using: &numbers) }
+            let found = bits(kernels, logits, targets)
+            #expect(found.distance(to: bits(plain, logits, targets)) < 2e-5, "vocabulary \(vocabulary)")
+            let alone = bits(kernels, Array(logits[3 * vocabulary..<4 * vocabulary]), [targets[3]])
+            #expect(alone[0].bitPattern == found[3].bitPattern, "vocabulary \(vocabulary)")
+        }
+        for kernels in [kernels, plain] {
+            #expect(abs(bits(kernels, [Float](repeating: -3, count: 256), [7])[0] - 8) < 1e-6)
+            // Far apart: nothing overflows, and a certain target costs nothing.
+            #expect(bits(kernels, [0, 20_000, -20_000], [1]) == [0])
+            #expect(abs(bits(kernels, [0, 20_000, -20_000], [2])[0] - 40_000 / Float(M_LN2)) < 0.01)
+            #expect(bits(kernels, [1, .nan, 2], [0])[0].isNaN)
+        }
+    }
+}

@@ -1,0 +1,78 @@
+import Foundation
+import TestSupport
+import Testing
+
+/// A folder with the stores, models and files of one test.
+final class Bench {
+    private let folder: TemporaryFolder
+
+    init() throws { folder = try TemporaryFolder() }
+
+    var path: String { folder.path }
+
+    func file(_ name: String) -> String { folder.file(name) }
+
+    @discardableResult
+    func write(_ name: String, _ bytes: some Sequence<UInt8>) throws -> String { try folder.write(name, bytes) }
+
+    func exists(_ name: String) -> Bool { FileManager.default.fileExists(atPath: file(name)) }
+
+    /// Every file under `name`, with its bytes; LMDB's own locks are no part of the data.
+    func contents(_ name: String) throws -> [String: Data] {
+        var files: [String: Data] = [:]
+        for path in try FileManager.default.subpathsOfDirectory(atPath: file(name)) where !path.hasSuffix("lock.mdb") {
+            files[path] = FileManager.default.contents(atPath: "\(file(name))/\(path)") ?? Data()
+        }
+        return files
+    }
+
+    func array(_ name: String) throws -> NpyArray { try NpyArray(file(name)) }
+    func bytes(_ name: String) throws -> Data { try Data(contentsOf: URL(fileURLWithPath: file(name))) }
+
+    // MARK: Stores and models
+
+    /// Ingests bytes and returns the store's path.
+    @discardableResult
+    func store(_ name: String = "store", _ bytes: [UInt8], _ flags: String...) throws -> String {
+        try run(["ingest", write("\(name).input", bytes), "--store", file(name)] + flags).expect(0)
+        return file(name)
+    }
+
+    /// Ingests a fixture's tokens and returns the store's path.
+    @discardableResult
+    func store(_ name: String = "store", fixture: String) throws -> String {
+        try run("ingest", "\(Fixtures.path(fixture))/tokens.u16", "--tokens", "--store", file(name)).expect(0)
+        return file(name)
+    }
+
+    /// Makes a small model and returns its path.
+    @discardableResult
+    func model(_ name: String = "model", patchSize: Int = 8, hiddenSize: Int = 8, layers: Int = 2, kernelSize: Int = 3, seed: Int = 1) throws -> String {
+        try run(
+            "model", "init", file(name), "--hidden-size", "\(hiddenSize)", "--layers", "\(layers)", "--heads", "2", "--patch-size", "\(patchSize)",
+            "--kernel-size", "\(kernelSize)", "--intermediate-size", "\(hiddenSize)", "--seed", "\(seed)"
+        ).expect(0)
+        return file(name)
+    }
+
+    /// A copy of a fixture's model, to be broken.
+    func modelCopy(_ fixture: String, _ name: String = "model") throws -> String {
+        try FileManager.default.createDirectory(atPath: file(name), withIntermediateDirectories: true)
+        for part in ["config.json", "model.safetensors"] { try FileManager.default.copyItem(atPath: "\(Fixtures.path(fixture))/\(part)", toPath: file("\(name)/\(part)")) }
+        return file(name)
+    }
+
+    /// Changes fields of a JSON file; null removes one.
+    func edit(_ name: String, _ change: [String: Any]) throws {
+        var fields = try #require(JSONSerialization.jsonObject(with: bytes(name)) as? [String: Any])
+        for (key, value) in change { fields[key] = value is NSNull ? nil : value }
+        try write(name, JSONSerialization.data(withJSONObject: fields))
+    }
+
+    /// Changes the bytes of a file.
+    func edit(_ name: String, _ change: (inout Data) throws -> Void) throws {
+        var data = try bytes(name)
+        try change(&data)
+        try write(name, data)
+    }
+}

@@ -1,0 +1,148 @@
+import Support
+import TestSupport
+import Testing
+
+@testable import PageStore
+
+struct GenerationTests {
+    @Test(arguments: Element.allCases, [1, 5]) func pagesReturnWholeAndInParts(_ element: Element, width: Int) throws {
+        // 11 patches in blocks of 4: the last holds 3, and its last patch is half padding.
+        let store = try TestStore(tokens: 42, patchesPerBlock: 4, element: element, width: width)
+        #expect(store.grid.blocks == 3)
+        let opened = try Store.open(store.directory)
+        #expect(opened.manifest == store.manifest)
+        let generation = try opened.reader(0), pages = try store.pageReader()
+        #expect(try generation.blocksPresent(.states) == 3)
+        let rowBytes = width * element.size
+        for block in 0..<3 {
+            let count = store.grid.patches(ofBlock: block).count
+            for first in 0...4 {
+                for last in first...4 {
+                    #expect(try store.read(generation, pages, block: block, columns: first..<last) == Array(store.values[block][first..<last]))
+                }
+            }
+            for rows in [0..<1, 1..<count, count - 1..<count, 1..<2, 0..<count] {
+                let expected = store.values[block].map { Array($0[rows.lowerBound * rowBytes..<rows.upperBound * rowBytes]) }
+                #expect(try store.read(generation, pages, block: block, rows: rows) == expected, "rows \(rows)")
+                #expect(try store.read(generation, pages, block: block, columns: 2..<3, rows: rows) == [expected[2]], "rows \(rows)")
+            }
+        }
+    }
+
+    @Test func aReaderReadsNoMoreThanItIsAskedFor() throws {
+        let store = try TestStore(tokens: 4000, patchesPerBlock: 1000, element: .bf16, width: 4)
+        let generation = try store.reader(), pages = try store.pageReader()
+        let page = try store.page(0).bytes.count
+        _ = try store.read(generation, pages, block: 0, columns: 1..<2)
+        #expect(pages.bytesRead < page / 2)
+        #expect(try generation.locate(.states, block: 0).bytes == page)
+    }
+
+    @Test func surprisalHasItsOwnTable() throws {
+        let store = try TestStore(tokens: 8, patchesPerBlock: 2, element: .bf16, width: 3)
+        var record = store.record
+        record.directory = "generation-9"
+        record.tables = ["states", "surprisal"]
+        let identity = GenerationIdentity(store: "s", record: record, patchSize: 4)
+        let bits = PageHeader(element: .f32, generation: 0, block: 0, firstPatch: 0, patches: 2, columns: 4, width: 1)
+        let columns = (0..<4).map { [UInt8](repeating: UInt8($0), count: 8) }
+        do {
+            let writer = try GenerationWriter(store: store.directory, identity: identity, record: record, mapBytes: 1 << 20)
+            try writer.append(.states, block: 0, page: store.page(0))
+            try writer.append(.surprisal, block: 0, page: Page(bits, columns))
+            try writer.commit(progress: [])
+        }
+        let generation = try GenerationReader(store: store.directory, identity: identity, record: record, geometry: store.geometry)
+        let room = try Memory<UInt8>(32)
+        try store.pageReader().read(generation, .surprisal, block: 0, columns: 0..<4, rows: 0..<2) { room.start + 8 * $0 }
+        #expect(Array(room.bytes) == columns.flatMap { $0 })
+        #expect(try store.read(generation, store.pageReader(), block: 0) == store.values[0])
+        // A generation without the table says so.
+        #expect(try fault { _ = try store.reader().locate(.surprisal, block: 0) }?.kind == .usage)
+    }
+
+    @Test func keysAreInNumericOrder() throws {
+        // Appending refuses a key that is not beyond the last: byte order must be the order of numbers.
+        let store = try TestStore(tokens: 4 * 600, patchesPerBlock: 2, element: .token, width: 1)
+        #expect(store.grid.blocks == 300)
+        #expect(try store.readAll() == store.values)
+        let writer = try store.writer()
+        for block in [65_535, 65_536, 1 << 32, 1 << 40] { try writer.append(.states, block: block, page: store.page(0)) }
+        #expect(try fault { try writer.append(.states, block: 65_537, page: store.page(0)) } != nil)
+    }
+
+    @Test func onlyWhatWasCommittedStays() throws {
+        let store = try TestStore(tokens: 4 * 6, patchesPerBlock: 2, element: .f32, width: 2)
+        try File.remove("\(store.directory)/generation-0")
+        do {
+            let writer = try store.writer()
+            #expect(writer.progress == nil)
+            try writer.append(.states, block: 0, page: store.page(0))
+            #expect(try writer.uncommittedBytes == store.page(0).bytes.count)
+            try writer.commit(progress: [1, 2, 3])
+            #expect(writer.uncommittedBytes == 0)
+            try writer.append(.states, block: 1, page: store.page(2))
+            try writer.append(.states, block: 2, page: store.page(1))
+        }
+        do {
+            let generation = try store.reader()
+            #expect(try generation.blocksPresent(.states) == 1)
+            #expect(try store.read(generation, store.pageReader(), block: 0) == store.values[0])
+        }
+        do {
+            let writer = try store.writer()
+            #expect(writer.progress == [1, 2, 3])
+            // Progress alone, then a page; a larger progress than fits beside others.
+            try writer.commit(progress: [4])
+            try writer.append(.states, block: 1, page: store.page(1))
+            try writer.commit(progress: [UInt8](repeating: 5, count: 9000))
+        }
+        do {
+            let writer = try store.writer()
+            #expect(writer.progress == [UInt8](repeating: 5, count: 9000))
+            try writer.append(.states, block: 2, page: store.page(2))
+            try writer.commit(progress: [])
+            try writer.finish()
+        }
+        #expect(try store.readAll() == store.values)
+        #expect(try store.writer().progress == [])
+    }
+
+    @Test func aWriterTakesNoOtherEnvironment() throws {
+        let store = try TestStore(tokens: 8, patchesPerBlock: 2, element: .f32, width: 2)
+        var other = store.record
+        other.width = 3
+        let identity = GenerationIdentity(store: store.manifest.store, record: other, patchSize: 4)
+        let found = try fault { _ = try GenerationWriter(store: store.directory, identity: identity, record: other, mapBytes: 1 << 20) }
+        #expect(found?.kind == .badData && found?.advice?.contains("--restart") == true)
+        #expect(try store.readAll() == store.values)
+    }
+
+    @Test func pagesOfAnotherPlaceAreRefused() throws {
+        let store = try TestStore(tokens: 4 * 6, patchesPerBlock: 2, element: .f32, width: 2)
+        var generation = store.header(1), element = generation, width = generation
+        generation.generation = 1
+        element.element = .bf16
+        width.width = 1
+        // What stands in the place of block 1, and is sound in itself.
+        let wrong = [
+            try store.page(0), try store.page(2), try store.page(1, as: generation), try Page(element, store.values[1].map { Array($0.prefix(8)) }),
+            try Page(width, store.values[1].map { Array($0.prefix(8)) }),
+        ]
+        for page in wrong {
+            try File.remove("\(store.directory)/generation-0")
+            do {
+                let writer = try store.writer()
+                try writer.append(.states, block: 0, page: store.page(0))
+                try writer.append(.states, block: 1, page: page)
+                try writer.commit(progress: [])
+            }
+            let reader = try store.reader()
+            let found = try fault { _ = try store.read(reader, store.pageReader(), block: 1, columns: 0..<1) }
+            #expect(found?.kind == .badData && found?.place.block == 1 && found?.place.file == store.dataFile)
+            #expect(try store.read(reader, store.pageReader(), block: 0) == store.values[0])
+            let missing = try fault { _ = try store.read(reader, store.pageReader(), block: 2) }
+            #expect(missing?.kind == .badData && missing?.problem.contains("missing") == true && missing?.place.block == 2)
+        }
+    }
+}

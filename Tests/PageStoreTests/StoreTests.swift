@@ -1,0 +1,170 @@
+import Foundation
+import Support
+import TestSupport
+import Testing
+
+@testable import PageStore
+
+private func sample() throws -> TestStore { try TestStore(tokens: 42, patchesPerBlock: 4, element: .bf16, width: 2) }
+
+struct ManifestTests {
+    @Test func everyFieldReturns() throws {
+        let folder = try TemporaryFolder()
+        var states = GenerationRecord(
+            index: 3, directory: "generation-3.1", element: .bf16, patchesPerBlock: 1 << 40, width: 1 << 20, tables: [.states, .surprisal], modelFingerprint: "f00d")
+        states.complete = true
+        states.storedBytes = 1 << 50
+        var manifest = Manifest(
+            store: "name", tokens: 1 << 61, patchSize: 1024, tokensFingerprint: "0123456789abcdef",
+            documents: [Document(name: "Grüße / \"x\"\n", firstToken: 0, tokens: 5), Document(name: "-", firstToken: 5, tokens: 1)],
+            generations: [GenerationRecord(index: 0, directory: "generation-0", element: .token, patchesPerBlock: 1, width: 1, tables: [.states]), states])
+        manifest.run = RunRecord(modelFingerprint: "f00d", trained: true, layers: 20, hiddenSize: 768, state: "bf16", patchesPerBlock: 64, keep: "last")
+        for manifest in [manifest, { var bare = manifest; bare.run = nil; bare.documents = []; return bare }()] {
+            let path = try folder.write("manifest.json", manifest.encoded())
+            #expect(try Manifest.read(path, store: folder.path) == manifest)
+        }
+        // The names that a stranger finds.
+        let text = String(decoding: try manifest.encoded(), as: UTF8.self)
+        for name in ["\"format\" : \"bbp-stream store\"", "\"version\" : 1", "\"tokens\" : 2305843009213693952", "\"patch_size\" : 1024", "\"patches_per_block\"", "\"tokens_fingerprint\"",
+            "\"first_token\"", "\"model_fingerprint\"", "\"hidden_size\" : 768", "\"stored_bytes\"", "\"tables\"", "\"directory\" : \"generation-3.1\""] {
+            #expect(text.contains(name), "\(name)")
+        }
+    }
+
+    @Test(arguments: [
+        ("format", "\"another store\"", "format"), ("version", "2", "version"), ("version", "\"1\"", "version"), ("store", nil, "store"),
+        ("tokens", nil, "tokens"), ("tokens", "0", "tokens"), ("tokens", "-5", "tokens"), ("tokens", "9223372036854775807", "tokens"),
+        ("tokens", "1e30", "tokens"), ("tokens", "\"42\"", "tokens"), ("patch_size", "0", "tokens"), ("patch_size", "1025", "tokens"),
+        ("tokens_fingerprint", nil, "tokens_fingerprint"), ("documents", "{}", "documents"), ("generations", nil, "generations"), ("generations", "[]", "generations"),
+        ("patches_per_block", nil, "generations.0.patches_per_block"), ("patches_per_block", "0", "patches_per_block"), ("patches_per_block", "9223372036854775807", "patches_per_block"),
+        ("width", "0", "patches_per_block"), ("width", "-1", "patches_per_block"), ("width", "2097152", "patches_per_block"), ("index", "1", "generations"),
+        ("element", "\"f16\"", "element"), ("complete", nil, "generations.0.complete"), ("directory", nil, "generations.0.directory"),
+        ("directory", "\"../x\"", "directory"), ("directory", "\"generation-0/../../x\"", "directory"), ("directory", "\"/etc\"", "directory"),
+        ("directory", "\"\"", "directory"), ("directory", "\"..\"", "directory"), ("directory", "\"manifest.json\"", "directory"),
+    ] as [(String, String?, String)]) func aWrongFieldIsNamed(_ name: String, value: String?, field: String) throws {
+        let store = try sample()
+        let path = "\(store.directory)/manifest.json"
+        var lines = String(decoding: try store.manifest.encoded(), as: UTF8.self).split(separator: "\n").map(String.init)
+        if value == "{}" || value == "[]" || (value == nil && name == "generations") {
+            // A whole array: through the parsed document.
+            var object = try #require(try JSONSerialization.jsonObject(with: store.manifest.encoded().data) as? [String: Any])
+            object[name] = value.map { $0 == "{}" ? [:] as [String: Any] as Any : [] as [Any] as Any }
+            try JSONSerialization.data(withJSONObject: object).write(to: URL(fileURLWithPath: path))
+        } else {
+            // The last line of that name: some names are also a document's.
+            let line = try #require(lines.lastIndex { $0.contains("\"\(name)\" :") })
+            lines[line] = value.map { "\"\(name)\" : \($0)" + (lines[line].hasSuffix(",") ? "," : "") } ?? "\"unknown\" : 0" + (lines[line].hasSuffix(",") ? "," : "")
+            try Data(lines.joined(separator: "\n").utf8).write(to: URL(fileURLWithPath: path))
+        }
+        for open in [Store.open, Store.openForWriting] {
+            let found = try fault { _ = try open(store.directory) }
+            #expect(found?.kind == .badData && found?.place.file == path && found?.place.field == field, "\(found.map(String.init(describing:)) ?? "no fault")")
+        }
+    }
+
+    @Test(arguments: ["", "{", "[]", "null", "\u{0}", "{\"format\": 1}"]) func whatIsNoManifestIsRefused(_ text: String) throws {
+        let store = try sample()
+        try Data(text.utf8).write(to: URL(fileURLWithPath: "\(store.directory)/manifest.json"))
+        #expect(try fault { _ = try Store.open(store.directory) }?.kind == .badData)
+    }
+
+    @Test func generationsAscend() throws {
+        let store = try sample()
+        let path = "\(store.directory)/manifest.json"
+        for indices in [[0, 0], [0, 2, 1], [1, 2]] {
+            var manifest = store.manifest
+            manifest.generations = indices.map { GenerationRecord(index: $0, directory: "generation-\($0)", element: .bf16, patchesPerBlock: 1, width: 1, tables: [.states]) }
+            try Data(try manifest.encoded()).write(to: URL(fileURLWithPath: path))
+            #expect(try fault { _ = try Store.open(store.directory) }?.place.field == "generations", "\(indices)")
+        }
+    }
+}
+
+extension [UInt8] {
+    fileprivate var data: Data { Data(self) }
+}
+
+struct StoreTests {
+    @Test func aFolderThatIsNoStoreIsNoInput() throws {
+        let folder = try TemporaryFolder()
+        try folder.write("file", [1])
+        for path in [folder.file("nothing"), folder.path, folder.file("file")] {
+            let found = try fault { _ = try Store.open(path) }
+            #expect(found?.kind == .noInput && found?.place.file == path)
+            #expect(try fault { _ = try Store.openForWriting(path) }?.kind == .noInput)
+        }
+        #expect(File.names(in: folder.path) == ["file"])
+    }
+
+    @Test func oneWriterAtATime() throws {
+        let store = try sample()
+        do {
+            let first = try Store.openForWriting(store.directory)
+            for again in [{ _ = try Store.openForWriting(store.directory) }, { _ = try Store.prepare(store.directory, replacing: true) }] as [() throws -> Void] {
+                let refused = try fault(again)
+                #expect(refused?.kind == .cannotCreate && refused?.place.file == store.directory)
+            }
+            // Looking is free.
+            #expect(try Store.open(store.directory).manifest == first.manifest)
+        }
+        _ = try Store.openForWriting(store.directory)
+    }
+
+    @Test func preparingTouchesNothingThatIsNotOurs() throws {
+        let folder = try TemporaryFolder()
+        try folder.write("notes.txt", [1])
+        for replacing in [false, true] {
+            let foreign = try fault { _ = try Store.prepare(folder.path, replacing: replacing) }
+            #expect(foreign?.kind == .cannotCreate && foreign?.problem.contains("notes.txt") == true)
+            #expect(try fault { _ = try Store.prepare(folder.file("notes.txt"), replacing: replacing) }?.kind == .cannotCreate)
+        }
+        #expect(File.names(in: folder.path) == ["notes.txt"])
+
+        let store = try sample()
+        let existing = try fault { _ = try Store.prepare(store.directory, replacing: false) }
+        #expect(existing?.kind == .cannotCreate && existing?.advice?.contains("--force") == true)
+        // Being replaced, a store stays whole until the new one is published.
+        let lock = try Store.prepare(store.directory, replacing: true)
+        #expect(try store.readAll() == store.values)
+        let fresh = Store.unusedDirectory(store.directory, generation: 0)
+        #expect(fresh == "generation-0.1")
+        try File.makeDirectory("\(store.directory)/\(fresh)")
+        #expect(Store.unusedDirectory(store.directory, generation: 0) == "generation-0.2")
+        var manifest = store.manifest
+        manifest.generations[0].directory = fresh
+        _ = try Store.create(store.directory, manifest: manifest, lock: lock)
+        #expect(File.names(in: store.directory) == [fresh, "lock", "manifest.json"])
+    }
+
+    @Test func leftoversGoWhenTheStoreIsOpenedForWriting() throws {
+        let store = try sample()
+        try File.makeDirectory("\(store.directory)/generation-7")
+        try Data([1]).write(to: URL(fileURLWithPath: "\(store.directory)/generation-7/data.mdb"))
+        try Data([1]).write(to: URL(fileURLWithPath: "\(store.directory)/manifest.json.partial"))
+        let all = File.names(in: store.directory)
+        _ = try Store.open(store.directory)
+        #expect(File.names(in: store.directory) == all)
+        _ = try Store.openForWriting(store.directory)
+        #expect(File.names(in: store.directory) == ["generation-0", "lock", "manifest.json"])
+        #expect(try store.readAll() == store.values)
+    }
+
+    @Test func onlyCompleteGenerationsAreRead() throws {
+        let store = try sample()
+        #expect(try fault { _ = try Store.open(store.directory).reader(1) }?.kind == .usage)
+        let open = try Store.openForWriting(store.directory)
+        var manifest = store.manifest
+        manifest.generations[0].complete = false
+        try open.publish(manifest)
+        #expect(try fault { _ = try Store.open(store.directory).reader(0) }?.kind == .usage)
+    }
+
+    @Test func aStoreThatCannotBeWrittenCanBeRead() throws {
+        let store = try sample()
+        let folder = "\(store.directory)/generation-0"
+        try File.remove("\(folder)/lock.mdb")
+        chmod(folder, 0o555)
+        defer { chmod(folder, 0o755) }
+        #expect(try store.readAll() == store.values)
+    }
+}

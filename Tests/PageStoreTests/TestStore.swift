@@ -1,0 +1,149 @@
+import Foundation
+import Geometry
+import Support
+import TestSupport
+
+@testable import PageStore
+
+/// A small store with one generation of values that follow from a seed.
+struct TestStore {
+    let folder: TemporaryFolder
+    let manifest: Manifest
+    let geometry: SequenceGeometry
+    /// Column j of block b as it must read: `values[b][j]`.
+    let values: [[[UInt8]]]
+
+    var directory: String { folder.file("store") }
+    var record: GenerationRecord { manifest.generations[0] }
+    var identity: GenerationIdentity { GenerationIdentity(store: manifest.store, record: record, patchSize: manifest.patchSize) }
+    var dataFile: String { "\(directory)/\(record.directory)/data.mdb" }
+    var grid: BlockGrid { BlockGrid(patches: geometry.patches, patchesPerBlock: record.patchesPerBlock) }
+
+    /// - Parameters:
+    ///   - name: the store's own name, which its files repeat.
+    ///   - value: a column's bytes, from its block, index and length.
+    init(
+        tokens: Int, patchSize: Int = 4, patchesPerBlock: Int, element: Element, width: Int, index: Int = 0, name: String = Store.newName(),
+        seed: UInt64 = 1, value: ((_ block: Int, _ column: Int, _ bytes: Int) -> [UInt8])? = nil
+    ) throws {
+        folder = try TemporaryFolder()
+        geometry = SequenceGeometry(tokens: tokens, patchSize: patchSize)!
+        var numbers = TestNumbers(seed)
+        var record = GenerationRecord(
+            index: index, directory: "generation-\(index)", element: element, patchesPerBlock: patchesPerBlock, width: width, tables: [.states])
+        record.complete = true
+        let grid = BlockGrid(patches: geometry.patches, patchesPerBlock: patchesPerBlock)
+        values = (0..<grid.blocks).map { block in
+            (0..<patchSize).map { column in
+                let count = grid.patches(ofBlock: block).count * width
+                if let value { return value(block, column, count * element.size) }
+                return Self.states(count, element, &numbers)
+            }
+        }
+        manifest = Manifest(
+            store: name, tokens: tokens, patchSize: patchSize, tokensFingerprint: "0", documents: [Document(name: "a", firstToken: 0, tokens: tokens)],
+            generations: [record])
+        let lock = try Store.prepare(directory, replacing: false)
+        let writer = try writer()
+        for block in 0..<grid.blocks { try writer.append(.states, block: block, page: page(block)) }
+        try writer.commit(progress: Array("all".utf8))
+        try writer.finish()
+        _ = try Store.create(directory, manifest: manifest, lock: lock)
+    }
+
+    /// Values as states have them: signs and low bytes of noise, exponents alike.
+    static func states(_ count: Int, _ element: Element, _ numbers: inout TestNumbers) -> [UInt8] {
+        (0..<count).flatMap { _ -> [UInt8] in
+            let bits = numbers.float().bitPattern
+            switch element {
+            case .token: return [UInt8(bits >> 8 & 0xff), UInt8(bits & 1)]
+            case .bf16: return [UInt8(bits >> 16 & 0xff), UInt8(bits >> 24)]
+            case .f32: return (0..<4).map { UInt8(truncatingIfNeeded: bits >> (8 * $0)) }
+            }
+        }
+    }
+
+    func header(_ block: Int) -> PageHeader {
+        let patches = grid.patches(ofBlock: block)
+        return PageHeader(
+            element: Element(name: record.element)!, generation: record.index, block: block, firstPatch: patches.lowerBound, patches: patches.count,
+            columns: geometry.patchSize, width: record.width)
+    }
+
+    /// A block's page as the writer stores it.
+    func page(_ block: Int, as header: PageHeader? = nil) throws -> Page {
+        try Page(header ?? self.header(block), values[block])
+    }
+
+    func writer() throws -> GenerationWriter {
+        try GenerationWriter(store: directory, identity: identity, record: record, mapBytes: 64 << 20)
+    }
+
+    /// Opened as a manifest read from disk would: through the store where it can be, directly where it cannot.
+    func reader() throws -> GenerationReader {
+        try GenerationReader(store: directory, identity: identity, record: record, geometry: geometry)
+    }
+
+    func pageReader() throws -> PageReader {
+        let largest = header(0)
+        return try PageReader(pageBytes: largest.largestPageBytes, columnBytes: largest.columnBytes, kernels: Kernels.select())
+    }
+
+    /// Some columns and rows of a block.
+    func read(_ generation: GenerationReader, _ pages: PageReader, block: Int, columns: Range<Int>? = nil, rows: Range<Int>? = nil) throws -> [[UInt8]] {
+        let columns = columns ?? 0..<geometry.patchSize, rows = rows ?? 0..<grid.patches(ofBlock: block).count
+        let rowBytes = record.width * Element(name: record.element)!.size
+        let room = try Memory<UInt8>(columns.count * rows.count * rowBytes)
+        try pages.read(generation, block: block, columns: columns, rows: rows) {
+            UnsafeMutableRawPointer(room.start + ($0 - columns.lowerBound) * rows.count * rowBytes)
+        }
+        return columns.map { Array(room.bytes[($0 - columns.lowerBound) * rows.count * rowBytes..<($0 - columns.lowerBound + 1) * rows.count * rowBytes]) }
+    }
+
+    /// The whole generation, opened anew.
+    func readAll() throws -> [[[UInt8]]] {
+        let generation = try reader(), pages = try pageReader()
+        return try (0..<grid.blocks).map { try read(generation, pages, block: $0) }
+    }
+
+    /// Changes bytes of data.mdb in place.
+    func overwrite(at offset: Int, _ bytes: [UInt8]) throws {
+        let file = try FileHandle(forUpdating: URL(fileURLWithPath: dataFile))
+        try file.seek(toOffset: UInt64(offset))
+        try file.write(contentsOf: Data(bytes))
+        try file.close()
+    }
+}
+
+/// A finished page; owns its bytes.
+struct Page {
+    let bytes: [UInt8]
+
+    init(_ header: PageHeader, _ columns: [[UInt8]]) throws {
+        let kernels = try Kernels.select()
+        let codec = try ColumnCodec(columnBytes: header.columnBytes, kernels: kernels)
+        let encoder = try PageEncoder(largest: header)
+        for (column, values) in columns.enumerated() {
+            let aligned = try Memory<UInt8>(values.count)
+            aligned.bytes.copyBytes(from: values)
+            encoder.encode(column, of: header, values: aligned.start, with: codec)
+        }
+        bytes = Array(encoder.finish(header))
+    }
+}
+
+extension GenerationWriter {
+    func append(_ table: PageTable, block: Int, page: Page) throws {
+        try page.bytes.withUnsafeBytes { try append(table, block: block, page: $0) }
+    }
+}
+
+/// The fault that `body` throws; nil when it throws none.
+func fault(_ body: () throws -> Void) throws -> Fault? {
+    do {
+        try body()
+        return nil
+    } catch let fault as Fault {
+        return fault
+    }
+}
