@@ -1,8 +1,8 @@
 /// The delegate transpose: token t = (g, j) of patch g and index j goes to slot q = j·G + g, the transpose of the
-/// G×P matrix of tokens (model.md, step 3). Slot q belongs to patch q div P.
+/// G×P matrix of tokens (Model.md, step 3). Slot q belongs to patch q div P.
 ///
 /// This file is the whole of it. The engine never moves data to transpose: it asks here which columns of which
-/// patches hold what a window needs, and reads those (schedule.md).
+/// patches hold what a window needs, and reads those (Schedule.md).
 extension SequenceGeometry {
     /// The slot that token `token` is delegated to. A bijection of 0..<N.
     public func slot(ofToken token: Int) -> Int {

@@ -25,7 +25,7 @@ public final class ColumnCodec {
         self.kernels = kernels
         self.planes = try Memory(columnBytes)
         // Level 1, long matches only and a tiny table: exponent bytes have skewed frequencies and next to no repeats,
-        // so entropy coding does the work and searching costs time for nothing (storage-facts.md).
+        // so entropy coding does the work and searching costs time for nothing (PageFormat.md).
         for (parameter, value) in [
             (ZSTD_c_compressionLevel, Int32(1)), (ZSTD_c_minMatch, 7), (ZSTD_c_hashLog, 6), (ZSTD_c_checksumFlag, 1),
         ] {

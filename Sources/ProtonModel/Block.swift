@@ -1,7 +1,7 @@
 import Geometry
 import Support
 
-/// One block of BigBang-Proton on a tile, step by step as in model.md. Symbols: n tokens, P patch size, G patches,
+/// One block of BigBang-Proton on a tile, step by step as in Model.md. Symbols: n tokens, P patch size, G patches,
 /// D hidden size, H heads, F intermediate size, K kernel; a tile has L rows.
 ///
 /// Every row's result depends on that row's inputs alone. Rows beyond a tile's end are computed and not used.

@@ -33,7 +33,7 @@ public enum InputRows: Sendable {
 }
 
 /// Binary Patch Encoding: row `token` of the codebook, plus the position term. A position without a token is a zero
-/// vector before the position term (model.md).
+/// vector before the position term (Model.md).
 public final class Embedding: Sendable {
     private let model: Model
     private let position: PositionTerm

@@ -1,7 +1,7 @@
 import Geometry
 import Support
 
-/// config.json: the shape of a BigBang-Proton model (model.md, last section).
+/// config.json: the shape of a BigBang-Proton model (Model.md, last section).
 public struct ModelConfig: Sendable, Equatable {
     /// 256 byte values and three specials.
     public static let vocabulary = 259

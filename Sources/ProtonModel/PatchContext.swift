@@ -3,7 +3,7 @@ import Support
 
 /// The context of one patch: its P local rows and the P delegates in its slots, sorted by origin.
 ///
-/// Row r may see row s only if origin(r) >= origin(s) (model.md, step 5). Sorted by origin, what a row may see is a
+/// Row r may see row s only if origin(r) >= origin(s) (Model.md, step 5). Sorted by origin, what a row may see is a
 /// prefix: nothing is masked, and pairs that cannot see each other are never computed.
 struct PatchContext {
     /// Rows in the context.

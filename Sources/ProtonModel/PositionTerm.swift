@@ -2,7 +2,7 @@ import CKernels
 import Glibc
 import Support
 
-/// The position term (CoordConv, model.md): scale · conv(pe)[t], pe[t] = (sin t·w_i, cos t·w_i), w_i = 50000^(-2i/D).
+/// The position term (CoordConv, Model.md): scale · conv(pe)[t], pe[t] = (sin t·w_i, cos t·w_i), w_i = 50000^(-2i/D).
 ///
 /// A tap of the convolution sees pe one step earlier or later, which is a rotation of the pairs at t. So the three
 /// taps fold into one 8×8 matrix a group, applied to the pairs at t; the two ends of the padded sequence, where a tap

@@ -1,4 +1,4 @@
-/// The tensors of a model: names and shapes as model.md gives them.
+/// The tensors of a model: names and shapes as Model.md gives them.
 struct TensorLayout {
     let shapes: [(name: String, shape: [Int])]
     /// Scalars that checkpoints carry and the model does not use.

@@ -5,7 +5,7 @@ import Support
 
 /// One pass over the states: layer `layer` reads generation layer-1 and appends generation layer, window by window.
 ///
-/// A window needs three things and finishes at once (schedule.md): its **own** rows; its **hosts**, the patches that
+/// A window needs three things and finishes at once (Schedule.md): its **own** rows; its **hosts**, the patches that
 /// its delegates visit; its **guests**, the delegates that visit it. Hosts come first, for they give every token of the
 /// window its delegate's answer; then block by block the guests, the mix, the feed-forward, and the page goes out.
 final class LayerPass {

@@ -62,10 +62,10 @@ final class Bench {
         return file(name)
     }
 
-    /// Changes fields of a JSON file; null removes one.
-    func edit(_ name: String, _ change: [String: Any]) throws {
+    /// Changes fields of a JSON file; null removes one, unless it is to stand there.
+    func edit(_ name: String, _ change: [String: Any], keepingNull: Bool = false) throws {
         var fields = try #require(JSONSerialization.jsonObject(with: bytes(name)) as? [String: Any])
-        for (key, value) in change { fields[key] = value is NSNull ? nil : value }
+        for (key, value) in change { fields[key] = value is NSNull && !keepingNull ? nil : value }
         try write(name, JSONSerialization.data(withJSONObject: fields))
     }
 

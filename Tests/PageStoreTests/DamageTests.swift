@@ -37,7 +37,9 @@ struct DamageTests {
     @Test(arguments: [1, 300]) func aTruncatedFileIsAnError(blocks: Int) throws {
         let store = try TestStore(tokens: 4 * 20 * blocks, patchesPerBlock: 20, element: .f32, width: blocks == 1 ? 40 : 1)
         let whole = try File.read(store.dataFile)
-        let lengths = [0, 1, 100, 4095, 4096, 8191, 8192, 8193] + stride(from: 12_288, to: whole.count, by: max(4096, whole.count / 40960 * 4096)).flatMap { [$0, $0 + 1, $0 + 2000] } + [whole.count - 4096, whole.count - 1]
+        // The two meta pages closely, then around page boundaries, not all where there are many.
+        var lengths = [0, 1, 100, 4095, 4096, 8191, 8192, 8193, whole.count - 4096, whole.count - 1]
+        for start in stride(from: 12_288, to: whole.count, by: max(1, whole.count / 4096 / 40) * 4096) { lengths += [start, start + 1, start + 2000] }
         for length in lengths where length < whole.count {
             try Data(whole[..<length]).write(to: URL(fileURLWithPath: store.dataFile))
             let found = try fault { _ = try store.readAll() }

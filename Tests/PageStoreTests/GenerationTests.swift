@@ -54,7 +54,7 @@ struct GenerationTests {
         }
         let generation = try GenerationReader(store: store.directory, identity: identity, record: record, geometry: store.geometry)
         let room = try Memory<UInt8>(32)
-        try store.pageReader().read(generation, .surprisal, block: 0, columns: 0..<4, rows: 0..<2) { room.start + 8 * $0 }
+        try store.pageReader().read(generation, .surprisal, block: 0, columns: 0..<4, rows: 0..<2) { UnsafeMutableRawPointer(room.start + 8 * $0) }
         #expect(Array(room.bytes) == columns.flatMap { $0 })
         #expect(try store.read(generation, store.pageReader(), block: 0) == store.values[0])
         // A generation without the table says so.

@@ -1,0 +1,118 @@
+import Foundation
+import Glibc
+import TestSupport
+import Testing
+
+/// A run that is stopped from outside, in every way, goes on with the same command and ends with the same bits.
+@Suite(.serialized)
+struct InterruptionTests {
+    let bench: Bench
+    init() throws { bench = try Bench() }
+
+    /// Long enough to be interrupted, with a commit every few tenths of a layer.
+    private func prepare() throws {
+        var numbers = TestNumbers(9)
+        let bytes = numbers.bytes(60_000)
+        try bench.store(bytes, "--raw", "--patch-size", "16")
+        try bench.model(patchSize: 16, hiddenSize: 64)
+    }
+
+    private func arguments(_ flags: String...) -> [String] {
+        ["forward", "--store", bench.file("store"), "--model", bench.file("model"), "--memory", "64MiB", "--threads", "1", "--nll", bench.file("nll.npy"), "--json"] + flags
+    }
+
+    private func outputs() throws -> [Data] {
+        try run("export", "--store", bench.file("store"), "--generation", "2", "--out", bench.file("states.npy")).expect(0)
+        return [try bench.bytes("nll.npy"), try bench.bytes("states.npy")]
+    }
+
+    /// Starts the command and sends `signal` once it says `word`; a run that was quicker than the signal is begun anew.
+    private func interrupt(_ signal: Int32, at word: String) throws -> Outcome {
+        for _ in 0..<5 {
+            let program = try Program(arguments("--restart"))
+            program.wait(for: word)
+            program.send(signal)
+            let outcome = try program.outcome()
+            if outcome.status != 0 { return outcome }
+        }
+        throw Failure("the run is always over before the signal comes")
+    }
+
+    struct Failure: Error, CustomStringConvertible {
+        var description: String
+        init(_ description: String) { self.description = description }
+    }
+
+    @Test("Stopped, then the same command again: the same bits", arguments: [SIGINT, SIGTERM, SIGKILL], ["layer 1/2", "layer 2/2"])
+    func resumed(signal: Int32, at word: String) throws {
+        try prepare()
+        let stopped = try interrupt(signal, at: word)
+        if signal == SIGKILL {
+            stopped.expect(-SIGKILL)
+        } else {
+            stopped.expect(75, "interrupted", "same command")
+            #expect(stopped.output.isEmpty)
+        }
+        #expect(!bench.exists("nll.npy") && !bench.exists("nll.npy.partial"))
+        try run("verify", "--store", bench.file("store")).expect(0)
+        try run("dump", "--store", bench.file("store")).expect(0)
+        // What is not complete is not handed out.
+        try run("export", "--store", bench.file("store"), "--generation", "2", "--out", bench.file("states.npy")).expect(64, "generation 2")
+
+        let summary = try run(arguments()).expect(0).json()
+        #expect(summary["resumed"] as? Bool == true)
+        let resumed = try outputs()
+        try run("verify", "--store", bench.file("store")).expect(0)
+        try run(arguments("--restart")).expect(0)
+        #expect(try outputs() == resumed)
+    }
+
+    @Test("A begun run goes on with other memory and threads, not with another model or other flags")
+    func otherMemory() throws {
+        try prepare()
+        try interrupt(SIGINT, at: "layer 2/2").expect(75)
+        let before = try bench.contents("store")
+        let other = try bench.model("other", patchSize: 16, hiddenSize: 64, seed: 2)
+        let base = ["forward", "--store", bench.file("store"), "--model", bench.file("model")]
+        try run("forward", "--store", bench.file("store"), "--model", other).expect(65, "another model")
+        try run(base + ["--state", "f32"]).expect(64, "--state")
+        try run(base + ["--keep", "all"]).expect(64, "--keep")
+        try run(base + ["--memory", "1MiB"]).expect(64, "too small")
+        #expect(try bench.contents("store") == before)
+        try run(base + ["--memory", "1GiB", "--threads", "2", "--nll", bench.file("nll.npy")]).expect(0)
+        let resumed = try outputs()
+        try run(arguments("--restart")).expect(0)
+        #expect(try outputs() == resumed)
+    }
+
+    @Test("While one process writes a store, others read it and none writes it")
+    func secondProcess() throws {
+        try prepare()
+        let program = try Program(arguments())
+        program.wait(for: "layer 1/2")
+        // Stopped, not ended: it holds its lock for as long as this takes.
+        program.send(SIGSTOP)
+        try run(arguments()).expect(73, "another bbp-stream")
+        try run("ingest", bench.write("good", [1]), "--store", bench.file("store"), "--force").expect(73, "another bbp-stream")
+        try run("verify", "--store", bench.file("store")).expect(0)
+        try run("dump", "--store", bench.file("store")).expect(0)
+        try run("export", "--store", bench.file("store"), "--generation", "0", "--out", bench.file("tokens.npy")).expect(0)
+        program.send(SIGCONT)
+        try program.outcome().expect(0)
+        try run("verify", "--store", bench.file("store")).expect(0)
+    }
+
+    @Test("What a killed ingest left behind is no obstacle")
+    func killedIngest() throws {
+        mkfifo(bench.file("pipe"), 0o600)
+        let pipe = open(bench.file("pipe"), O_RDWR | O_CLOEXEC)
+        defer { close(pipe) }
+        let program = try Program(["ingest", bench.file("pipe"), "--store", bench.file("store")])
+        while !program.hasEnded && !bench.exists("store/generation-0/data.mdb") { usleep(1000) }
+        program.send(SIGKILL)
+        try program.outcome().expect(-SIGKILL)
+        try run("verify", "--store", bench.file("store")).expect(66, "manifest.json")
+        try bench.store(Array("text".utf8))
+        try run("verify", "--store", bench.file("store")).expect(0)
+    }
+}

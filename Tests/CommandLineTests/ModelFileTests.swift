@@ -1,0 +1,229 @@
+import Foundation
+import TestSupport
+import Testing
+
+/// config.json and model.safetensors, broken in every way, by editing a copy of a good model.
+struct ModelFileTests {
+    let bench: Bench
+    init() throws { bench = try Bench() }
+
+    /// Checks that both commands that open a model refuse it, and that a store stays as it was.
+    private func expectRefused(_ status: Int32, _ words: [String]) throws {
+        try bench.store(fixture: "seven")
+        let before = try bench.contents("store")
+        for command in [["model", "info", bench.file("model")], ["forward", "--store", bench.file("store"), "--model", bench.file("model")]] {
+            let result = try run(command).expect(status)
+            for word in words { #expect(result.error.contains(word), "it said: \(result.error)") }
+        }
+        #expect(try bench.contents("store") == before)
+    }
+
+    // MARK: config.json
+
+    /// A field's new value as JSON, "" to remove it, and a word that the message must contain beside the field's name.
+    static let configurations: [(field: String, value: String, word: String)] =
+        ["model_type", "vocab_size", "hidden_size", "intermediate_size", "num_hidden_layers", "num_attention_heads", "patch_size", "conv_kernel_size"]
+        .map { ($0, "", "missing") } + [
+            // Unknown, misspelt, of another family.
+            ("hiden_size", "24", "unknown"), ("rope_theta", "10000", "unknown"), ("model_type", "\"gpt2\"", "gpt2"), ("vocab_size", "256", "256"),
+            ("torch_dtype", "\"float16\"", "float16"), ("hidden_act", "\"silu\"", "silu"),
+            // Wrong types.
+            ("hidden_size", "\"24\"", "integer"), ("hidden_size", "24.5", "integer"), ("hidden_size", "null", "integer"), ("hidden_size", "true", "integer"),
+            ("layer_norm_eps", "\"small\"", "number"), ("model_type", "7", "string"), ("causal", "1", "true or false"),
+            // Contradictory.
+            ("hidden_size", "20", "8"), ("num_attention_heads", "5", "divide"), ("num_attention_heads", "48", "48"),
+            // Absurd.
+            ("hidden_size", "0", "0"), ("hidden_size", "-24", "-24"), ("hidden_size", "1000000000000000000", "1000000000000000000"),
+            ("hidden_size", "1e300", "integer"), ("intermediate_size", "0", "0"), ("num_hidden_layers", "0", "0"), ("num_hidden_layers", "1000000000", "1000000000"),
+            ("num_attention_heads", "0", "0"), ("patch_size", "0", "0"), ("patch_size", "1025", "1025"), ("conv_kernel_size", "0", "0"),
+            ("conv_kernel_size", "1000000", "1000000"), ("layer_norm_eps", "0", "0"), ("layer_norm_eps", "-1e-5", "must be"), ("layer_norm_eps", "1", "1"),
+            // The wider family: known, checked, not built.
+            ("recurrence", "2", "not supported"), ("recurrence", "0", "must be"), ("delegation", "{\"mode\": \"monte-carlo\", \"seed\": 3}", "monte-carlo"),
+            ("delegation", "{\"mode\": \"selective\"}", "selective"), ("delegation", "{\"mode\": \"random\"}", "random"), ("delegation", "{}", "missing"),
+            ("delegation", "{\"mode\": \"transpose\", \"seeds\": 3}", "unknown"), ("delegation", "\"transpose\"", "object"),
+            ("tcn", "[{\"kernel_size\": 3, \"dilation\": 2, \"channels\": 24}]", "not supported"), ("tcn", "[]", "list"), ("tcn", "[{\"channels\": 24}]", "missing"),
+            ("hidden_act", "\"relu\"", "not supported"), ("positional_encoding", "\"none\"", "not supported"), ("positional_encoding", "\"rope\"", "rope"),
+            ("causal", "false", "not supported"),
+        ]
+
+    @Test("A field of config.json that cannot work is named", arguments: configurations)
+    func configuration(field: String, value: String, word: String) throws {
+        _ = try bench.modelCopy("seven")
+        try setField(field, value)
+        try expectRefused(65, ["config.json", field, word])
+    }
+
+    @Test("The wider family's defaults are accepted", arguments: [
+        ("recurrence", "1"), ("delegation", "{\"mode\": \"transpose\"}"), ("positional_encoding", "\"coord_conv\""), ("causal", "true"), ("hidden_act", "\"gelu\""),
+        ("layer_norm_eps", ""), ("hidden_act", ""), ("torch_dtype", ""), ("architectures", "[\"BigBangProton\"]"), ("transformers_version", "\"4.40.0\""),
+    ])
+    func defaults(field: String, value: String) throws {
+        let model = try bench.modelCopy("seven")
+        try setField(field, value)
+        try run("model", "info", model).expect(0)
+    }
+
+    private func setField(_ field: String, _ value: String) throws {
+        let parsed = value.isEmpty ? NSNull() : try JSONSerialization.jsonObject(with: Data("[\(value)]".utf8))
+        try bench.edit("model/config.json", [field: value.isEmpty ? NSNull() : (parsed as? [Any])?[0] ?? NSNull()], keepingNull: value == "null")
+    }
+
+    @Test("A config.json that is no JSON object", arguments: ["", "{", "[1]", "null", "{\"hidden_size\": 24,}", "\u{0}"])
+    func noConfiguration(text: String) throws {
+        _ = try bench.modelCopy("seven")
+        try bench.write("model/config.json", text.utf8)
+        try expectRefused(65, ["config.json", "JSON"])
+    }
+
+    @Test("A part of the model that is not there", arguments: [("config.json", "config.json"), ("model.safetensors", "weights")])
+    func missingFile(name: String, word: String) throws {
+        _ = try bench.modelCopy("seven")
+        try FileManager.default.removeItem(atPath: bench.file("model/\(name)"))
+        try expectRefused(66, [word])
+        try FileManager.default.createDirectory(atPath: bench.file("model/\(name)"), withIntermediateDirectories: false)
+        try run("model", "info", bench.file("model")).expect(66, name)
+    }
+
+    // MARK: model.safetensors
+
+    /// A safetensors file taken apart.
+    struct Weights {
+        var header: [String: Any]
+        var data: Data
+
+        init(_ file: Data) throws {
+            let length = file.withUnsafeBytes { Int($0.loadUnaligned(as: UInt64.self)) }
+            header = try #require(JSONSerialization.jsonObject(with: file[8..<8 + length]) as? [String: Any])
+            data = Data(file[(8 + length)...])
+        }
+
+        var file: Data {
+            get throws {
+                let text = try JSONSerialization.data(withJSONObject: header)
+                return withUnsafeBytes(of: UInt64(text.count)) { Data($0) } + text + data
+            }
+        }
+
+        func field(_ tensor: String, _ name: String) -> [Int] { (header[tensor] as? [String: Any])?[name] as? [Int] ?? [] }
+
+        mutating func set(_ tensor: String, _ name: String, _ value: Any) {
+            var fields = header[tensor] as? [String: Any] ?? [:]
+            fields[name] = value
+            header[tensor] = fields
+        }
+
+        mutating func set(_ tensor: String, value index: Int, _ value: Float) {
+            let at = field(tensor, "data_offsets")[0] + 4 * index
+            data.replaceSubrange(at..<at + 4, with: withUnsafeBytes(of: value) { Data($0) })
+        }
+
+        /// The tensor whose data come last.
+        var last: String { header.keys.filter { $0 != "__metadata__" }.max { field($0, "data_offsets")[1] < field($1, "data_offsets")[1] } ?? "" }
+    }
+
+    struct Damage: CustomTestStringConvertible, Sendable {
+        var name: String
+        var words: [String]
+        var change: @Sendable (inout Weights) throws -> Void
+        var testDescription: String { name }
+    }
+
+    static let damages: [Damage] = [
+        Damage(name: "missing tensor", words: ["missing"]) {
+            let last = $0.last
+            $0.data.removeSubrange($0.field(last, "data_offsets")[0]...)
+            $0.header[last] = nil
+        },
+        Damage(name: "extra tensor", words: ["surplus", "not a tensor"]) {
+            let end = $0.data.count
+            $0.header["surplus"] = ["dtype": "F32", "shape": [2], "data_offsets": [end, end + 8]] as [String: Any]
+            $0.data += Data(count: 8)
+        },
+        Damage(name: "renamed tensor", words: ["fc.bias", "missing"]) {
+            $0.header["fc.bios"] = $0.header["fc.bias"]
+            $0.header["fc.bias"] = nil
+        },
+        Damage(name: "integers", words: ["norm.weight", "I32"]) { $0.set("norm.weight", "dtype", "I32") },
+        Damage(name: "half precision", words: ["norm.weight", "F16"]) {
+            $0.set("norm.weight", "dtype", "F16")
+            $0.set("norm.weight", "shape", [48])
+        },
+        Damage(name: "unknown type", words: ["norm.weight", "dtype"]) { $0.set("norm.weight", "dtype", "F128") },
+        Damage(name: "type that does not fit the data", words: ["norm.weight"]) { $0.set("norm.weight", "dtype", "F64") },
+        Damage(name: "transposed", words: ["codebook", "shape"]) { $0.set("codebook", "shape", [24, 259]) },
+        Damage(name: "one dimension more", words: ["fc.bias", "shape"]) { $0.set("fc.bias", "shape", [259, 1]) },
+        Damage(name: "shape that does not fit the data", words: ["fc.bias", "shape"]) { $0.set("fc.bias", "shape", [260]) },
+        Damage(name: "shape beyond any memory", words: ["fc.bias", "shape"]) { $0.set("fc.bias", "shape", [1 << 62, 1 << 62]) },
+        Damage(name: "negative shape", words: ["fc.bias", "shape"]) { $0.set("fc.bias", "shape", [-259]) },
+        Damage(name: "overlap", words: ["overlap"]) { $0.set("norm.bias", "data_offsets", $0.field("norm.weight", "data_offsets")) },
+        Damage(name: "gap", words: ["belong to no tensor"]) {
+            let last = $0.last
+            $0.set(last, "data_offsets", $0.field(last, "data_offsets").map { $0 + 4 })
+            $0.data += Data(count: 4)
+        },
+        Damage(name: "offsets backwards", words: ["norm.bias", "data_offsets"]) { $0.set("norm.bias", "data_offsets", Array($0.field("norm.bias", "data_offsets").reversed())) },
+        Damage(name: "offsets negative", words: ["norm.bias", "data_offsets"]) { $0.set("norm.bias", "data_offsets", [-96, 0]) },
+        Damage(name: "one offset", words: ["norm.bias", "data_offsets"]) { $0.set("norm.bias", "data_offsets", [0]) },
+        Damage(name: "no offsets", words: ["norm.bias", "data_offsets"]) { $0.header["norm.bias"] = ["dtype": "F32", "shape": [24]] as [String: Any] },
+        Damage(name: "unknown field", words: ["norm.bias", "strides"]) { $0.set("norm.bias", "strides", [1]) },
+        Damage(name: "entry that is no object", words: ["norm.bias", "object"]) { $0.header["norm.bias"] = 7 },
+        Damage(name: "short data", words: ["cut short"]) { $0.data.removeLast(4) },
+        Damage(name: "no data", words: ["cut short"]) { $0.data = Data() },
+        Damage(name: "trailing data", words: ["belong to none"]) { $0.data += Data(count: 4) },
+        Damage(name: "NaN", words: ["cov3.weight", "value 5", "nan"]) { $0.set("blocks.0.cov3.weight", value: 5, .nan) },
+        Damage(name: "infinity", words: ["fc.bias", "value 258", "inf"]) { $0.set("fc.bias", value: 258, -.infinity) },
+    ]
+
+    @Test("Damaged weights are refused by name", arguments: damages)
+    func weights(damage: Damage) throws {
+        _ = try bench.modelCopy("seven")
+        var weights = try Weights(bench.bytes("model/model.safetensors"))
+        try damage.change(&weights)
+        try bench.write("model/model.safetensors", weights.file)
+        try expectRefused(65, ["model.safetensors"] + damage.words)
+    }
+
+    @Test("A header that cannot be is not believed", arguments: [
+        (UInt64.max, "header"), (1 << 40, "header"), (101 << 20, "header"), (99 << 20, "header"), (1000, "JSON"), (0, "JSON"),
+    ])
+    func headerLength(length: UInt64, word: String) throws {
+        _ = try bench.modelCopy("seven")
+        try bench.edit("model/model.safetensors") { $0.replaceSubrange(0..<8, with: withUnsafeBytes(of: length) { Data($0) }) }
+        try expectRefused(65, ["model.safetensors", word])
+    }
+
+    @Test("A weights file of a few bytes", arguments: [0, 3, 8])
+    func tiny(bytes: Int) throws {
+        _ = try bench.modelCopy("seven")
+        try bench.edit("model/model.safetensors") { $0 = $0.prefix(bytes) }
+        try expectRefused(65, ["model.safetensors"])
+    }
+
+    @Test("A header of odd length is no error: weights are then realigned")
+    func misaligned() throws {
+        let model = try bench.modelCopy("seven")
+        var weights = try Weights(bench.bytes("model/model.safetensors"))
+        weights.header["__metadata__"] = ["note": ""]
+        while try weights.file.count % 4 == weights.data.count % 4 { weights.header["__metadata__"] = ["note": ((weights.header["__metadata__"] as? [String: String])?["note"] ?? "") + "x"] }
+        try bench.write("model/model.safetensors", weights.file)
+        try bench.store(fixture: "seven")
+        try run("forward", "--store", bench.file("store"), "--model", model, "--state", "f32", "--nll", bench.file("nll.npy")).expect(0)
+        let (found, expected) = (try bench.array("nll.npy"), try NpyArray("\(Fixtures.path("seven"))/nll_bits.npy"))
+        #expect(zip(found.values, expected.values).dropFirst().allSatisfy { abs($0 - $1) < 1e-3 })
+    }
+
+    // MARK: model init
+
+    @Test("The same seed gives the same bytes, another seed others; nothing is overwritten unasked")
+    func initialization() throws {
+        try bench.model("a", seed: 1)
+        try bench.model("b", seed: 1)
+        try bench.model("c", seed: 2)
+        let (a, b, c) = (try bench.contents("a"), try bench.contents("b"), try bench.contents("c"))
+        #expect(a == b && a != c)
+        try run("model", "init", bench.file("a"), "--layers", "3").expect(73, "already", "--force")
+        #expect(try bench.contents("a") == a)
+        try run("model", "init", bench.file("a"), "--layers", "3", "--force").expect(0)
+        #expect(try run("model", "info", bench.file("a")).expect(0).output.contains("untrained"))
+    }
+}
