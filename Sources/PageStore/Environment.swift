@@ -13,63 +13,53 @@ final class Environment: @unchecked Sendable {
 
     enum Access {
         case read
-        /// `mapBytes`: the most the file can grow to; address space only.
-        case write(mapBytes: Int)
+        case write
     }
 
     /// - Throws: `Fault` naming the file: missing, foreign, truncated, of another LMDB version, not writable.
     init(directory: String, access: Access) throws {
         self.directory = directory
-        var created: OpaquePointer?
-        try Self.check(mdb_env_create(&created), "create an LMDB environment", directory)
-        guard let environment = created else { throw Fault(.inputOutput, "LMDB made no environment", at: Place(file: directory)) }
-        handle = environment
-        do {
-            try Self.check(mdb_env_set_maxdbs(environment, 4), "set the number of tables", directory)
-            // Own prefetch, so no read-ahead by the kernel; reads are not bound to the thread that began them.
-            var flags = UInt32(MDB_NORDAHEAD | MDB_NOTLS)
-            switch access {
-            case .read:
-                flags |= UInt32(MDB_RDONLY)
-                guard let size = File.size("\(directory)/data.mdb") else {
-                    throw Fault(.badData, "the generation's file is missing", at: Place(file: "\(directory)/data.mdb"), advice: PageHeader.damageAdvice)
-                }
-                guard size >= 2 * 4096 else {
-                    throw Fault(.badData, "the file has \(size) bytes, too few for any LMDB environment", at: Place(file: "\(directory)/data.mdb"), advice: PageHeader.damageAdvice)
-                }
-                var status = mdb_env_open(environment, directory, flags, 0o644)
-                // A store on read-only media has no place for a lock file, and no writer to be locked against.
-                if status == EROFS || status == EACCES { status = mdb_env_open(environment, directory, flags | UInt32(MDB_NOLOCK), 0o644) }
-                try Self.check(status, "open", "\(directory)/data.mdb")
-            case .write(let mapBytes):
-                try Self.check(mdb_env_set_mapsize(environment, (mapBytes + 0xffff) & ~0xffff), "set the map size", directory)
-                // Data is synced at each commit, the meta page with the next: sound after a power cut, at most the
-                // last commit lost. No MDB_WRITEMAP: with it a full disk is a signal, not an error.
-                flags |= UInt32(MDB_NOMETASYNC)
-                try Self.check(mdb_env_open(environment, directory, flags, 0o644), "open for writing", "\(directory)/data.mdb")
+        let file = "\(directory)/data.mdb"
+        let size = File.size(file)
+        switch access {
+        case .read:
+            guard let size else {
+                throw Fault(.badData, "the generation's file is missing", at: Place(file: file), advice: PageHeader.damageAdvice)
             }
-            try checkLength()
-        } catch {
-            mdb_env_close(environment)
-            throw error
+            try EnvironmentCheck.run(file)
+            // No more address space than the file takes; what it was written with does not matter.
+            let flags = UInt32(MDB_RDONLY)
+            var (opened, status) = try Self.open(directory, flags, mapBytes: size)
+            // A store that cannot be written has no place for a lock file, and no writer to be locked against.
+            if status == EROFS || status == EACCES { (opened, status) = try Self.open(directory, flags | UInt32(MDB_NOLOCK), mapBytes: size) }
+            try Self.check(status, "open", file)
+            handle = opened
+        case .write:
+            if let size, size > 0 { try EnvironmentCheck.run(file) }
+            // Data is synced at each commit, the meta page with the next: sound after a power cut, at most the
+            // last commit lost. No MDB_WRITEMAP: with it a full disk is a signal, not an error.
+            let (opened, status) = try Self.open(directory, UInt32(MDB_NOMETASYNC), mapBytes: Self.room(for: size ?? 0))
+            try Self.check(status, "open for writing", file)
+            handle = opened
         }
+        var stat = MDB_stat()
+        try Self.check(mdb_env_stat(handle, &stat), "inspect", file)
+        pageSize = Int(stat.ms_psize)
     }
 
     deinit { mdb_env_close(handle) }
 
-    /// LMDB maps the file and trusts its own page numbers: a shorter file would be a bus error later, so it is one
-    /// clear error now.
-    private func checkLength() throws {
-        var info = MDB_envinfo()
-        var stat = MDB_stat()
-        try Self.check(mdb_env_info(handle, &info), "inspect", dataFile)
-        try Self.check(mdb_env_stat(handle, &stat), "inspect", dataFile)
-        pageSize = Int(stat.ms_psize)
-        let needed = (info.me_last_pgno + 1) * pageSize
-        let size = File.size(dataFile) ?? 0
-        guard size >= needed else {
-            throw Fault(.badData, "the file is cut short: \(size) bytes of \(needed)", at: Place(file: dataFile, byteOffset: size), advice: PageHeader.damageAdvice)
-        }
+    /// Opens an environment. Where the status is not success the handle is closed already: LMDB cannot open one twice.
+    private static func open(_ directory: String, _ flags: UInt32, mapBytes: Int) throws -> (OpaquePointer, Int32) {
+        var created: OpaquePointer?
+        try check(mdb_env_create(&created), "create an LMDB environment", directory)
+        guard let environment = created else { throw Fault(.inputOutput, "LMDB made no environment", at: Place(file: directory)) }
+        var status = mdb_env_set_maxdbs(environment, 4)
+        if status == MDB_SUCCESS { status = mdb_env_set_mapsize(environment, mapBytes) }
+        // Own prefetch, so no read-ahead by the kernel; reads are not bound to the thread that began them.
+        if status == MDB_SUCCESS { status = mdb_env_open(environment, directory, flags | UInt32(MDB_NORDAHEAD | MDB_NOTLS), 0o644) }
+        if status != MDB_SUCCESS { mdb_env_close(environment) }
+        return (environment, status)
     }
 
     /// The descriptor that values are read through.
@@ -77,6 +67,17 @@ final class Environment: @unchecked Sendable {
         var fd: mdb_filehandle_t = -1
         try Self.check(mdb_env_get_fd(handle, &fd), "find the descriptor of", dataFile)
         return fd
+    }
+
+    /// A map with room for twice the file and any one transaction.
+    private static func room(for fileBytes: Int) -> Int { (2 * fileBytes + (1 << 30)) & ~0xffff }
+
+    /// Widens the map as the file grows. Call where no transaction is open.
+    func makeRoom() throws {
+        let bytes = File.size(dataFile) ?? 0
+        var info = MDB_envinfo()
+        try Self.check(mdb_env_info(handle, &info), "inspect", dataFile)
+        if info.me_mapsize < bytes + (1 << 29) { try Self.check(mdb_env_set_mapsize(handle, Self.room(for: bytes)), "widen the map of", dataFile) }
     }
 
     /// Makes the last commits durable.

@@ -140,13 +140,11 @@ public final class GenerationWriter {
     public private(set) var uncommittedBytes = 0
 
     /// Opens the environment of `record`, creating it where there is none.
-    ///
-    /// - Parameter mapBytes: bound on the file's size.
-    public init(store: String, identity: GenerationIdentity, record: GenerationRecord, mapBytes: Int) throws {
+    public init(store: String, identity: GenerationIdentity, record: GenerationRecord) throws {
         self.record = record
         let directory = "\(store)/\(record.directory)"
         try File.makeDirectory(directory)
-        environment = try Environment(directory: directory, access: .write(mapBytes: max(mapBytes, (File.size("\(directory)/data.mdb") ?? 0) + 1 << 20)))
+        environment = try Environment(directory: directory, access: .write)
         let transaction = try environment.begin(writing: true)
         let about = try transaction.createTable(GenerationIdentity.table)
         var tables: [PageTable: Table] = [:]
@@ -165,17 +163,26 @@ public final class GenerationWriter {
         try transaction.commit()
     }
 
+    // A transaction must end before its environment does.
+    deinit { open = nil }
+
     /// Appends the page of block `block`, which is beyond every block of the table.
     public func append(_ table: PageTable, block: Int, page: UnsafeRawBufferPointer) throws {
         guard let id = tables[table] else { throw Fault(.usage, "generation \(record.index) keeps no \(table.rawValue)") }
-        if open == nil { open = try environment.begin(writing: true) }
+        try begin()
         try open?.put(id, .number(block), page, append: true)
         uncommittedBytes += page.count
     }
 
+    private func begin() throws {
+        guard open == nil else { return }
+        try environment.makeRoom()
+        open = try environment.begin(writing: true)
+    }
+
     /// Makes everything appended durable, together with `progress`.
     public func commit(progress: [UInt8]) throws {
-        if open == nil { open = try environment.begin(writing: true) }
+        try begin()
         try progress.withUnsafeBytes { try open?.put(about, GenerationIdentity.progress, $0) }
         // A commit consumes its transaction, whether it succeeds or not.
         if let transaction = open.take() { try transaction.commit() }

@@ -9,9 +9,23 @@ extension TileArithmetic {
     /// Which rows of a context ask. A patch's local rows ask when the patch is in the window; its delegate rows ask
     /// when the tokens they come from are.
     public enum Queries {
-        case local
-        /// The delegates in these slots.
-        case delegates(slots: Range<Int>)
+        case local, delegates
+    }
+
+    /// A patch whose context is attended over, and which of its 2P rows ask: the local rows are 0..<P, the delegates
+    /// P..<2P by place.
+    public struct Visit {
+        var patch: Int
+        var asking: Range<Int>
+
+        /// All local rows ask.
+        public static func local(_ patch: Int, patchSize P: Int) -> Visit { Visit(patch: patch, asking: 0..<P) }
+
+        /// The delegates ask that are in `slots`.
+        public static func delegates(in slots: Range<Int>, of patch: Int, patchSize P: Int) -> Visit {
+            let here = slots.clamped(to: patch * P..<(patch + 1) * P)
+            return Visit(patch: patch, asking: here.lowerBound - patch * P + P..<here.upperBound - patch * P + P)
+        }
     }
 
     // MARK: Rows in
@@ -22,9 +36,9 @@ extension TileArithmetic {
             into: delegates.start + row * config.hiddenSize, scratch: positionScratch.start, kernels: kernels)
     }
 
-    /// Loads the local rows of `patches` from columns: column j, row r of the stored rows is at `column(j) + r·rowBytes`,
+    /// Loads the local rows of `patches`, as the patches from `place` of the tile on, from columns: column j, row r of the stored rows is at `column(j) + r·rowBytes`,
     /// r counted from the first of `patches`.
-    public func loadLocal(_ patches: Range<Int>, as input: InputRows, column: (_ index: Int) -> UnsafeRawPointer) {
+    public func loadLocal(_ patches: Range<Int>, place: Int, as input: InputRows, column: (_ index: Int) -> UnsafeRawPointer) {
         let P = geometry.patchSize
         let rowBytes = input.rowBytes(width: config.hiddenSize)
         for index in 0..<P {
@@ -34,7 +48,7 @@ extension TileArithmetic {
             }
         }
         input.expand(gathered.start, rows: patches.count * P, first: patches.lowerBound * P, step: 1, width: config.hiddenSize,
-            into: local.start, scratch: positionScratch.start, kernels: kernels)
+            into: local.start + place * P * config.hiddenSize, scratch: positionScratch.start, kernels: kernels)
     }
 
     /// Stores one row of states [D] in the states' number format.
@@ -48,11 +62,12 @@ extension TileArithmetic {
 
     // MARK: Steps 1 to 5
 
-    /// Attention of `queries` over the contexts of `patches` (at most a tile), before the output projection.
+    /// Attention of the rows that ask over the contexts of the visited patches (at most a tile), before the output projection.
     ///
-    /// `local` holds the patches' rows and `delegates` those in their slots; rows that no query sees need not be loaded.
+    /// `local` holds the patches' rows and `delegates` those in their slots, in the order of `visits`; rows that no query
+    /// sees need not be loaded.
     /// The result of the query with origin t goes to row t - `firstToken` of `output` [·, D].
-    public func attend(_ queries: Queries, patches: Range<Int>, block: BlockWeights, output: UnsafeMutablePointer<Float>, firstToken: Int) throws {
+    public func attend(_ queries: Queries, _ visits: [Visit], block: BlockWeights, output: UnsafeMutablePointer<Float>, firstToken: Int) throws {
         let (P, D) = (geometry.patchSize, config.hiddenSize)
         // 1. u = LayerNorm(x), and 2., 5. the projections: q, k, v of the rows that ask, k, v of the others.
         //    Delegates use Wqkv·Wd and Wqkv·bd, which is Wqkv·(Wd u + bd).
@@ -60,7 +75,7 @@ extension TileArithmetic {
         let delegateKeys: UnsafePointer<Float>
         let (localStride, delegateStride): (Int, Int)
         layerNorm(local.start, block.preNorm, into: normalised.start)
-        if case .local = queries {
+        if queries == .local {
             try qkvLocal.run(normalised.start, weight: block.localQKV, into: localProjections.start)
             (localKeys, localStride) = (UnsafePointer(localProjections.start) + D, 3 * D)
         } else {
@@ -68,7 +83,7 @@ extension TileArithmetic {
             (localKeys, localStride) = (UnsafePointer(localProjections.start), 2 * D)
         }
         layerNorm(delegates.start, block.preNorm, into: normalised.start)
-        if case .local = queries {
+        if queries == .local {
             try kvDelegate.run(normalised.start, weight: block.delegateQKV.start + D * D, bias: block.delegateBias.start + D, into: delegateProjections.start)
             (delegateKeys, delegateStride) = (UnsafePointer(delegateProjections.start), 2 * D)
         } else {
@@ -77,21 +92,10 @@ extension TileArithmetic {
         }
 
         let scale = 1 / Float(config.headSize).squareRoot()
-        for patch in patches {
-            // 3., 4. The context, each row with its origin.
-            let row = (patch - patches.lowerBound) * P
-            let asking: Range<Int>
-            let limit: Int
-            switch queries {
-            case .local:
-                asking = 0..<P
-                limit = patch * P + P - 1
-            case .delegates(let slots):
-                let here = slots.clamped(to: patch * P..<patch * P + P)
-                if here.isEmpty { continue }
-                asking = here.lowerBound - patch * P + P..<here.upperBound - patch * P + P
-                limit = geometry.token(inSlot: here.upperBound - 1)
-            }
+        for (place, visit) in visits.enumerated() {
+            // 3., 4. The context, each row with its origin, as far as the last row that asks can see.
+            let (patch, asking, row) = (visit.patch, visit.asking, place * P)
+            let limit = queries == .local ? patch * P + P - 1 : geometry.token(inSlot: patch * P + asking.upperBound - 1 - P)
             context.arrange(patch, in: geometry, limit: limit)
             // 5. Among the rows of the patch, each asking row over the prefix it may see.
             var count = 0
@@ -119,7 +123,7 @@ extension TileArithmetic {
     public func mix(_ patches: Range<Int>, block: BlockWeights, s: UnsafeMutablePointer<Float>) throws {
         let (P, D) = (geometry.patchSize, config.hiddenSize)
         let count = patches.count * P
-        try attend(.local, patches: patches, block: block, output: attended.start, firstToken: patches.lowerBound * P)
+        try attend(.local, patches.map { .local($0, patchSize: P) }, block: block, output: attended.start, firstToken: patches.lowerBound * P)
         // 6., 7. y = (proj(local) + proj(delegate)) / 2 = proj((local + delegate) / 2): proj is affine.
         kernels.average(attended.start, s, Int64(count * D))
         try projection.run(attended.start, weight: block.projection.weight, bias: block.projection.bias, into: mixed.start)

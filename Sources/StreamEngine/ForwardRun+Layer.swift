@@ -29,7 +29,7 @@ extension ForwardRun {
         let isLast = layer == config.layers
         let carryValues = (config.kernelSize - 1) * config.hiddenSize
         let record = try recordForLayer(layer, plan: plan)
-        let writer = try GenerationWriter(store: store.directory, identity: store.identity(of: record), record: record, mapBytes: mapBytes(plan))
+        let writer = try GenerationWriter(store: store.directory, identity: store.identity(of: record), record: record)
         var progress = RunProgress(carryValues: carryValues)
         if let bytes = writer.progress {
             guard let committed = RunProgress(bytes, carryValues: carryValues), committed.nextBlock <= BlockGrid(patches: plan.geometry.patches, patchesPerBlock: record.patchesPerBlock).blocks else {
@@ -76,15 +76,5 @@ extension ForwardRun {
         manifest.generations.append(record)
         try store.publish(manifest)
         return record
-    }
-
-    /// Room for every page at its worst, rounded up to LMDB's pages, and its tables beside.
-    func mapBytes(_ plan: ForwardPlan) -> Int {
-        let grid = BlockGrid(patches: plan.geometry.patches, patchesPerBlock: plan.set.patchesPerBlock)
-        let T = plan.set.patchesPerBlock
-        let states = PageHeader(element: plan.state, generation: 0, block: 0, firstPatch: 0, patches: T, columns: plan.geometry.patchSize, width: model.config.hiddenSize)
-        let page = states.largestPageBytes + T * plan.geometry.patchSize * 4 + states.directoryBytes + 6 * 4096
-        let (bytes, overflow) = page.multipliedReportingOverflow(by: grid.blocks)
-        return overflow || bytes > 1 << 46 ? 1 << 46 : bytes + (256 << 20)
     }
 }

@@ -64,7 +64,7 @@ extension ForwardRun {
     /// Anonymous memory of the process beside what the plan names: what it has now, and stacks, generated code and LMDB's
     /// lists still to come.
     private static func programBytes(_ arithmetic: TileArithmetic, threads: Int) -> Int {
-        max(0, MemoryUse.anonymousBytes() - arithmetic.ownedBytes) + (6 << 20) + threads << 20
+        max(0, MemoryUse.anonymousBytes() - arithmetic.ownedBytes) + (4 << 20) + threads << 20
     }
 
     private func stateBytesOnDisk() -> Int {

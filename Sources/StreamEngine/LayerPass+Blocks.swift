@@ -13,7 +13,7 @@ extension LayerPass {
         try pool.run(tiles.count) { worker, task in
             let tile = tiles[task]
             let arithmetic = workers[worker].arithmetic
-            arithmetic.loadLocal(tile, as: input) { UnsafeRawPointer(own.column($0, from: tile.lowerBound)) }
+            arithmetic.loadLocal(tile, place: 0, as: input) { UnsafeRawPointer(own.column($0, from: tile.lowerBound)) }
             for guest in guests {
                 // The part of this run that lies in the tile's slots and that the tile can see.
                 let slots = (guest.run.firstSlot..<guest.run.firstSlot + guest.run.sources.count).clamped(to: tile.lowerBound * P..<tile.upperBound * P)

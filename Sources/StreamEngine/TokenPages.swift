@@ -28,8 +28,7 @@ public final class TokenWriter {
         self.patchSize = patchSize
         record = GenerationRecord(
             index: 0, directory: Store.unusedDirectory(store, generation: 0), element: .token, patchesPerBlock: T, width: 1, tables: [.states])
-        // Address space only: the length is not known while reading from a pipe.
-        writer = try GenerationWriter(store: store, identity: identity(record), record: record, mapBytes: 1 << 44)
+        writer = try GenerationWriter(store: store, identity: identity(record), record: record)
         encoder = try PageEncoder(largest: PageHeader(element: .token, generation: 0, block: 0, firstPatch: 0, patches: T, columns: patchSize, width: 1))
         codec = try ColumnCodec(columnBytes: 2 * T, kernels: kernels)
         natural = try Memory(T * patchSize)

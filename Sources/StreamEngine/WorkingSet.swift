@@ -91,7 +91,7 @@ struct WorkingSetNeeds {
             ("hosts: read heads", heads * inputBlockBytes(T: T)),
             ("guests", T * P * row),
             ("block being written", 2 * stateBlockBytes(T: T) + T * P * 18 + 2 * (PageHeader.size + P * 80)),
-            ("uncommitted pages", commit + page + (5 << 20)),
+            ("uncommitted pages", commit + page + (3 << 20)),
             ("\(threads) worker\(threads == 1 ? "" : "s")", threads * (arithmeticBytes + reader + spareBytes(T: T, W: W, heads: heads) + (L + P) * D * 4)),
         ]
         return WorkingSet(patchesPerBlock: T, windowPatches: W, heads: heads, commitBytes: commit, parts: parts.map { .init(name: $0.0, bytes: $0.1) })

@@ -2,13 +2,15 @@ import Foundation
 import TestSupport
 import Testing
 
-/// A folder with the stores, models and files of one test.
-final class Bench {
+/// A folder with the stores, models and files of one test. Its own state, a path, never changes.
+final class Bench: @unchecked Sendable {
     private let folder: TemporaryFolder
 
     init() throws { folder = try TemporaryFolder() }
 
     var path: String { folder.path }
+
+    func remove() { try? FileManager.default.removeItem(atPath: path) }
 
     func file(_ name: String) -> String { folder.file(name) }
 
@@ -33,14 +35,14 @@ final class Bench {
 
     /// Ingests bytes and returns the store's path.
     @discardableResult
-    func store(_ name: String = "store", _ bytes: [UInt8], _ flags: String...) throws -> String {
+    func store(_ bytes: [UInt8], _ flags: String..., named name: String = "store") throws -> String {
         try run(["ingest", write("\(name).input", bytes), "--store", file(name)] + flags).expect(0)
         return file(name)
     }
 
     /// Ingests a fixture's tokens and returns the store's path.
     @discardableResult
-    func store(_ name: String = "store", fixture: String) throws -> String {
+    func store(fixture: String, named name: String = "store") throws -> String {
         try run("ingest", "\(Fixtures.path(fixture))/tokens.u16", "--tokens", "--store", file(name)).expect(0)
         return file(name)
     }

@@ -24,7 +24,8 @@ struct IngestTests {
         let (first, second, third) = (numbers.bytes(1000), numbers.bytes(1), numbers.bytes(70_000))
         let result = try run("ingest", bench.write("a", first), "-", bench.write("c", third), "--store", bench.file("store"), input: second)
         result.expect(0)
-        let expected = [first, second, third].flatMap { [256] + $0.map(UInt16.init) + [257] }
+        var expected: [UInt16] = []
+        for document in [first, second, third] { expected += [256] + document.map(UInt16.init) + [257] }
         #expect(try tokens() == expected)
         try run("verify", "--store", bench.file("store")).expect(0)
         let dump = try run("dump", "--store", bench.file("store"))
@@ -123,7 +124,7 @@ struct IngestTests {
         try run(["ingest", good, "--store", bench.file("no/such/parent")] + flags).expect(73, "parent")
         #expect(try bench.contents("") == before)
         if flags.isEmpty {
-            try bench.store("store", [1])
+            try bench.store([1])
             let store = try bench.contents("store")
             try run("ingest", good, "--store", bench.file("store")).expect(73, "already", "--force")
             #expect(try bench.contents("store") == store)

@@ -5,12 +5,12 @@ import Testing
 /// What export and dump show of a store, and what they refuse.
 struct InspectionTests {
     let bench: Bench
-    let store: String
+    var store: String { bench.file("store") }
 
     /// A finished store of 1000 tokens in patches of 16, three layers of D 16, every generation kept.
     init() throws {
         bench = try Bench()
-        store = try bench.store(fixture: "ragged")
+        try bench.store(fixture: "ragged")
         try run("forward", "--store", store, "--model", Fixtures.path("ragged"), "--state", "f32", "--keep", "all").expect(0)
     }
 
@@ -62,7 +62,7 @@ struct InspectionTests {
         #expect(try bench.bytes("out.npy") == Data("precious".utf8))
     }
 
-    static let levels: [(flags: String, keys: [String])] = [
+    static let depths: [(flags: String, keys: [String])] = [
         ("", ["tokens", "patch size", "generation 0", "generation 3", "model", "state"]),
         ("--generation 0", ["blocks", "raw", "stored", "ratio", "min", "mean", "max", "NaN"]),
         ("--generation 3", ["blocks", "raw", "stored", "ratio", "min", "mean", "max", "NaN", "surprisal"]),
@@ -72,12 +72,12 @@ struct InspectionTests {
         ("--generation 0 --block 0 --values", ["column", "token 0 ", "token 15"]),
     ]
 
-    @Test("Every level is shown as aligned lines and as one JSON object", arguments: levels)
+    @Test("Every level is shown as aligned lines and as one JSON object", arguments: depths)
     func levels(flags: String, keys: [String]) throws {
         let text = try dump(flags).expect(0).output
         for key in keys { #expect(text.contains(key)) }
-        let columns = Set(text.split(separator: "\n").compactMap { $0.range(of: " : ").map { range in text.distance(from: $0.startIndex, to: range.lowerBound) } })
-        #expect(columns.count == 1, "keys are aligned")
+        let separators = text.split(separator: "\n").map { $0.components(separatedBy: " : ")[0].count }
+        #expect(Set(separators).count == 1, "keys are aligned")
         #expect(try !dump(flags + " --json").expect(0).json().isEmpty)
     }
 

@@ -49,12 +49,20 @@ final class Program {
         posix_spawn_file_actions_addopen(&actions, 0, try streams.write("input", input), O_RDONLY, 0)
         posix_spawn_file_actions_addopen(&actions, 1, outputFile ?? streams.file("output"), O_WRONLY | O_CREAT, 0o644)
         posix_spawn_file_actions_addopen(&actions, 2, streams.file("error"), O_WRONLY | O_CREAT, 0o644)
+        // The threads that tests run on block signals, and a process inherits that.
+        var attributes = posix_spawnattr_t()
+        posix_spawnattr_init(&attributes)
+        defer { posix_spawnattr_destroy(&attributes) }
+        var signals = sigset_t()
+        sigemptyset(&signals)
+        posix_spawnattr_setsigmask(&attributes, &signals)
+        posix_spawnattr_setflags(&attributes, Int16(POSIX_SPAWN_SETSIGMASK))
         let environment = ProcessInfo.processInfo.environment.map { "\($0.key)=\($0.value)" }
         var words = ([Self.path] + arguments).map { strdup($0) } + [nil]
         var settings = environment.map { strdup($0) } + [nil]
         defer { (words + settings).forEach { free($0) } }
         var process: pid_t = 0
-        let status = posix_spawn(&process, Self.path, &actions, nil, &words, &settings)
+        let status = posix_spawn(&process, Self.path, &actions, &attributes, &words, &settings)
         try #require(status == 0, "cannot start \(Self.path): \(String(cString: strerror(status)))")
         self.process = process
     }

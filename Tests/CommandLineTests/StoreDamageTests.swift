@@ -1,12 +1,15 @@
 import Foundation
+import Glibc
 import TestSupport
 import Testing
 
 /// A store that something happened to: every command that reads it says what and where, and nothing gets worse.
 struct StoreDamageTests {
     /// A finished store of several blocks with every generation, and its model; made once, copied by each test.
-    private static let original = Result { () throws -> Bench in
+    private static let original: Result<Bench, any Error> = Result {
         let bench = try Bench()
+        // Statics are never let go, and their folders must not stay.
+        atexit { try? StoreDamageTests.original.get().remove() }
         var numbers = TestNumbers(3)
         try bench.store(numbers.bytes(40_000), "--raw", "--patch-size", "8")
         try bench.model(layers: 1)
@@ -105,7 +108,7 @@ struct StoreDamageTests {
 
     @Test("A file of another store, or of another generation, is told apart", arguments: ["another store", "another generation"])
     func foreignFile(from: String) throws {
-        if from == "another store" { try bench.store("other", [1, 2, 3]) }
+        if from == "another store" { try bench.store([1, 2, 3], named: "other") }
         let other = from == "another store" ? "other/generation-0/data.mdb" : "store/generation-1/data.mdb"
         try bench.edit("store/generation-0/data.mdb") { $0 = try bench.bytes(other) }
         try expectDamage(["belongs elsewhere"], [verify, { try export(0) }, { try dump(0) }, { try forward() }])

@@ -47,7 +47,7 @@ struct GenerationTests {
         let bits = PageHeader(element: .f32, generation: 0, block: 0, firstPatch: 0, patches: 2, columns: 4, width: 1)
         let columns = (0..<4).map { [UInt8](repeating: UInt8($0), count: 8) }
         do {
-            let writer = try GenerationWriter(store: store.directory, identity: identity, record: record, mapBytes: 1 << 20)
+            let writer = try GenerationWriter(store: store.directory, identity: identity, record: record)
             try writer.append(.states, block: 0, page: store.page(0))
             try writer.append(.surprisal, block: 0, page: Page(bits, columns))
             try writer.commit(progress: [])
@@ -113,7 +113,7 @@ struct GenerationTests {
         var other = store.record
         other.width = 3
         let identity = GenerationIdentity(store: store.manifest.store, record: other, patchSize: 4)
-        let found = try fault { _ = try GenerationWriter(store: store.directory, identity: identity, record: other, mapBytes: 1 << 20) }
+        let found = try fault { _ = try GenerationWriter(store: store.directory, identity: identity, record: other) }
         #expect(found?.kind == .badData && found?.advice?.contains("--restart") == true)
         #expect(try store.readAll() == store.values)
     }

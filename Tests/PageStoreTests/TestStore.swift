@@ -76,7 +76,7 @@ struct TestStore {
     }
 
     func writer() throws -> GenerationWriter {
-        try GenerationWriter(store: directory, identity: identity, record: record, mapBytes: 64 << 20)
+        try GenerationWriter(store: directory, identity: identity, record: record)
     }
 
     /// Opened as a manifest read from disk would: through the store where it can be, directly where it cannot.

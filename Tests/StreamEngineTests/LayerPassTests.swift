@@ -47,7 +47,7 @@ import Testing
                 index: layer, directory: "generation-\(layer)", element: state, patchesPerBlock: T, width: model.config.hiddenSize,
                 tables: isLast ? [.states, .surprisal] : [.states])
             do {
-                let writer = try GenerationWriter(store: store.directory, identity: store.identity(of: record), record: record, mapBytes: 1 << 30)
+                let writer = try GenerationWriter(store: store.directory, identity: store.identity(of: record), record: record)
                 let pass = try LayerPass(
                     layer: layer, source: layer == 1 ? tokens : try store.reader(layer - 1),
                     input: layer == 1 ? .tokens(try Embedding(model, length: geometry.paddedTokens)) : state == .bf16 ? .bf16 : .f32,
