@@ -28,10 +28,7 @@ final class Environment: @unchecked Sendable {
             }
             try EnvironmentCheck.run(file)
             // No more address space than the file takes; what it was written with does not matter.
-            let flags = UInt32(MDB_RDONLY)
-            var (opened, status) = try Self.open(directory, flags, mapBytes: size)
-            // A store that cannot be written has no place for a lock file, and no writer to be locked against.
-            if status == EROFS || status == EACCES { (opened, status) = try Self.open(directory, flags | UInt32(MDB_NOLOCK), mapBytes: size) }
+            let (opened, status) = try Self.open(directory, UInt32(MDB_RDONLY), mapBytes: size)
             try Self.check(status, "open", file)
             handle = opened
         case .write:
@@ -56,8 +53,11 @@ final class Environment: @unchecked Sendable {
         guard let environment = created else { throw Fault(.inputOutput, "LMDB made no environment", at: Place(file: directory)) }
         var status = mdb_env_set_maxdbs(environment, 4)
         if status == MDB_SUCCESS { status = mdb_env_set_mapsize(environment, mapBytes) }
-        // Own prefetch, so no read-ahead by the kernel; reads are not bound to the thread that began them.
-        if status == MDB_SUCCESS { status = mdb_env_open(environment, directory, flags | UInt32(MDB_NORDAHEAD | MDB_NOTLS), 0o644) }
+        // Own prefetch, so no read-ahead by the kernel; reads are not bound to the thread that began them. No lock file of
+        // LMDB's: the store's own lock admits one writer, what is read is written no more, and on a full disk a mapped
+        // lock file is a bus error.
+        let common = UInt32(MDB_NORDAHEAD | MDB_NOTLS | MDB_NOLOCK)
+        if status == MDB_SUCCESS { status = mdb_env_open(environment, directory, flags | common, 0o644) }
         if status != MDB_SUCCESS { mdb_env_close(environment) }
         return (environment, status)
     }
@@ -103,6 +103,9 @@ final class Environment: @unchecked Sendable {
             throw Fault(.inputOutput, "the disk is full", at: Place(file: file), advice: "Free space, then run the same command again: it goes on from the last commit.")
         case ENOENT:
             throw Fault(.badData, "cannot \(action): \(text)", at: Place(file: file), advice: PageHeader.damageAdvice)
+        case EIO where File.freeBytes(at: file).map { $0 < 1 << 20 } == true:
+            // LMDB's word for a write that the disk took in part.
+            throw Fault(.inputOutput, "the disk is full", at: Place(file: file), advice: "Free space, then run the same command again: it goes on from the last commit.")
         case EACCES, EROFS, EPERM:
             throw Fault(.cannotCreate, "cannot \(action): \(text)", at: Place(file: file))
         default:

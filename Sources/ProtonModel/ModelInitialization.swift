@@ -16,7 +16,7 @@ extension Model {
         var random = NormalNumbers(seed: seed)
         try SafeTensors.write(
             weightsFile, shapes: TensorLayout(config).shapes,
-            metadata: [trainingKey: "none: random weights of `bbp-stream model init`, seed \(seed)"]
+            metadata: [trainingKey: "random weights of `bbp-stream model init`, seed \(seed)"]
         ) { name, values in
             let deviation: Float
             if name.hasSuffix("norm.weight") || name.hasSuffix(".scale") {

@@ -48,7 +48,7 @@ extension ForwardRun {
             bitsPerByte: .init(computed.bitsCount > 0 ? computed.bits / Double(computed.bitsCount) : nil), peakAnonymousBytes: watch.finish(),
             memoryBudgetBytes: computed.budget, readsPerLayer: computed.layers.map(\.reads).max() ?? 0, writesPerLayer: computed.layers.map(\.writes).max() ?? 0,
             layers: computed.layers, generations: store.manifest.generations.map(\.index), state: store.manifest.run?.state ?? "", threads: computed.threads,
-            window: .init(patches: computed.set?.windowPatches ?? 0, patchesPerBlock: computed.set?.patchesPerBlock ?? 0, readHeads: computed.set?.heads ?? 0),
+            window: computed.set.map { .init(patches: $0.windowPatches, patchesPerBlock: $0.patchesPerBlock, readHeads: $0.heads) },
             model: model.fingerprint, untrained: model.untrained != nil, resumed: resumed && !wasComplete, alreadyComplete: wasComplete)
     }
 }

@@ -40,6 +40,8 @@ public final class ForwardRun {
     ///
     /// - Returns: nil for a dry run, which ends with the plan.
     public func run() throws -> ForwardSummary? {
+        // Tried before anything is computed, for it would be found out after hours.
+        if let path = options.nll { _ = try OutputFile(path) }
         let begun = options.restart ? nil : store.manifest.run
         try check(begun)
         var computed = Computed()
@@ -80,8 +82,8 @@ public final class ForwardRun {
         var layers: [ForwardSummary.Layer] = []
         var bits = 0.0
         var bitsCount = 0
-        var budget = 0
-        var threads = 0
+        var budget: Int?
+        var threads: Int?
         var set: WorkingSet?
         /// Layers computed here, in parts.
         var share = 0.0

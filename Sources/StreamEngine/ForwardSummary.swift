@@ -11,7 +11,8 @@ public struct ForwardSummary: Encodable, Sendable {
     /// nil where no byte has a predecessor.
     public var bitsPerByte: OrNull
     public var peakAnonymousBytes: Int
-    public var memoryBudgetBytes: Int
+    /// nil, as threads and window, when nothing was left to compute.
+    public var memoryBudgetBytes: Int?
     /// The highest of any layer, in N: one N is one pass over the states as stored.
     public var readsPerLayer: Double
     public var writesPerLayer: Double
@@ -19,8 +20,8 @@ public struct ForwardSummary: Encodable, Sendable {
     /// The generations that the store holds now.
     public var generations: [Int]
     public var state: String
-    public var threads: Int
-    public var window: Window
+    public var threads: Int?
+    public var window: Window?
     public var model: String
     public var untrained: Bool
     /// The run had been begun before.

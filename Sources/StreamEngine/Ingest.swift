@@ -153,6 +153,8 @@ private final class InputBytes {
     init(_ path: String) throws {
         self.path = path
         descriptor = path == "-" ? dup(0) : open(path, O_RDONLY | O_CLOEXEC)
+        // A named pipe that nobody writes yet waits here.
+        if descriptor < 0 && errno == EINTR { try Interruption.check { "nothing was written" } }
         guard descriptor >= 0 else { throw File.fault(.noInput, "cannot read", path) }
         posix_fadvise(descriptor, 0, 0, POSIX_FADV_SEQUENTIAL)
     }

@@ -52,7 +52,7 @@ public struct Inspection {
             var statistics = Statistics()
             let element: Element = table == .surprisal ? .f32 : generation.element
             try stream.read(0..<store.manifest.tokens) { _, rows in
-                try Interruption.check { "" }
+                try Interruption.check { "nothing was printed" }
                 Self.forEachValue(rows, element) { statistics.add($0) }
             }
             var (raw, stored) = (0, 0)
@@ -83,9 +83,10 @@ public struct Inspection {
 
     public struct ColumnSummary: Sendable {
         public var header: PageHeader
+        public var column: Int
         public var entry: ColumnEntry
         public var statistics: Statistics
-        /// Row by row: the values of the token in each patch.
+        /// Row by row: the values of the token in each patch. Padding is left out.
         public var rows: [[Double]]
     }
 
@@ -102,12 +103,14 @@ public struct Inspection {
         try reader.read(generation, table, block: block, columns: column..<column + 1, rows: 0..<header.patches) { _ in UnsafeMutableRawPointer(values.start) }
         var statistics = Statistics()
         var flat: [Double] = []
-        Self.forEachValue(UnsafeRawBufferPointer(values.bytes), header.element) {
+        let held = (0..<header.patches).prefix { (header.firstPatch + $0) * header.columns + column < store.manifest.tokens }
+        let bytes = UnsafeRawBufferPointer(rebasing: UnsafeRawBufferPointer(values.bytes)[0..<held.count * header.width * header.element.size])
+        Self.forEachValue(bytes, header.element) {
             statistics.add($0)
             flat.append($0)
         }
         let rows = stride(from: 0, to: flat.count, by: header.width).map { Array(flat[$0..<$0 + header.width]) }
-        return ColumnSummary(header: header, entry: summary.columns[column], statistics: statistics, rows: rows)
+        return ColumnSummary(header: header, column: column, entry: summary.columns[column], statistics: statistics, rows: rows)
     }
 
     private func reader(_ index: Int, block: Int) throws -> GenerationReader {

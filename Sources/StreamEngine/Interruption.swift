@@ -17,6 +17,12 @@ public enum Interruption {
         }
         sigaction(SIGINT, &action, nil)
         sigaction(SIGTERM, &action, nil)
+        // Model weights and LMDB's index are mapped: a file cut short or a disk that fails while they are read is this signal.
+        signal(SIGBUS) { _ in
+            let text: StaticString = "bbp-stream: a mapped file cannot be read: it was cut short, or its disk failed. What was committed is kept.\n"
+            write(2, text.utf8Start, text.utf8CodeUnitCount)
+            _exit(74)
+        }
         // A reader that goes away is an error of the write, not the end of the process.
         signal(SIGPIPE, SIG_IGN)
     }

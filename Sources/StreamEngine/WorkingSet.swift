@@ -128,7 +128,7 @@ struct WorkingSetNeeds {
         guard least.totalBytes <= budget else {
             throw Fault(
                 .usage, "--memory \(ByteCount.text(budget)) is too small for any window: the least that works here is \(ByteCount.flag(least.totalBytes + Self.jitter))",
-                advice: "Of that, \(least.parts.map { "\(ByteCount.text($0.bytes)) for \($0.name)" }.joined(separator: ", ")).")
+                advice: "Of that, \(least.parts.filter { $0.bytes > 0 }.map { "\(ByteCount.text($0.bytes)) for \($0.name)" }.joined(separator: ", ")).")
         }
         let oneHead = workingSet(T: T, W: T, heads: 1, commit: smallCommit).totalBytes - least.totalBytes
         let heads = min(P, (budget - least.totalBytes) / max(1, oneHead))

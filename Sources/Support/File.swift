@@ -111,22 +111,31 @@ public enum File {
 /// Dropped without `publish`, it leaves nothing behind.
 public final class OutputFile {
     public let path: String
-    private let temporary: String
+    /// What `path` leads to, links followed.
+    private let target: String
+    /// Where it is written until it is complete; nil for a device or pipe, which takes the bytes as they come.
+    private let temporary: String?
     private let descriptor: Int32
     private var published = false
 
     public init(_ path: String) throws {
         self.path = path
-        temporary = "\(path).partial"
         if File.isDirectory(path) { throw Fault(.cannotCreate, "this is a folder; a file is to be written here", at: Place(file: path)) }
-        descriptor = open(temporary, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0o644)
+        // A device or pipe, also one that a link leads to, is written to and stays what it is.
+        var info = stat()
+        let isSpecial = stat(path, &info) == 0 && info.st_mode & S_IFMT != S_IFREG
+        let resolved = realpath(path, nil)
+        target = resolved.map { String(cString: $0) } ?? path
+        free(resolved)
+        temporary = isSpecial ? nil : "\(target).partial"
+        descriptor = isSpecial ? open(path, O_WRONLY | O_CLOEXEC) : open("\(target).partial", O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0o644)
         guard descriptor >= 0 else { throw File.fault(.cannotCreate, "cannot create", path) }
     }
 
     deinit {
         if !published {
             close(descriptor)
-            unlink(temporary)
+            if let temporary { unlink(temporary) }
         }
     }
 
@@ -144,11 +153,12 @@ public final class OutputFile {
         guard fsync(descriptor) == 0 || errno == EINVAL else { throw File.fault(.inputOutput, "cannot sync", path) }
         published = true
         close(descriptor)
-        guard rename(temporary, path) == 0 else {
+        guard let temporary else { return }
+        guard rename(temporary, target) == 0 else {
             let fault = File.fault(.cannotCreate, "cannot put the finished file in place", path)
             unlink(temporary)
             throw fault
         }
-        try File.syncDirectory(File.parent(of: path))
+        try File.syncDirectory(File.parent(of: target))
     }
 }

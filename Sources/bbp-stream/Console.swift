@@ -16,7 +16,10 @@ enum Console {
 
     /// - Throws: `Fault` when the reader is gone or the disk behind it full.
     static func print(_ text: String) throws {
-        guard put(text + "\n", on: 1) else { throw File.fault(.inputOutput, "cannot write", "standard output") }
+        if put(text + "\n", on: 1) { return }
+        // Whoever read (`| head`) has seen enough.
+        if errno == EPIPE { exit(0) }
+        throw File.fault(.inputOutput, "cannot write", "standard output")
     }
 
     /// Writes to standard error without a line end.

@@ -75,7 +75,7 @@ struct ForwardCommand: ParsableCommand {
         ]
         if let rate = summary.tokensPerSecond.value {
             rows.append(("tokens/s", grouped(Int(rate))))
-            rows.append(("peak anonymous memory", "\(exactBytes(summary.peakAnonymousBytes)) of \(ByteCount.text(summary.memoryBudgetBytes))"))
+            rows.append(("peak anonymous memory", "\(exactBytes(summary.peakAnonymousBytes)) of \(ByteCount.text(summary.memoryBudgetBytes ?? 0))"))
             for layer in summary.layers {
                 rows.append((
                     "layer \(layer.layer)",

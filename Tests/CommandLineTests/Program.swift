@@ -39,9 +39,10 @@ final class Program {
     /// Starts the program.
     ///
     /// - Parameters:
+    ///   - executable: another program, which runs this one.
     ///   - input: what standard input holds.
     ///   - outputFile: where standard output goes, if not into the outcome.
-    init(_ arguments: [String], input: [UInt8] = [], outputFile: String? = nil) throws {
+    init(_ arguments: [String], executable: String = Program.path, input: [UInt8] = [], outputFile: String? = nil) throws {
         streams = try TemporaryFolder()
         var actions = posix_spawn_file_actions_t()
         posix_spawn_file_actions_init(&actions)
@@ -58,12 +59,12 @@ final class Program {
         posix_spawnattr_setsigmask(&attributes, &signals)
         posix_spawnattr_setflags(&attributes, Int16(POSIX_SPAWN_SETSIGMASK))
         let environment = ProcessInfo.processInfo.environment.map { "\($0.key)=\($0.value)" }
-        var words = ([Self.path] + arguments).map { strdup($0) } + [nil]
+        var words = ([executable] + arguments).map { strdup($0) } + [nil]
         var settings = environment.map { strdup($0) } + [nil]
         defer { (words + settings).forEach { free($0) } }
         var process: pid_t = 0
-        let status = posix_spawn(&process, Self.path, &actions, &attributes, &words, &settings)
-        try #require(status == 0, "cannot start \(Self.path): \(String(cString: strerror(status)))")
+        let status = posix_spawn(&process, executable, &actions, &attributes, &words, &settings)
+        try #require(status == 0, "cannot start \(executable): \(String(cString: strerror(status)))")
         self.process = process
     }
 

@@ -22,7 +22,8 @@ struct ColumnCodecTests {
             TestStore.states(count, element, &numbers),
         ] {
             let (entry, decoded) = try roundTrip(values, element)
-            #expect(decoded == values)
+            let same = decoded == values
+            #expect(same)
             #expect(entry.planes.count == element.size)
             #expect(entry.storedBytes <= values.count)
         }

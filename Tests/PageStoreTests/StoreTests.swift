@@ -25,7 +25,7 @@ struct ManifestTests {
         }
         // The names that a stranger finds.
         let text = String(decoding: try manifest.encoded(), as: UTF8.self)
-        for name in ["\"format\" : \"bbp-stream store\"", "\"version\" : 1", "\"tokens\" : 2305843009213693952", "\"patch_size\" : 1024", "\"patches_per_block\"", "\"tokens_fingerprint\"",
+        for name in ["\"format\" : \"bbp-stream store\"", "\"version\" : 1", "\"tokens\" : 2305843009213693952", "\"patch_size\" : 1024", "\"patches_per_block\" : 1099511627776", "\"tokens_fingerprint\"",
             "\"first_token\"", "\"model_fingerprint\"", "\"hidden_size\" : 768", "\"stored_bytes\"", "\"tables\"", "\"directory\" : \"generation-3.1\""] {
             #expect(text.contains(name), "\(name)")
         }

@@ -1,0 +1,137 @@
+import Geometry
+import PageStore
+import StreamEngine
+import Support
+
+/// What `dump` shows, level by level.
+extension Report {
+    init(_ store: Store) {
+        let manifest = store.manifest
+        add("store", store.directory)
+        add("format", manifest.format)
+        add("version", manifest.version)
+        add("name", manifest.store)
+        add("tokens", manifest.tokens)
+        add("patch size (P)", manifest.patchSize)
+        add("patches (G)", store.geometry()?.patches ?? 0)
+        add("tokens fingerprint", manifest.tokensFingerprint)
+        if let run = manifest.run {
+            add("model", run.modelFingerprint)
+            add("weights", run.trained ? "training not stated" : "untrained")
+            add("layers", run.layers)
+            add("hidden size (D)", run.hiddenSize)
+            add("state", run.state)
+            add("patches per block (T)", run.patchesPerBlock)
+            add("keep", run.keep)
+            add("run", run.complete ? "complete" : "not complete: forward goes on with it")
+        }
+        add("generations", objects: manifest.generations.map { record in
+            var report = Report()
+            report.add("generation", record.index)
+            report.add("element", record.element)
+            report.add("width", record.width)
+            report.add("patches per block", record.patchesPerBlock)
+            report.add("holds", record.tables.map(Value.text))
+            report.add("state", record.complete ? "complete" : "being computed")
+            report.add("file", bytes: File.size("\(store.directory)/\(record.directory)/data.mdb") ?? 0)
+            return report
+        })
+        add("documents", objects: manifest.documents.enumerated().map { index, document in
+            var report = Report()
+            report.add("document", index)
+            report.add("name", document.name)
+            report.add("tokens", document.tokens)
+            report.add("first", document.firstToken)
+            return report
+        })
+    }
+
+    init(_ tables: [Inspection.GenerationSummary]) {
+        add("tables", objects: tables.map { table in
+            var report = Report()
+            report.add("generation", table.record.index)
+            report.add("table", table.table.rawValue)
+            report.add("element", table.table == .surprisal ? Element.f32.name : table.record.element)
+            report.add("blocks", table.blocks)
+            report.add("patches per block (T)", table.record.patchesPerBlock)
+            report.add("columns (P)", table.columns)
+            report.add("width", table.table == .surprisal ? 1 : table.record.width)
+            report.add("raw", bytes: table.rawBytes)
+            report.add("stored", bytes: table.storedBytes)
+            report.add("ratio", Double(table.rawBytes) / Double(max(1, table.storedBytes)))
+            report.add("file", bytes: table.fileBytes)
+            if let model = table.record.modelFingerprint { report.add("model", model) }
+            report.add(table.statistics)
+            return report
+        }, linesOfTheirOwn: true)
+    }
+
+    /// - Parameter columns: every column with its values, where they are asked for.
+    init(_ block: Inspection.BlockSummary, columns: [Inspection.ColumnSummary]) {
+        add(block.header)
+        add("file offset", block.location.offset)
+        add("raw", bytes: block.header.rawBytes)
+        add("stored", bytes: block.location.bytes)
+        add("ratio", Double(block.header.rawBytes) / Double(block.location.bytes))
+        if columns.isEmpty {
+            add("columns", objects: block.columns.enumerated().map { index, entry in
+                var report = Report()
+                report.add("column", index)
+                report.add("offset", entry.offset)
+                report.add(entry)
+                return report
+            })
+        } else {
+            add("columns", objects: columns.map { column in
+                var report = Report()
+                report.add(column, values: true)
+                return report
+            }, linesOfTheirOwn: true)
+        }
+    }
+
+    init(_ column: Inspection.ColumnSummary, values: Bool) {
+        add(column.header)
+        add(column, values: values)
+    }
+
+    private mutating func add(_ header: PageHeader) {
+        add("generation", header.generation)
+        add("block", header.block)
+        add("first patch", header.firstPatch)
+        add("patches", header.patches)
+        add("element", header.element.name)
+        add("columns (P)", header.columns)
+        add("width", header.width)
+    }
+
+    private mutating func add(_ entry: ColumnEntry) {
+        add("planes", entry.planes.map { .number($0, shown: grouped($0)) })
+        let digits = String(entry.checksum, radix: 16)
+        add("checksum", String(repeating: "0", count: 16 - digits.count) + digits)
+    }
+
+    private mutating func add(_ statistics: Inspection.Statistics) {
+        add("values", statistics.count)
+        add("min", statistics.minimum)
+        add("mean", statistics.mean)
+        add("max", statistics.maximum)
+        add("NaN", statistics.notANumber)
+    }
+
+    private mutating func add(_ summary: Inspection.ColumnSummary, values: Bool) {
+        add("column", summary.column)
+        add("raw", bytes: summary.header.columnBytes)
+        add("stored", bytes: summary.entry.storedBytes)
+        add(summary.entry)
+        add(summary.statistics)
+        guard values else { return }
+        add("tokens", objects: summary.rows.enumerated().map { row, numbers in
+            var report = Report()
+            let token = (summary.header.firstPatch + row) * summary.header.columns + summary.column
+            report.rows.append(("token", .number(token, shown: "\(token)")))
+            report.add("values", numbers.map { summary.header.element == .token ? .number(Int($0), shown: "\(Int($0))") : .real($0) })
+            return report
+        })
+    }
+}

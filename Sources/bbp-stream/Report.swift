@@ -1,0 +1,85 @@
+import Support
+
+/// Keys and values in order, shown as aligned lines or as one JSON object.
+struct Report {
+    indirect enum Value {
+        case text(String)
+        /// A number, and how people read it.
+        case number(Int, shown: String)
+        case real(Double)
+        case list([Value])
+        /// A list of objects. As text a line each, under its first key and value; or each with lines of its own.
+        case objects([Report], linesOfTheirOwn: Bool)
+    }
+
+    var rows: [(key: String, value: Value)] = []
+
+    mutating func add(_ key: String, _ text: String) { rows.append((key, .text(text))) }
+    mutating func add(_ key: String, _ number: Int) { rows.append((key, .number(number, shown: grouped(number)))) }
+    mutating func add(_ key: String, bytes: Int) { rows.append((key, .number(bytes, shown: exactBytes(bytes)))) }
+    mutating func add(_ key: String, _ real: Double) { rows.append((key, .real(real))) }
+    mutating func add(_ key: String, _ list: [Value]) { rows.append((key, .list(list))) }
+    mutating func add(_ key: String, objects: [Report], linesOfTheirOwn: Bool = false) {
+        rows.append((key, .objects(objects, linesOfTheirOwn: linesOfTheirOwn)))
+    }
+
+    // MARK: Text
+
+    var text: String { Console.aligned(lines) }
+
+    private var lines: [(key: String, value: String)] {
+        rows.flatMap { row -> [(key: String, value: String)] in
+            guard case .objects(let objects, let linesOfTheirOwn) = row.value else { return [(row.key, Self.shown(row.value))] }
+            if linesOfTheirOwn { return objects.flatMap(\.lines) }
+            return objects.compactMap { object in
+                guard let first = object.rows.first else { return nil }
+                let rest = object.rows.dropFirst()
+                let value = rest.count == 1 ? rest.map { Self.shown($0.value) } : rest.map { "\($0.key) \(Self.shown($0.value))" }
+                return ("\(first.key) \(Self.shown(first.value))", value.joined(separator: ", "))
+            }
+        }
+    }
+
+    private static func shown(_ value: Value) -> String {
+        switch value {
+        case .text(let text): text
+        case .number(_, let shown): shown
+        case .real(let value): "\(Float(value))"
+        case .list(let values): values.map(shown).joined(separator: " ")
+        case .objects(let objects, _): objects.map(\.text).joined(separator: "; ")
+        }
+    }
+
+    // MARK: JSON
+
+    /// Keys in snake case, symbols in brackets left out.
+    var json: String {
+        "{" + rows.map { "\(Self.quoted(Self.name($0.key))): \(Self.encoded($0.value))" }.joined(separator: ", ") + "}"
+    }
+
+    private static func encoded(_ value: Value) -> String {
+        switch value {
+        case .text(let text): quoted(text)
+        case .number(let number, _): "\(number)"
+        case .real(let value): value.isFinite ? "\(value)" : "null"
+        case .list(let values): "[" + values.map(encoded).joined(separator: ", ") + "]"
+        case .objects(let objects, _): "[" + objects.map(\.json).joined(separator: ", ") + "]"
+        }
+    }
+
+    private static func name(_ key: String) -> String {
+        (key.split(separator: "(").first.map(String.init) ?? key).lowercased().split(separator: " ").joined(separator: "_")
+    }
+
+    private static func quoted(_ text: String) -> String {
+        var result = "\""
+        for scalar in text.unicodeScalars {
+            switch scalar {
+            case "\"", "\\": result += "\\\(scalar)"
+            case _ where scalar.value < 0x20: result += "\\u00" + (scalar.value < 16 ? "0" : "") + String(scalar.value, radix: 16)
+            default: result.unicodeScalars.append(scalar)
+            }
+        }
+        return result + "\""
+    }
+}
