@@ -125,5 +125,9 @@ public final class StoreLock {
         }
     }
 
-    deinit { close(descriptor) }
+    deinit {
+        // Not left to `close`: a child being started at this moment holds the descriptor too, until it runs its program.
+        flock(descriptor, LOCK_UN)
+        close(descriptor)
+    }
 }
