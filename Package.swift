@@ -7,7 +7,7 @@ let c: [CSetting] = [.treatAllWarnings(as: .error)]
 let package = Package(
     name: "bbp-stream",
     products: [
-        .library(name: "StreamEngine", targets: ["StreamEngine", "ProtonModel", "PageStore", "Geometry"]),
+        .library(name: "StreamEngine", targets: ["StreamEngine", "ProtonModel", "PageStore", "Geometry", "Support"]),
         .executable(name: "bbp-stream", targets: ["bbp-stream"]),
     ],
     dependencies: [

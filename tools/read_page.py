@@ -99,4 +99,7 @@ def main():
 
 
 if __name__ == "__main__":
-    main()
+    try:
+        main()
+    except (lmdb.Error, struct.error, zstandard.ZstdError, OSError, ValueError, KeyError) as error:
+        check(False, f"{type(error).__name__}: {error}")

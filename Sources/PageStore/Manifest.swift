@@ -203,6 +203,9 @@ extension Manifest {
             guard (1...1 << 40).contains(record.patchesPerBlock), (1...1 << 20).contains(record.width) else {
                 throw fail("patches_per_block", "generation \(record.index) has impossible sizes")
             }
+            // LMDB's values, and with them pages, stay below 4 GiB.
+            let (page, overflow) = (record.patchesPerBlock * patchSize).multipliedReportingOverflow(by: 4 * record.width)
+            guard !overflow, page <= 1 << 33 else { throw fail("patches_per_block", "generation \(record.index) has pages of impossible size") }
             guard !record.directory.contains("/"), record.directory.hasPrefix("generation-") else {
                 throw fail("directory", "generation \(record.index) lies in '\(record.directory)', outside the store")
             }
@@ -210,6 +213,18 @@ extension Manifest {
         if let run {
             guard Element(name: run.state) != nil, run.layers >= 1, run.hiddenSize >= 1, run.patchesPerBlock >= 1 else {
                 throw fail("run", "the run record has impossible values")
+            }
+            guard run.patchesPerBlock <= 1 << 40, run.patchesPerBlock % Tiling(patchSize: patchSize).patchesPerTile == 0 else {
+                throw fail("run.patches_per_block", "is \(run.patchesPerBlock), not a number of whole tiles")
+            }
+            let states = generations.dropFirst()
+            for record in states {
+                guard record.index <= run.layers, record.element == run.state, record.width == run.hiddenSize, record.patchesPerBlock == run.patchesPerBlock else {
+                    throw fail("generations", "generation \(record.index) contradicts the run it belongs to")
+                }
+            }
+            guard states.dropLast().allSatisfy(\.complete), run.complete == (generation(run.layers)?.complete == true) else {
+                throw fail("run.complete", "contradicts the generations")
             }
         }
     }

@@ -171,5 +171,6 @@ extension PageHeader {
         }
     }
 
-    static let damageAdvice = "The store is damaged here. `bbp-stream verify` lists every damaged page; tokens can be ingested again, states computed again."
+    /// What to do about a damaged page.
+    public static let damageAdvice = "The store is damaged here. `bbp-stream verify` lists every damaged page; tokens can be ingested again, states computed again."
 }

@@ -57,6 +57,9 @@ public final class PageReader {
         guard let first = columns.first, let last = columns.last else { return }
         let start = entries[first].offset
         let end = entries[last].offset + entries[last].storedBytes
+        guard end - start <= stored.count, header.columnBytes <= decoded.count else {
+            throw Fault(.badData, "the page is larger than the manifest's sizes allow", at: Place(file: generation.file, generation: generation.record.index, block: block), advice: PageHeader.damageAdvice)
+        }
         let bytes = UnsafeMutableRawBufferPointer(rebasing: stored.bytes[0..<end - start])
         try generation.read(at: location.offset + start, into: bytes, place: Place(file: generation.file, generation: generation.record.index, block: block))
         bytesRead += end - start

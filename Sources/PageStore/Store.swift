@@ -76,12 +76,19 @@ public final class Store {
     }
 
     private static func isOurs(_ name: String) -> Bool {
-        name == "manifest.json" || name == "manifest.json.partial" || name == StoreLock.name || name.hasPrefix("generation-")
+        name == "manifest.json" || name == "manifest.json.partial" || name == StoreLock.name || isGeneration(name)
+    }
+
+    /// "generation-3" or "generation-3.1": a folder that `unusedDirectory` names.
+    private static func isGeneration(_ name: String) -> Bool {
+        guard name.hasPrefix("generation-") else { return false }
+        let parts = name.dropFirst("generation-".count).split(separator: ".", omittingEmptySubsequences: false)
+        return parts.count <= 2 && parts.allSatisfy { !$0.isEmpty && $0.allSatisfy(\.isNumber) }
     }
 
     private func removeLeftovers() throws {
         let named = Set(manifest.generations.map(\.directory))
-        for name in File.names(in: directory) where name.hasPrefix("generation-") && !named.contains(name) {
+        for name in File.names(in: directory) where Self.isGeneration(name) && !named.contains(name) {
             try File.remove("\(directory)/\(name)")
         }
         try File.remove("\(manifestFile).partial")

@@ -12,7 +12,7 @@ public final class BlockWeights {
     let cov3Bias: UnsafePointer<Float>
     let cov4: (weight: UnsafePointer<Float>, bias: UnsafePointer<Float>)
     /// Wqkv·Wd [3D, D] and Wqkv·bd [3D]: the delegate map folded into its projections, so that
-    /// Wqkv·(Wd u + bd) takes one product (Model.md, identities).
+    /// Wqkv·(Wd u + bd) takes one product (Model.md, "What the code makes of it").
     let delegateQKV: Memory<Float>
     let delegateBias: Memory<Float>
     /// cov3.weight [F, D, K] as the convolution lays it.

@@ -41,7 +41,7 @@ public final class Model: Sendable {
             guard tensor.dtype == "F32" else { throw fail(name, "is \(tensor.dtype); only F32 weights are read") }
             guard tensor.shape == shape else { throw fail(name, "has shape \(tensor.shape); config.json asks for \(shape)") }
             let bytes = weights.bytes(tensor)
-            if !weights.isAligned {
+            if !weights.isAligned(tensor) {
                 let copy = try Memory<Float>(bytes.count / 4)
                 copy.bytes.copyMemory(from: bytes)
                 realigned[name] = copy

@@ -86,12 +86,12 @@ extension ModelConfig {
         _ = try fields.string("torch_dtype", among: ["float32"], default: "float32")
         // What Hugging Face tools write beside the model's own fields.
         for name in ["architectures", "transformers_version", "_name_or_path"] { _ = fields.take(name) }
-        try refuseWiderFamily(&fields, activation: activation)
+        try refuseWiderFamily(&fields, activation: activation, file: file)
         try fields.finish()
     }
 
-    /// The article's options are known and checked, but only their defaults are built so far.
-    private func refuseWiderFamily(_ fields: inout JSONFields, activation: String) throws {
+    /// The wider family's options are known and checked, but only their defaults are built so far.
+    private func refuseWiderFamily(_ fields: inout JSONFields, activation: String, file: String) throws {
         func refuse(_ name: String, _ value: String) -> Fault {
             fields.fault(name, "\(value) is not supported yet; this version computes the published block only")
         }
@@ -100,7 +100,7 @@ extension ModelConfig {
         switch fields.take("delegation") {
         case nil: break
         case .object(let inner):
-            var delegation = JSONFields(inner, file: "config.json", prefix: "delegation.")
+            var delegation = JSONFields(inner, file: file, prefix: "delegation.")
             let mode = try delegation.string("mode", among: ["transpose", "monte-carlo", "selective"])
             if mode == "monte-carlo" { _ = try delegation.integer("seed", in: 0...Int.max, default: 0) }
             try delegation.finish()
@@ -111,7 +111,7 @@ extension ModelConfig {
             guard case .array(let stack) = tcn, !stack.isEmpty else { throw fields.fault("tcn", "must be a list of convolutions") }
             for (index, layer) in stack.enumerated() {
                 guard case .object(let inner) = layer else { throw fields.fault("tcn", "entry \(index) must be an object") }
-                var convolution = JSONFields(inner, file: "config.json", prefix: "tcn.\(index).")
+                var convolution = JSONFields(inner, file: file, prefix: "tcn.\(index).")
                 _ = try convolution.integer("kernel_size", in: Limit.kernelSize)
                 _ = try convolution.integer("dilation", in: 1...1 << 20, default: 1)
                 _ = try convolution.integer("channels", in: 1...1 << 20)

@@ -107,8 +107,8 @@ public final class SafeTensors: @unchecked Sendable {
         UnsafeRawBufferPointer(rebasing: UnsafeRawBufferPointer(map)[dataStart + tensor.range.lowerBound..<dataStart + tensor.range.upperBound])
     }
 
-    /// Whether values of four bytes can be used where they lie.
-    var isAligned: Bool { dataStart % 4 == 0 }
+    /// Whether a tensor's values of four bytes can be used where they lie.
+    func isAligned(_ tensor: Tensor) -> Bool { (dataStart + tensor.range.lowerBound) % 4 == 0 }
 
     /// Writes a file of F32 tensors, one after another in the given order.
     ///

@@ -16,8 +16,8 @@ extension ForwardRun {
         var (sum, count) = (0.0, 0)
         let bits = try RowStream(last, .surprisal, kernels: kernels)
         let tokens = try RowStream(store.reader(0), kernels: kernels)
-        // In blocks of one generation; the other follows.
-        let step = 1 << 16
+        // Block by block of the surprisal, so that none is decoded twice.
+        let step = last.grid.patchesPerBlock * last.geometry.patchSize
         for first in stride(from: 0, to: store.manifest.tokens, by: step) {
             let range = first..<min(store.manifest.tokens, first + step)
             var values: [Float] = []

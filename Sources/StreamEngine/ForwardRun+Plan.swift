@@ -46,11 +46,13 @@ extension ForwardRun {
         let keep = options.keep ?? begun.flatMap { ForwardOptions.Keep(rawValue: $0.keep) } ?? .last
         let threads = options.threads ?? max(1, Int(sysconf(Int32(_SC_NPROCESSORS_ONLN))))
         let budget = options.memory ?? MemoryUse.availableBytes() / 2
+        let isLaidOut = store.manifest.patchSize == config.patchSize
+        let tokenPatches = isLaidOut ? store.manifest.generations[0].patchesPerBlock : TokenWriter.patchesPerBlock(patchSize: config.patchSize)
         TileArithmetic.prepareThread()
         let arithmetic = try TileArithmetic(config, geometry: geometry, kernels: kernels)
         let needs = WorkingSetNeeds(
             geometry: geometry, config: config, state: state, threads: threads, arithmeticBytes: arithmetic.ownedBytes, weightBytes: arithmetic.blockWeightBytes,
-            baseBytes: Self.programBytes(arithmetic, threads: threads), tokenPatchesPerBlock: TokenWriter.patchesPerBlock(patchSize: config.patchSize),
+            baseBytes: Self.programBytes(arithmetic, threads: threads), tokenPatchesPerBlock: tokenPatches,
             fixedPatchesPerBlock: begun?.patchesPerBlock)
         let complete = begun == nil ? 0 : store.manifest.generations.filter(\.complete).map(\.index).max() ?? 0
         let plan = ForwardPlan(

@@ -36,18 +36,21 @@ public final class ForwardRun {
         store = try Store.openForWriting(options.store)
     }
 
+    deinit { _ = watch.finish() }
+
     /// Computes what is missing and writes the outputs asked for.
     ///
     /// - Returns: nil for a dry run, which ends with the plan.
     public func run() throws -> ForwardSummary? {
         // Tried before anything is computed, for it would be found out after hours.
-        if let path = options.nll { _ = try OutputFile(path) }
+        if let path = options.nll { try OutputFile.check(path) }
         let begun = options.restart ? nil : store.manifest.run
         try check(begun)
         var computed = Computed()
         let isFinished = begun?.complete == true
         if isFinished {
             observer.note("The store is finished: nothing to compute. --restart begins anew.")
+            if options.dryRun { return nil }
             (computed.bits, computed.bitsCount) = try sumSurprisal(store.reader(model.config.layers))
         } else {
             let prepared = try prepare(begun)
@@ -57,7 +60,6 @@ public final class ForwardRun {
             try layOut()
             try compute(prepared, &computed)
         }
-        if options.dryRun { return nil }
         if let path = options.nll { try writeSurprisal(to: path) }
         return summary(computed, resumed: begun != nil && !isFinished, wasComplete: isFinished)
     }
@@ -65,7 +67,7 @@ public final class ForwardRun {
     /// Brings the store to where the run can begin: without an earlier run's states after --restart, and with tokens in
     /// patches of the model's size.
     private func layOut() throws {
-        if options.restart, store.manifest.run != nil {
+        if options.restart || store.manifest.run == nil, store.manifest.generations.count > 1 || store.manifest.run != nil {
             var manifest = store.manifest
             manifest.run = nil
             manifest.generations.removeAll { $0.index > 0 }
@@ -111,6 +113,10 @@ public final class ForwardRun {
         computed.budget = plan.budget
         computed.threads = plan.threads
         let tokens = try store.reader(0)
+        let present = try tokens.blocksPresent(.states)
+        guard present == tokens.grid.blocks else {
+            throw Fault(.badData, "generation 0 holds \(present) blocks, \(tokens.grid.blocks) belong to \(plan.geometry.tokens) tokens", at: Place(file: tokens.file, generation: 0), advice: "Ingest again with --force.")
+        }
         for layer in plan.firstLayer...plan.config.layers {
             let result = try runLayer(layer, plan: plan, tokens: tokens, shared: shared, workers: workers, pool: pool)
             computed.layers.append(account(result))

@@ -60,7 +60,7 @@ public struct ForwardSummary: Encodable, Sendable {
         public init(_ value: Double?) { self.value = value }
         public func encode(to encoder: any Encoder) throws {
             var container = encoder.singleValueContainer()
-            if let value { try container.encode(value) } else { try container.encodeNil() }
+            if let value, value.isFinite { try container.encode(value) } else { try container.encodeNil() }
         }
     }
 

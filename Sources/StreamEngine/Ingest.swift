@@ -41,18 +41,14 @@ public enum Ingest {
         for input in inputs where input != "-" { try check(input) }
         guard inputs.filter({ $0 == "-" }).count <= 1 else { throw Fault(.usage, "standard input can be read once only") }
         let existed = File.exists(directory)
+        let before = Set(File.names(in: directory))
         let lock = try Store.prepare(directory, replacing: replacing)
         do {
             return try fill(inputs, directory, format, patchSize, lock, onProgress)
         } catch {
-            // Nothing half-written stays: a replaced store is still whole, a new one goes.
-            if let store = try? Store.open(directory) {
-                let named = Set(store.manifest.generations.map(\.directory))
-                for name in File.names(in: directory) where name.hasPrefix("generation-") && !named.contains(name) { try? File.remove("\(directory)/\(name)") }
-            } else {
-                for name in File.names(in: directory) { try? File.remove("\(directory)/\(name)") }
-                if !existed { try? File.remove(directory) }
-            }
+            // Nothing half-written stays, and nothing that was there before goes.
+            for name in File.names(in: directory) where !before.contains(name) { try? File.remove("\(directory)/\(name)") }
+            if !existed { try? File.remove(directory) }
             throw error
         }
     }

@@ -21,17 +21,23 @@ extension LayerPass {
     func loadTokens(of patches: Range<Int>) throws {
         let next = patches.upperBound..<min(geometry.patches, patches.upperBound + 1)
         shared.tokens[patches.count * P] = Element.noToken
-        // Surprisal's columns are not in use yet and have room for as many tokens.
-        let columns = UnsafeMutableRawPointer(shared.bitColumns.start).assumingMemoryBound(to: UInt16.self)
         for (block, piece) in tokens.grid.pieces(of: patches) + tokens.grid.pieces(of: next) {
-            let first = tokens.grid.patches(ofBlock: block).lowerBound
-            let indices = piece.lowerBound == next.lowerBound ? 0..<1 : 0..<P
-            try workers[0].reader.read(tokens, block: block, columns: indices, rows: piece.lowerBound - first..<piece.upperBound - first) {
-                UnsafeMutableRawPointer(columns + $0 * piece.count)
+            let held = tokens.grid.patches(ofBlock: block)
+            if shared.tokenBlockHeld != block {
+                try count(\.tokens) {
+                    try workers[0].reader.read(tokens, block: block, columns: 0..<P, rows: 0..<held.count) { UnsafeMutableRawPointer(shared.tokenBlock.start + $0 * held.count) }
+                }
+                shared.tokenBlockHeld = block
             }
-            for index in indices {
-                for patch in piece {
-                    shared.tokens[(patch - patches.lowerBound) * P + index] = columns[index * piece.count + patch - piece.lowerBound]
+            for patch in piece {
+                for index in 0..<P {
+                    let (token, position) = (patch * P + index, (patch - patches.lowerBound) * P + index)
+                    let id = shared.tokenBlock[index * held.count + patch - held.lowerBound]
+                    guard token < geometry.tokens ? id < ModelConfig.vocabulary : id == Element.noToken else {
+                        throw Fault(.badData, "token \(token) has id \(id), which a sequence of \(geometry.tokens) tokens cannot have there",
+                            at: Place(file: tokens.file, generation: 0, block: block, column: index), advice: PageHeader.damageAdvice)
+                    }
+                    if position < shared.tokens.count { shared.tokens[position] = id }
                 }
             }
         }

@@ -63,6 +63,7 @@ final class LayerPass {
         own = OwnColumns(shared.own, source: source, windowPatches: set.windowPatches, rowBytes: rowBytes)
         heads = try HostHeads(shared.heads, source: source, rowBytes: rowBytes)
         for worker in workers { worker.spareBlock = -1 }
+        shared.tokenBlockHeld = -1
         shared.s.start.update(from: progress.carry, count: (K - 1) * D)
     }
 
@@ -75,6 +76,7 @@ final class LayerPass {
         while first < geometry.patches {
             let window = first..<min(geometry.patches, first + set.windowPatches)
             try count(\.own) { try own.advance(to: window, pool: pool, readers: workers.map(\.reader)) }
+            own.prefetch(window.upperBound..<min(geometry.patches, window.upperBound + set.windowPatches))
             let share = Double(window.count) / total
             let before = Double(first) / total
             try count(\.hosts) { try answerDelegates(window) { report(before + 0.35 * share * $0) } }
@@ -118,9 +120,11 @@ public struct LayerTraffic: Sendable {
     public var own = 0
     public var hosts = 0
     public var guests = 0
+    /// Tokens to be predicted, in the last layer.
+    public var tokens = 0
     /// States.
     public var written = 0
     /// Surprisal.
     public var results = 0
-    public var read: Int { own + hosts + guests }
+    public var read: Int { own + hosts + guests + tokens }
 }

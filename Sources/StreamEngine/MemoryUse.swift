@@ -13,24 +13,33 @@ public enum MemoryUse {
     /// What the machine, or the control group that the process runs in, can still give.
     public static func availableBytes() -> Int {
         let machine = field("MemAvailable:", in: "/proc/meminfo") ?? 1 << 30
-        let groups = controlGroupLimits().compactMap { path -> Int? in
-            guard let bytes = try? File.read(path) else { return nil }
-            return Int(String(decoding: bytes, as: UTF8.self).trimmingSpaces)
+        let groups = controlGroups().compactMap { group -> Int? in
+            guard let bytes = try? File.read(group.limit), let limit = Int(String(decoding: bytes, as: UTF8.self).trimmingSpaces) else { return nil }
+            // What its processes hold now; its page cache can be reclaimed.
+            return max(0, limit - (field(group.held, in: group.statistics) ?? 0) / 1024)
         }
         return min(machine, groups.min() ?? machine)
     }
 
-    /// Files that may hold a memory limit of this process: the root's and its own group's, versions 1 and 2.
-    private static func controlGroupLimits() -> [String] {
-        var paths = ["/sys/fs/cgroup/memory.max", "/sys/fs/cgroup/memory/memory.limit_in_bytes"]
+    /// The control groups that may limit this process, versions 1 and 2: the file with the limit, and where the bytes
+    /// that cannot be reclaimed stand.
+    private static func controlGroups() -> [(limit: String, statistics: String, held: String)] {
+        var folders = [("/sys/fs/cgroup", 2), ("/sys/fs/cgroup/memory", 1)]
         let groups = (try? File.read("/proc/self/cgroup")).map { String(decoding: $0, as: UTF8.self) } ?? ""
         for line in groups.split(separator: "\n") {
             let parts = line.split(separator: ":", maxSplits: 2, omittingEmptySubsequences: false)
             guard parts.count == 3 else { continue }
-            if parts[1].isEmpty { paths.append("/sys/fs/cgroup\(parts[2])/memory.max") }
-            if parts[1].split(separator: ",").contains("memory") { paths.append("/sys/fs/cgroup/memory\(parts[2])/memory.limit_in_bytes") }
+            // The group and every one above it.
+            var path = String(parts[2])
+            while path.count > 1 {
+                if parts[1].isEmpty { folders.append(("/sys/fs/cgroup\(path)", 2)) }
+                if parts[1].split(separator: ",").contains("memory") { folders.append(("/sys/fs/cgroup/memory\(path)", 1)) }
+                path = File.parent(of: path)
+            }
         }
-        return paths
+        return folders.map { folder, version in
+            ("\(folder)/\(version == 2 ? "memory.max" : "memory.limit_in_bytes")", "\(folder)/memory.stat", version == 2 ? "anon " : "total_rss ")
+        }
     }
 
     private static func field(_ name: String, in path: String) -> Int? {

@@ -8,6 +8,11 @@ public final class NpyFile {
 
     /// - Parameter type: NumPy's name of the number format: "<f4" or "<u2".
     public init(_ path: String, type: String, shape: [Int]) throws {
+        let expected = shape.reduce((type == "<u2" ? 2 : 4, false)) { product, size in
+            let (bytes, overflow) = product.0.multipliedReportingOverflow(by: size)
+            return (bytes, overflow || product.1)
+        }
+        guard !expected.1 else { throw Fault(.badData, "an array of shape \(shape) is larger than any file", at: Place(file: path)) }
         let output = try OutputFile(path)
         let sizes = shape.map(String.init).joined(separator: ", ") + (shape.count == 1 ? "," : "")
         var header = "{'descr': '\(type)', 'fortran_order': False, 'shape': (\(sizes)), }"
@@ -18,7 +23,7 @@ public final class NpyFile {
         bytes += Array(header.utf8)
         try bytes.withUnsafeBytes { try output.write($0) }
         self.output = output
-        expected = shape.reduce(type == "<u2" ? 2 : 4, *)
+        self.expected = expected.0
     }
 
     public func write(_ values: UnsafeRawBufferPointer) throws {

@@ -32,6 +32,11 @@ final class OwnColumns {
         memory.start + (index * capacity + patch - (window.lowerBound - halo)) * rowBytes
     }
 
+    /// Asks the system to have the next window's blocks ready while this one is computed.
+    func prefetch(_ next: Range<Int>) {
+        for block in source.grid.blocks(of: next) { source.prefetch(.states, block: block) }
+    }
+
     /// Moves to `next`, reading its patches. Following the window before, only those are read.
     func advance(to next: Range<Int>, pool: WorkerPool, readers: [PageReader]) throws {
         let P = source.geometry.patchSize

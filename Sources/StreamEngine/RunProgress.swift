@@ -16,6 +16,7 @@ struct RunProgress: Equatable {
 
     var bytes: [UInt8] {
         var bytes: [UInt8] = []
+        bytes.reserveCapacity(Self.fixedBytes + 4 * carry.count)
         for word in [UInt64(nextBlock), UInt64(storedBytes), bits.bitPattern, UInt64(bitsCount), UInt64(nextBits.bitPattern)] {
             withUnsafeBytes(of: word.littleEndian) { bytes += $0 }
         }

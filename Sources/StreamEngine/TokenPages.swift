@@ -20,8 +20,8 @@ public final class TokenWriter {
     /// Patches a block of tokens: about 32 768 tokens, so that a host or guest read of layer 1 wastes little.
     public static func patchesPerBlock(patchSize: Int) -> Int { max(1, 32_768 / patchSize) }
 
-    /// Uncommitted bytes are kept below this.
-    private static let commitBytes = 16 << 20
+    /// Uncommitted bytes are kept near this.
+    private static let commitBytes = 1 << 20
 
     public init(store: String, identity: (GenerationRecord) -> GenerationIdentity, patchSize: Int, kernels: KernelTable) throws {
         let T = Self.patchesPerBlock(patchSize: patchSize)
@@ -40,10 +40,6 @@ public final class TokenWriter {
         filled += 1
         tokens += 1
         if filled == natural.count { try writeBlock() }
-    }
-
-    public func append(bytes: UnsafeRawBufferPointer) throws {
-        for byte in bytes { try append(UInt16(byte)) }
     }
 
     private func writeBlock() throws {

@@ -38,6 +38,9 @@ final class SharedMemory {
     let staged: Memory<UInt8>
     let pages: PageEncoder
     let surprisalPages: PageEncoder
+    /// P columns of the token block that the head is at, and which it is, or -1.
+    let tokenBlock: Memory<UInt16>
+    var tokenBlockHeld = -1
     /// [T·P + 1]: the block's tokens and the one after.
     let tokens: Memory<UInt16>
     /// [T·P + 1]: surprisal of the same tokens.
@@ -56,6 +59,7 @@ final class SharedMemory {
         staged = try Memory(T * P * D * needs.state.size)
         pages = try PageEncoder(largest: PageHeader(element: needs.state, generation: 1, block: 0, firstPatch: 0, patches: T, columns: P, width: D))
         surprisalPages = try PageEncoder(largest: PageHeader(element: .f32, generation: 1, block: 0, firstPatch: 0, patches: T, columns: P, width: 1))
+        tokenBlock = try Memory(needs.tokenBlockBytes / 2)
         tokens = try Memory(T * P + 1)
         bits = try Memory(T * P + 1)
         bitColumns = try Memory(T * P)

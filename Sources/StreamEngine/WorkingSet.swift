@@ -63,7 +63,8 @@ struct WorkingSetNeeds {
     /// Bytes of a stored input row of the widest layer: layer 1 holds tokens where the others hold states.
     var rowBytes: Int { config.layers == 1 ? 2 : config.hiddenSize * state.size }
 
-    private var tokenBlockBytes: Int { min(tokenPatchesPerBlock, geometry.patches) * geometry.patchSize * 2 }
+    /// Bytes of the largest decoded block of tokens.
+    var tokenBlockBytes: Int { min(tokenPatchesPerBlock, geometry.patches) * geometry.patchSize * 2 }
     private func stateBlockBytes(T: Int) -> Int { T * geometry.patchSize * config.hiddenSize * state.size }
 
     /// Bytes of the largest decoded block that any layer reads.
@@ -75,6 +76,10 @@ struct WorkingSetNeeds {
     /// Bytes of the block that a worker decodes when a run of hosts has no head.
     func spareBytes(T: Int, W: Int, heads: Int) -> Int {
         W >= geometry.patches || heads >= geometry.patchSize ? 0 : inputBlockBytes(T: T)
+    }
+
+    private func pages(_ element: Element, T: Int, width: Int) -> PageHeader {
+        PageHeader(element: element, generation: 1, block: 0, firstPatch: 0, patches: T, columns: geometry.patchSize, width: width)
     }
 
     func workingSet(T: Int, W: Int, heads: Int, commit: Int) -> WorkingSet {
@@ -90,7 +95,10 @@ struct WorkingSetNeeds {
             ("window: s", (K - 1 + min(W, whole(T)) * P + L) * D * 4),
             ("hosts: read heads", heads * inputBlockBytes(T: T)),
             ("guests", T * P * row),
-            ("block being written", 2 * stateBlockBytes(T: T) + T * P * 18 + 2 * (PageHeader.size + P * 80)),
+            ("block being written", stateBlockBytes(T: T) + PageEncoder.footprint(pages(.f32, T: T, width: 1)) + PageEncoder.footprint(pages(state, T: T, width: D)) + (T * P + 1) * 10),
+            ("tokens to predict", tokenBlockBytes),
+            // Progress: as values, as bytes in the making, and in LMDB's pages.
+            ("carry", 5 * (K - 1) * D * 4),
             ("uncommitted pages", commit + page + (3 << 20)),
             ("\(threads) worker\(threads == 1 ? "" : "s")", threads * (arithmeticBytes + reader + spareBytes(T: T, W: W, heads: heads) + (L + P) * D * 4)),
         ]
@@ -109,8 +117,11 @@ struct WorkingSetNeeds {
         let largest = fixedPatchesPerBlock ?? preferredPatchesPerBlock
 
         // The whole sequence in one window: hosts and guests are then in memory and only own is read.
-        let everything = workingSet(T: largest, W: whole(largest), heads: 0, commit: commit)
-        if everything.totalBytes <= budget { return everything }
+        // (Not priced where its size passes 2^63.)
+        if !geometry.paddedTokens.multipliedReportingOverflow(by: 32 * config.hiddenSize).overflow {
+            let everything = workingSet(T: largest, W: whole(largest), heads: 0, commit: commit)
+            if everything.totalBytes <= budget { return everything }
+        }
 
         // Else every run of hosts keeps its block, with blocks as long as that allows.
         var T = largest

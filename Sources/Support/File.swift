@@ -132,6 +132,13 @@ public final class OutputFile {
         guard descriptor >= 0 else { throw File.fault(.cannotCreate, "cannot create", path) }
     }
 
+    /// Whether a file can be made here, asked without making one.
+    public static func check(_ path: String) throws {
+        if File.isDirectory(path) { throw Fault(.cannotCreate, "this is a folder; a file is to be written here", at: Place(file: path)) }
+        let exists = File.exists(path) && File.size(path) == nil
+        guard access(exists ? path : File.parent(of: path), W_OK) == 0 else { throw File.fault(.cannotCreate, "cannot create", path) }
+    }
+
     deinit {
         if !published {
             close(descriptor)

@@ -5,8 +5,29 @@ import Synchronization
 ///
 /// The caller is worker 0. Tasks are handed out in order; who runs which one never changes a result, because a
 /// task writes only what belongs to it.
-public final class WorkerPool: @unchecked Sendable {
-    public let workers: Int
+public final class WorkerPool {
+    public var workers: Int { team.workers }
+    // Threads hold the team, not the pool: so the pool can go, and sends them home when it does.
+    private let team: Team
+
+    /// - Parameter onStart: run once in every thread before its first task.
+    public init(workers: Int, onStart: @escaping @Sendable () -> Void = {}) throws {
+        team = try Team(workers: workers, onStart: onStart)
+    }
+
+    deinit { team.close() }
+
+    /// Runs `body(worker, task)` for every task below `count` and returns when all are done.
+    ///
+    /// - Throws: the error of the lowest failing task; tasks not yet begun are then left out.
+    public func run(_ count: Int, _ body: (_ worker: Int, _ task: Int) throws -> Void) throws {
+        try team.run(count, body)
+    }
+}
+
+/// The threads of a pool and what they share.
+private final class Team: @unchecked Sendable {
+    let workers: Int
     private var threads: [pthread_t] = []
     private let mutex = UnsafeMutablePointer<pthread_mutex_t>.allocate(capacity: 1)
     private let wake = UnsafeMutablePointer<pthread_cond_t>.allocate(capacity: 1)
@@ -45,8 +66,7 @@ public final class WorkerPool: @unchecked Sendable {
         }
     }
 
-    /// - Parameter onStart: run once in every thread before its first task.
-    public init(workers: Int, onStart: @escaping @Sendable () -> Void = {}) throws {
+    init(workers: Int, onStart: @escaping @Sendable () -> Void) throws {
         self.workers = max(1, workers)
         pthread_mutex_init(mutex, nil)
         pthread_cond_init(wake, nil)
@@ -54,12 +74,12 @@ public final class WorkerPool: @unchecked Sendable {
         onStart()
         for worker in 1..<max(1, workers) {
             var thread = pthread_t()
-            let start = Unmanaged.passRetained(ThreadStart(pool: self, worker: worker, onStart: onStart))
+            let start = Unmanaged.passRetained(ThreadStart(team: self, worker: worker, onStart: onStart))
             let status = pthread_create(&thread, nil, { argument in
                 guard let argument else { return nil }
                 let start = Unmanaged<ThreadStart>.fromOpaque(argument).takeRetainedValue()
                 start.onStart()
-                start.pool.serve(start.worker)
+                start.team.serve(start.worker)
                 return nil
             }, start.toOpaque())
             guard status == 0 else {
@@ -72,19 +92,17 @@ public final class WorkerPool: @unchecked Sendable {
     }
 
     private final class ThreadStart: Sendable {
-        // The pool joins its threads before it goes, so they need not keep it alive.
-        unowned let pool: WorkerPool
+        let team: Team
         let worker: Int
         let onStart: @Sendable () -> Void
-        init(pool: WorkerPool, worker: Int, onStart: @escaping @Sendable () -> Void) {
-            self.pool = pool
+        init(team: Team, worker: Int, onStart: @escaping @Sendable () -> Void) {
+            self.team = team
             self.worker = worker
             self.onStart = onStart
         }
     }
 
     deinit {
-        close()
         pthread_mutex_destroy(mutex)
         pthread_cond_destroy(wake)
         pthread_cond_destroy(done)
@@ -93,7 +111,7 @@ public final class WorkerPool: @unchecked Sendable {
         done.deallocate()
     }
 
-    private func close() {
+    func close() {
         pthread_mutex_lock(mutex)
         closing = true
         pthread_cond_broadcast(wake)
@@ -122,10 +140,7 @@ public final class WorkerPool: @unchecked Sendable {
         }
     }
 
-    /// Runs `body(worker, task)` for every task below `count` and returns when all are done.
-    ///
-    /// - Throws: the error of the lowest failing task; tasks not yet begun are then left out.
-    public func run(_ count: Int, _ body: (_ worker: Int, _ task: Int) throws -> Void) throws {
+    func run(_ count: Int, _ body: (_ worker: Int, _ task: Int) throws -> Void) throws {
         if count <= 0 { return }
         if threads.isEmpty || count == 1 {
             for task in 0..<count { try body(0, task) }

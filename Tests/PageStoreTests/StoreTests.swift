@@ -11,7 +11,7 @@ struct ManifestTests {
     @Test func everyFieldReturns() throws {
         let folder = try TemporaryFolder()
         var states = GenerationRecord(
-            index: 3, directory: "generation-3.1", element: .bf16, patchesPerBlock: 1 << 40, width: 1 << 20, tables: [.states, .surprisal], modelFingerprint: "f00d")
+            index: 3, directory: "generation-3.1", element: .bf16, patchesPerBlock: 64, width: 768, tables: [.states, .surprisal], modelFingerprint: "f00d")
         states.complete = true
         states.storedBytes = 1 << 50
         var manifest = Manifest(
@@ -25,10 +25,37 @@ struct ManifestTests {
         }
         // The names that a stranger finds.
         let text = String(decoding: try manifest.encoded(), as: UTF8.self)
-        for name in ["\"format\" : \"bbp-stream store\"", "\"version\" : 1", "\"tokens\" : 2305843009213693952", "\"patch_size\" : 1024", "\"patches_per_block\" : 1099511627776", "\"tokens_fingerprint\"",
+        for name in ["\"format\" : \"bbp-stream store\"", "\"version\" : 1", "\"tokens\" : 2305843009213693952", "\"patch_size\" : 1024", "\"patches_per_block\" : 64", "\"tokens_fingerprint\"",
             "\"first_token\"", "\"model_fingerprint\"", "\"hidden_size\" : 768", "\"stored_bytes\"", "\"tables\"", "\"directory\" : \"generation-3.1\""] {
             #expect(text.contains(name), "\(name)")
         }
+    }
+
+    /// Numbers that do not fit together would size memory for one thing and fill it with another.
+    @Test(arguments: ["patches_per_block", "odd patches_per_block", "state", "hidden_size", "layers", "complete", "two incomplete"])
+    func aRunThatContradictsItsGenerationsIsRefused(_ what: String) throws {
+        let folder = try TemporaryFolder()
+        func states(_ index: Int) -> GenerationRecord {
+            GenerationRecord(index: index, directory: "generation-\(index)", element: .bf16, patchesPerBlock: 128, width: 8, tables: [.states])
+        }
+        var manifest = Manifest(
+            store: "name", tokens: 1000, patchSize: 8, tokensFingerprint: "", documents: [],
+            generations: [GenerationRecord(index: 0, directory: "generation-0", element: .token, patchesPerBlock: 1, width: 1, tables: [.states]), states(1)])
+        manifest.run = RunRecord(modelFingerprint: "f00d", trained: true, layers: 2, hiddenSize: 8, state: "bf16", patchesPerBlock: 128, keep: "all")
+        #expect(try Manifest.read(folder.write("manifest.json", manifest.encoded()), store: folder.path) == manifest)
+        switch what {
+        case "patches_per_block": manifest.run?.patchesPerBlock = 64
+        case "odd patches_per_block":
+            manifest.run?.patchesPerBlock = 100
+            manifest.generations[1].patchesPerBlock = 100
+        case "state": manifest.run?.state = "f32"
+        case "hidden_size": manifest.run?.hiddenSize = 16
+        case "layers": manifest.generations[1].index = 3
+        case "complete": manifest.run?.complete = true
+        default: manifest.generations.append(states(2))
+        }
+        let found = try fault { _ = try Manifest.read(folder.write("manifest.json", manifest.encoded()), store: folder.path) }
+        #expect(found.kind == .badData)
     }
 
     @Test(arguments: [
