@@ -55,7 +55,7 @@ struct ManifestTests {
         default: manifest.generations.append(states(2))
         }
         let found = try fault { _ = try Manifest.read(folder.write("manifest.json", manifest.encoded()), store: folder.path) }
-        #expect(found.kind == .badData)
+        #expect(found?.kind == .badData)
     }
 
     @Test(arguments: [
