@@ -123,8 +123,9 @@ struct WorkingSetNeeds {
             if everything.totalBytes <= budget { return everything }
         }
 
-        // Else every run of hosts keeps its block, with blocks as long as that allows.
-        var T = largest
+        // Else every run of hosts keeps its block, with blocks as long as that allows; but shorter than a quarter of a run
+        // of G / P patches, for the blocks at both ends of a run are read for their part of it alone.
+        var T = fixedPatchesPerBlock ?? min(largest, max(tile, geometry.patches / (4 * P) / tile * tile))
         while true {
             if workingSet(T: T, W: T, heads: P, commit: commit).totalBytes <= budget {
                 return widened(T: T, heads: P, commit: commit, budget: budget)

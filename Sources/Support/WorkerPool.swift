@@ -59,7 +59,7 @@ private final class Team: @unchecked Sendable {
                 do {
                     try body(worker, task)
                 } catch {
-                    failure.withLock { if $0 == nil || $0!.task > task { $0 = (task, error) } }
+                    failure.withLock { if task < ($0?.task ?? Int.max) { $0 = (task, error) } }
                     next.store(count, ordering: .relaxed)
                 }
             }
