@@ -8,7 +8,7 @@ extension ForwardRun {
         let unit = Double(done.unit) * max(done.share, 1e-9)
         return ForwardSummary.Layer(
             layer: done.layer, seconds: done.seconds, reads: Double(traffic.read) / unit, readsOwn: Double(traffic.own) / unit, readsHosts: Double(traffic.hosts) / unit,
-            readsGuests: Double(traffic.guests) / unit, writes: Double(traffic.written) / unit, bytesRead: traffic.read, bytesWritten: traffic.written,
+            readsGuests: Double(traffic.guests) / unit, readsTokens: Double(traffic.tokens) / unit, writes: Double(traffic.written) / unit, bytesRead: traffic.read, bytesWritten: traffic.written,
             resultBytes: traffic.results, diskBytesRead: done.disk.read, diskBytesWritten: done.disk.written)
     }
 

@@ -37,6 +37,8 @@ public struct ForwardSummary: Encodable, Sendable {
         public var readsOwn: Double
         public var readsHosts: Double
         public var readsGuests: Double
+        /// The tokens to predict, in the last layer.
+        public var readsTokens: Double
         public var writes: Double
         /// In bytes of pages.
         public var bytesRead: Int
