@@ -14,7 +14,7 @@ enum Console {
         say("bbp-stream: \(text)")
     }
 
-    /// - Throws: `Fault` when the reader is gone or the disk behind it full.
+    /// - Throws: `Fault` when it cannot be written, for a full disk say.
     static func print(_ text: String) throws {
         if put(text + "\n", on: 1) { return }
         // Whoever read (`| head`) has seen enough.
