@@ -11,8 +11,7 @@ public final class ColumnCodec {
     private let kernels: KernelTable
     private let planes: Memory<UInt8>
 
-    /// Bytes a codec for columns of `columnBytes` owns: planes, and what zstd takes for its contexts at these
-    /// parameters (measured with ZSTD_sizeof_CCtx after first use, rounded up).
+    /// Bytes a codec for columns of `columnBytes` owns: planes, and an allowance for zstd's contexts.
     public static func footprint(columnBytes: Int) -> Int { columnBytes + 2 * min(columnBytes, 1 << 20) + 640 << 10 }
 
     /// - Parameter columnBytes: the longest column it will see, in bytes before compression.
