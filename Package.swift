@@ -12,6 +12,7 @@ let package = Package(
     ],
     dependencies: [
         .package(url: "https://github.com/apple/swift-argument-parser", from: "1.5.0"),
+        .package(url: "https://github.com/apple/swift-collections", from: "1.1.0"),
     ],
     targets: [
         // Native libraries: module map and shim, nothing else.
@@ -33,7 +34,10 @@ let package = Package(
             name: "ProtonModel",
             dependencies: ["Support", "Geometry", "CKernels", "CDNNL", "CXXHash"],
             swiftSettings: swift),
-        .target(name: "StreamEngine", dependencies: ["CMalloc", "Support", "Geometry", "PageStore", "ProtonModel"], swiftSettings: swift),
+        .target(
+            name: "StreamEngine",
+            dependencies: ["CMalloc", "Support", "Geometry", "PageStore", "ProtonModel", .product(name: "HeapModule", package: "swift-collections")],
+            swiftSettings: swift),
         .executableTarget(
             name: "bbp-stream",
             dependencies: ["StreamEngine", "ProtonModel", "PageStore", "Geometry", "Support", .product(name: "ArgumentParser", package: "swift-argument-parser")],
@@ -45,7 +49,7 @@ let package = Package(
         .testTarget(name: "GeometryTests", dependencies: ["Geometry"], swiftSettings: swift),
         .testTarget(name: "PageStoreTests", dependencies: ["PageStore", "Support", "TestSupport"], swiftSettings: swift),
         .testTarget(name: "ProtonModelTests", dependencies: ["ProtonModel", "Support", "TestSupport"], swiftSettings: swift),
-        .testTarget(name: "StreamEngineTests", dependencies: ["StreamEngine", "TestSupport"], swiftSettings: swift),
+        .testTarget(name: "StreamEngineTests", dependencies: ["StreamEngine", "Support", "Geometry", "TestSupport"], swiftSettings: swift),
         .testTarget(name: "CommandLineTests", dependencies: ["bbp-stream", "TestSupport"], swiftSettings: swift),
     ],
     swiftLanguageModes: [.v6],

@@ -120,10 +120,21 @@ public final class GenerationReader: @unchecked Sendable {
         }
     }
 
-    /// Asks the system to read a block's page ahead.
-    public func prefetch(_ table: PageTable, block: Int) {
+    /// Asks the system to read columns of a block ahead. Where columns lie inside a page is guessed from the page's length.
+    public func prefetch(_ table: PageTable, block: Int, columns: ClosedRange<Int>) {
         guard let location = try? locate(table, block: block) else { return }
-        posix_fadvise(descriptor, location.offset, location.bytes, POSIX_FADV_WILLNEED)
+        let P = geometry.patchSize
+        let directory = PageHeader.size + P * ColumnEntry.size
+        let column = (location.bytes - directory) / P
+        let first = columns.lowerBound == 0 ? 0 : directory + column * columns.lowerBound - column / 2
+        let last = columns.upperBound == P - 1 ? location.bytes : min(location.bytes, directory + column * (columns.upperBound + 1) + column / 2)
+        if first > 0 { posix_fadvise(descriptor, location.offset, directory, POSIX_FADV_WILLNEED) }
+        if last > first { posix_fadvise(descriptor, location.offset + first, last - first, POSIX_FADV_WILLNEED) }
+    }
+
+    /// Tells the system that a part of the file is not read again soon: its memory is for others.
+    public func forget(offset: Int, bytes: Int) {
+        posix_fadvise(descriptor, offset, bytes, POSIX_FADV_DONTNEED)
     }
 }
 

@@ -4,14 +4,14 @@ import Support
 /// Reads columns of pages. One reader a worker: it owns the codec and the room for stored and decoded bytes.
 public final class PageReader {
     public let codec: ColumnCodec
-    private var stored: Memory<UInt8>
-    private var decoded: Memory<UInt8>
-    /// Bytes of pages read since the reader was made.
+    private let stored: Memory<UInt8>
+    /// Bytes of pages read since the reader was made, and seconds that reading them took.
     public private(set) var bytesRead = 0
+    public private(set) var readSeconds = 0.0
 
     /// Bytes a reader owns for pages of at most these sizes.
     public static func footprint(pageBytes: Int, columnBytes: Int) -> Int {
-        ColumnCodec.footprint(columnBytes: columnBytes) + pageBytes + columnBytes
+        ColumnCodec.footprint(columnBytes: columnBytes) + pageBytes
     }
 
     /// - Parameters:
@@ -20,7 +20,12 @@ public final class PageReader {
     public init(pageBytes: Int, columnBytes: Int, kernels: KernelTable) throws {
         codec = try ColumnCodec(columnBytes: columnBytes, kernels: kernels)
         stored = try Memory(pageBytes)
-        decoded = try Memory(columnBytes)
+    }
+
+    private func timed(_ body: () throws -> Void) rethrows {
+        let watch = Stopwatch()
+        try body()
+        readSeconds += watch.seconds
     }
 
     /// Reads header and directory of a block's page, both checked.
@@ -33,7 +38,7 @@ public final class PageReader {
             throw Fault(.badData, "the page has \(location.bytes) bytes, more than its geometry allows", at: place, advice: PageHeader.damageAdvice)
         }
         let bytes = UnsafeMutableRawBufferPointer(rebasing: stored.bytes[0..<wanted])
-        try generation.read(at: location.offset, into: bytes, place: place)
+        try timed { try generation.read(at: location.offset, into: bytes, place: place) }
         bytesRead += wanted
         let header = try PageHeader.read(UnsafeRawBufferPointer(bytes), storedBytes: location.bytes, at: place)
         var stated = expected
@@ -44,35 +49,38 @@ public final class PageReader {
         return (location, header, try header.readDirectory(UnsafeRawBufferPointer(bytes), at: place))
     }
 
-    /// Decodes rows `rows` of the columns `columns` of a block, checking every column it touches.
+    /// Decodes columns of a block, checking every one.
     ///
     /// - Parameters:
-    ///   - rows: patches of the block, counted from its first.
-    ///   - target: where column j goes: room for `rows.count * width` values.
+    ///   - columns: ascending.
+    ///   - target: where a column goes: room for all its values.
+    ///   - found: told where a column lies in the file: from which byte, and how many.
     public func read(
-        _ generation: GenerationReader, _ table: PageTable = .states, block: Int, columns: Range<Int>, rows: Range<Int>,
-        into target: (_ column: Int) -> UnsafeMutableRawPointer
+        _ generation: GenerationReader, _ table: PageTable = .states, block: Int, columns: some RandomAccessCollection<Int>,
+        into target: (_ column: Int) -> UnsafeMutableRawPointer, found: (_ column: Int, _ offset: Int, _ bytes: Int) -> Void = { _, _, _ in }
     ) throws {
         let (location, header, entries) = try directory(generation, table, block: block)
-        guard let first = columns.first, let last = columns.last else { return }
-        let start = entries[first].offset
-        let end = entries[last].offset + entries[last].storedBytes
-        guard end - start <= stored.count, header.columnBytes <= decoded.count else {
-            throw Fault(.badData, "the page is larger than the manifest's sizes allow", at: Place(file: generation.file, generation: generation.record.index, block: block), advice: PageHeader.damageAdvice)
-        }
-        let bytes = UnsafeMutableRawBufferPointer(rebasing: stored.bytes[0..<end - start])
-        try generation.read(at: location.offset + start, into: bytes, place: Place(file: generation.file, generation: generation.record.index, block: block))
-        bytesRead += end - start
-        let rowBytes = header.width * header.element.size
-        let whole = rows == 0..<header.patches
-        for column in columns {
-            let entry = entries[column]
-            let values = whole ? target(column) : UnsafeMutableRawPointer(decoded.start)
-            try codec.decode(
-                UnsafeRawPointer(bytes.baseAddress!) + (entry.offset - start), entry: entry, count: header.columnValues, element: header.element, into: values,
-                at: Place(file: generation.file, generation: generation.record.index, block: block, column: column))
-            if !whole {
-                target(column).copyMemory(from: UnsafeRawPointer(decoded.start) + rows.lowerBound * rowBytes, byteCount: rows.count * rowBytes)
+        let place = Place(file: generation.file, generation: generation.record.index, block: block)
+        var rest = columns[...]
+        while let first = rest.first {
+            // Columns that follow one another are one read.
+            var last = first
+            while let next = rest.dropFirst(last - first + 1).first, next == last + 1 { last = next }
+            rest = rest.dropFirst(last - first + 1)
+            let start = entries[first].offset
+            let end = entries[last].offset + entries[last].storedBytes
+            guard end - start <= stored.count else {
+                throw Fault(.badData, "the page is larger than the manifest's sizes allow", at: place, advice: PageHeader.damageAdvice)
+            }
+            let bytes = UnsafeMutableRawBufferPointer(rebasing: stored.bytes[0..<end - start])
+            try timed { try generation.read(at: location.offset + start, into: bytes, place: place) }
+            bytesRead += end - start
+            for column in first...last {
+                let entry = entries[column]
+                try codec.decode(
+                    UnsafeRawPointer(stored.start) + (entry.offset - start), entry: entry, count: header.columnValues, element: header.element, into: target(column),
+                    at: Place(file: generation.file, generation: generation.record.index, block: block, column: column))
+                found(column, location.offset + entry.offset, entry.storedBytes)
             }
         }
     }

@@ -38,11 +38,11 @@ extension TileArithmetic {
 
     /// Loads the local rows of `patches`, as the patches from `place` of the tile on, from columns: column j, row r of the stored rows is at `column(j) + r·rowBytes`,
     /// r counted from the first of `patches`.
-    public func loadLocal(_ patches: Range<Int>, place: Int, as input: InputRows, column: (_ index: Int) -> UnsafeRawPointer) {
+    public func loadLocal(_ patches: Range<Int>, place: Int, as input: InputRows, column: (_ index: Int) throws -> UnsafeRawPointer) rethrows {
         let P = geometry.patchSize
         let rowBytes = input.rowBytes(width: config.hiddenSize)
         for index in 0..<P {
-            let source = column(index)
+            let source = try column(index)
             for patch in 0..<patches.count {
                 (UnsafeMutableRawPointer(gathered.start) + (patch * P + index) * rowBytes).copyMemory(from: source + patch * rowBytes, byteCount: rowBytes)
             }
@@ -67,29 +67,32 @@ extension TileArithmetic {
     /// `local` holds the patches' rows and `delegates` those in their slots, in the order of `visits`; rows that no query
     /// sees need not be loaded.
     /// The result of the query with origin t goes to row t - `firstToken` of `output` [·, D].
-    public func attend(_ queries: Queries, _ visits: [Visit], block: BlockWeights, output: UnsafeMutablePointer<Float>, firstToken: Int) throws {
+    ///
+    /// - Parameter withOthers: whether any query sees a row of the other kind; their projections are left out where none does.
+    public func attend(_ queries: Queries, _ visits: [Visit], withOthers: Bool, block: BlockWeights, output: UnsafeMutablePointer<Float>, firstToken: Int) throws {
         let (P, D) = (geometry.patchSize, config.hiddenSize)
         // 1. u = LayerNorm(x), and 2., 5. the projections: q, k, v of the rows that ask, k, v of the others.
         //    Delegates use Wqkv·Wd and Wqkv·bd, which is Wqkv·(Wd u + bd).
-        let localKeys: UnsafePointer<Float>
-        let delegateKeys: UnsafePointer<Float>
-        let (localStride, delegateStride): (Int, Int)
-        layerNorm(local.start, block.preNorm, into: normalised.start)
-        if queries == .local {
-            try qkvLocal.run(normalised.start, weight: block.localQKV, into: localProjections.start)
-            (localKeys, localStride) = (UnsafePointer(localProjections.start) + D, 3 * D)
-        } else {
-            try kvLocal.run(normalised.start, weight: block.localQKV + D * D, into: localProjections.start)
-            (localKeys, localStride) = (UnsafePointer(localProjections.start), 2 * D)
+        let queriesLocal = queries == .local
+        if queriesLocal || withOthers {
+            layerNorm(local.start, block.preNorm, into: normalised.start)
+            if queriesLocal {
+                try qkvLocal.run(normalised.start, weight: block.localQKV, into: localProjections.start)
+            } else {
+                try kvLocal.run(normalised.start, weight: block.localQKV + D * D, into: localProjections.start)
+            }
         }
-        layerNorm(delegates.start, block.preNorm, into: normalised.start)
-        if queries == .local {
-            try kvDelegate.run(normalised.start, weight: block.delegateQKV.start + D * D, bias: block.delegateBias.start + D, into: delegateProjections.start)
-            (delegateKeys, delegateStride) = (UnsafePointer(delegateProjections.start), 2 * D)
-        } else {
-            try qkvDelegate.run(normalised.start, weight: block.delegateQKV.start, bias: block.delegateBias.start, into: delegateProjections.start)
-            (delegateKeys, delegateStride) = (UnsafePointer(delegateProjections.start) + D, 3 * D)
+        if !queriesLocal || withOthers {
+            layerNorm(delegates.start, block.preNorm, into: normalised.start)
+            if queriesLocal {
+                try kvDelegate.run(normalised.start, weight: block.delegateQKV.start + D * D, bias: block.delegateBias.start + D, into: delegateProjections.start)
+            } else {
+                try qkvDelegate.run(normalised.start, weight: block.delegateQKV.start, bias: block.delegateBias.start, into: delegateProjections.start)
+            }
         }
+        // Rows that ask are q, k, v; the others k, v.
+        let (localKeys, localStride) = queriesLocal ? (localProjections.start + D, 3 * D) : (localProjections.start, 2 * D)
+        let (delegateKeys, delegateStride) = queriesLocal ? (delegateProjections.start, 2 * D) : (delegateProjections.start + D, 3 * D)
 
         let scale = 1 / Float(config.headSize).squareRoot()
         for (place, visit) in visits.enumerated() {
@@ -101,7 +104,7 @@ extension TileArithmetic {
             var count = 0
             for place in 0..<context.count {
                 let member = Int(context.rows[place])
-                let keys = member < P ? localKeys + (row + member) * localStride : delegateKeys + (row + member - P) * delegateStride
+                let keys = UnsafePointer(member < P ? localKeys + (row + member) * localStride : delegateKeys + (row + member - P) * delegateStride)
                 contextRows[place] = keys
                 if asking.contains(member) {
                     queryRows[count] = keys - D
@@ -119,11 +122,13 @@ extension TileArithmetic {
 
     /// s = LayerNorm(x + y; norm1) of a tile of own patches, whose x is in `local`.
     ///
-    /// - Parameter s: on entry the attention of the tile's delegates, as `attend` left it; on return s. [patches·P, D]
-    public func mix(_ patches: Range<Int>, block: BlockWeights, s: UnsafeMutablePointer<Float>) throws {
+    /// - Parameters:
+    ///   - withGuests: whether a patch of the tile sees any of the delegates in its slots.
+    ///   - s: on entry the attention of the tile's delegates, as `attend` left it; on return s. [patches·P, D]
+    public func mix(_ patches: Range<Int>, withGuests: Bool, block: BlockWeights, s: UnsafeMutablePointer<Float>) throws {
         let (P, D) = (geometry.patchSize, config.hiddenSize)
         let count = patches.count * P
-        try attend(.local, patches.map { .local($0, patchSize: P) }, block: block, output: attended.start, firstToken: patches.lowerBound * P)
+        try attend(.local, patches.map { .local($0, patchSize: P) }, withOthers: withGuests, block: block, output: attended.start, firstToken: patches.lowerBound * P)
         // 6., 7. y = (proj(local) + proj(delegate)) / 2 = proj((local + delegate) / 2): proj is affine.
         kernels.average(attended.start, s, Int64(count * D))
         try projection.run(attended.start, weight: block.projection.weight, bias: block.projection.bias, into: mixed.start)

@@ -5,6 +5,96 @@ import Support
 
 /// One layer: its generation named, computed, made durable, published, and its predecessor let go.
 extension ForwardRun {
+    /// A layer under way.
+    final class LayerRun {
+        let layer: Int
+        let pass: LayerPass
+        /// nil where the new generation stays in memory only.
+        let record: GenerationRecord?
+        /// Bytes of one N, if the layer reads a generation on disk.
+        let sourceBytes: Int
+        let begunAt: Int
+        let watch = Stopwatch()
+        let disk = DiskTraffic.now()
+        let times: Pipeline.Times
+
+        init(_ pass: LayerPass, record: GenerationRecord?, sourceBytes: Int) {
+            layer = pass.layer
+            self.pass = pass
+            self.record = record
+            self.sourceBytes = sourceBytes
+            begunAt = pass.progress.nextBlock
+            times = pass.pipeline.times
+        }
+    }
+
+    /// Opens generation `layer` where it goes to disk, and finds generation `layer` - 1 where it is.
+    func open(_ layer: Int, _ engine: Engine, plan: ForwardPlan, tokens: GenerationReader) throws -> LayerRun {
+        let config = model.config
+        let isLast = layer == config.layers
+        var record: GenerationRecord?
+        var writer: GenerationWriter?
+        var progress = RunProgress(carryValues: (config.kernelSize - 1) * config.hiddenSize)
+        // In memory alone, unless it is a result, or was begun on disk.
+        if !plan.set.isResident || isLast || plan.keep == .all || store.manifest.generation(layer) != nil {
+            let named = try recordForLayer(layer, plan: plan)
+            let opened = try GenerationWriter(store: store.directory, identity: store.identity(of: named), record: named)
+            if let bytes = opened.progress {
+                guard let committed = RunProgress(bytes, carryValues: progress.carry.count), committed.nextBlock <= engine.grid.blocks else {
+                    throw Fault(.badData, "the progress of the interrupted run is damaged", at: Place(file: store.directory, generation: layer), advice: "Run again with --restart.")
+                }
+                progress = committed
+            }
+            (record, writer) = (named, opened)
+        }
+        let isSourceResident = residentLayer == layer - 1 && layer > 1
+        let reader = isSourceResident ? nil : layer == 1 ? tokens : try store.reader(layer - 1)
+        let demand = layer == 1 ? ColumnDemand(geometry: engine.geometry, source: tokens.grid, target: engine.grid, windowPatches: plan.set.windowPatches, columnBytes: min(tokens.grid.patchesPerBlock, engine.geometry.patches) * 2)
+            : ColumnDemand(geometry: engine.geometry, source: engine.grid, target: engine.grid, windowPatches: plan.set.windowPatches, columnBytes: min(plan.set.patchesPerBlock, engine.geometry.patches) * config.hiddenSize * plan.state.size)
+        let wanted = layer == 1 ? plan.set.tokenSlots : plan.set.isResident ? demand.all : plan.set.stateSlots
+        let slots = min(demand.all, wanted, plan.set.statesBytes / demand.columnBytes)
+        let schedule = LayerSchedule(
+            geometry: engine.geometry, source: demand.source, target: engine.grid, windowPatches: plan.set.windowPatches,
+            runsPerStep: isSourceResident ? engine.geometry.patchSize : demand.runsPerStep(slots: slots), firstBlock: progress.nextBlock)
+        let source: LayerPass.Source
+        if let reader {
+            source = .pages(reader, try ColumnCache(engine.states(of: layer - 1).start, slots: slots, columnBytes: demand.columnBytes, schedule: schedule))
+        } else {
+            source = .resident(engine.residentStates(layer - 1))
+        }
+        let pass = LayerPass(
+            layer, engine: engine, schedule: schedule, source: source,
+            input: layer == 1 ? .tokens(try Embedding(model, length: engine.geometry.paddedTokens)) : plan.state == .bf16 ? .bf16 : .f32,
+            weights: try BlockWeights(model, layer: layer - 1, arithmetic: engine.workers[0].arithmetic), target: plan.set.isResident ? engine.residentStates(layer) : nil, writer: writer,
+            head: isLast ? (try Head(model), tokens) : nil, progress: progress)
+        if progress.nextBlock > 0 { observer.note("Going on with layer \(layer) at block \(progress.nextBlock) of \(engine.grid.blocks).") }
+        return LayerRun(pass, record: record, sourceBytes: layer > 1 ? reader?.record.storedBytes ?? 0 : 0)
+    }
+
+    /// Makes a finished layer's generation durable and publishes it; older ones go, as `keep` says.
+    func close(_ run: LayerRun, _ engine: Engine, plan: ForwardPlan) throws -> LayerResult {
+        let (layer, pass) = (run.layer, run.pass)
+        if pass.target != nil && run.begunAt == 0 { residentLayer = layer }
+        if var record = run.record, let writer = pass.writer {
+            try writer.finish()
+            record.complete = true
+            record.storedBytes = pass.appended.storedBytes
+            try publish(record, plan: plan)
+        } else if layer < model.config.layers && lastDurable.seconds > Self.checkpointSeconds {
+            observer.note("Writing layer \(layer) to disk, so that little is lost if the machine stops.")
+            try spill(layer, engine, plan: plan)
+        }
+        // One N is a pass over the states as stored: those read, or for layer 1, which reads tokens, those written.
+        let raw = plan.geometry.paddedTokens * model.config.hiddenSize * plan.state.size
+        let unit = [run.sourceBytes, pass.appended.storedBytes, raw].first { $0 > 0 } ?? 1
+        let times = pass.pipeline.times
+        return LayerResult(
+            layer: layer, traffic: pass.traffic.withLock { $0 }, disk: run.disk.until(.now()), progress: pass.progress, unit: unit,
+            share: 1 - Double(run.begunAt) / Double(engine.grid.blocks), seconds: run.watch.seconds,
+            working: times.working - run.times.working, waitingForWriter: times.waitingForWriter - run.times.waitingForWriter, idle: times.idle - run.times.idle,
+            writing: times.writing - run.times.writing)
+    }
+
     /// What one layer came to.
     struct LayerResult {
         var layer: Int
@@ -17,64 +107,40 @@ extension ForwardRun {
         /// The share of the layer that this process computed.
         var share: Double
         var seconds: Double
-    }
-
-    /// Computes generation `layer` and publishes it; older ones go, as `keep` says.
-    func runLayer(
-        _ layer: Int, plan: ForwardPlan, tokens: GenerationReader, shared: SharedMemory, workers: [Worker], pool: WorkerPool
-    ) throws -> LayerResult {
-        let watch = Stopwatch()
-        let disk = DiskTraffic.now()
-        let config = model.config
-        let isLast = layer == config.layers
-        let carryValues = (config.kernelSize - 1) * config.hiddenSize
-        let record = try recordForLayer(layer, plan: plan)
-        let writer = try GenerationWriter(store: store.directory, identity: store.identity(of: record), record: record)
-        var progress = RunProgress(carryValues: carryValues)
-        if let bytes = writer.progress {
-            guard let committed = RunProgress(bytes, carryValues: carryValues), committed.nextBlock <= BlockGrid(patches: plan.geometry.patches, patchesPerBlock: record.patchesPerBlock).blocks else {
-                throw Fault(.badData, "the progress of the interrupted run is damaged", at: Place(file: store.directory, generation: layer), advice: "Run again with --restart.")
-            }
-            progress = committed
-        }
-        let begunAt = progress.nextBlock
-        let source = layer == 1 ? tokens : try store.reader(layer - 1)
-        let input: InputRows = layer == 1 ? .tokens(try Embedding(model, length: plan.geometry.paddedTokens)) : plan.state == .bf16 ? .bf16 : .f32
-        let pass = try LayerPass(
-            layer: layer, source: source, input: input, weights: try BlockWeights(model, layer: layer - 1, arithmetic: workers[0].arithmetic), writer: writer,
-            head: isLast ? try Head(model) : nil, tokens: tokens, state: plan.state, set: plan.set, shared: shared, workers: workers, pool: pool, progress: progress)
-        if begunAt > 0 { observer.note("Going on with layer \(layer) at block \(begunAt) of \(pass.grid.blocks).") }
-        try pass.run { observer.progress(layer: layer, of: config.layers, done: $0, tokens: plan.geometry.tokens) }
-        try writer.finish()
-
-        var manifest = store.manifest
-        var done = record
-        done.complete = true
-        done.storedBytes = pass.progress.storedBytes
-        manifest.generations.removeAll { $0.index == layer || (plan.keep != .all && $0.index > 0 && $0.index < layer) }
-        manifest.generations.append(done)
-        if isLast { manifest.run?.complete = true }
-        try store.publish(manifest)
-        // One N is a pass over the states as stored: those read, or for layer 1, which reads tokens, those written.
-        let stored = layer > 1 ? source.record.storedBytes : done.storedBytes
-        let raw = plan.geometry.paddedTokens * config.hiddenSize * plan.state.size
-        let share = 1 - Double(begunAt) / Double(pass.grid.blocks)
-        return LayerResult(
-            layer: layer, traffic: pass.io, disk: disk.until(.now()), progress: pass.progress, unit: stored > 0 ? stored : raw, share: share, seconds: watch.seconds)
+        // Seconds of threads, as `Pipeline.Times` has them.
+        var working: Double
+        var waitingForWriter: Double
+        var idle: Double
+        var writing: Double
     }
 
     /// The record of the generation being computed: the one begun before, or a new one, named in the manifest first.
     func recordForLayer(_ layer: Int, plan: ForwardPlan) throws -> GenerationRecord {
         if let begun = store.manifest.generation(layer) { return begun }
-        var tables: [PageTable] = []
-        if layer < model.config.layers || plan.keep != .none { tables.append(.states) }
-        if layer == model.config.layers { tables.append(.surprisal) }
-        let record = GenerationRecord(
-            index: layer, directory: Store.unusedDirectory(store.directory, generation: layer), element: plan.state, patchesPerBlock: plan.set.patchesPerBlock,
-            width: model.config.hiddenSize, tables: tables, modelFingerprint: model.fingerprint)
+        let record = newRecord(layer, plan: plan)
         var manifest = store.manifest
         manifest.generations.append(record)
         try store.publish(manifest)
         return record
+    }
+
+    func newRecord(_ layer: Int, plan: ForwardPlan) -> GenerationRecord {
+        var tables: [PageTable] = []
+        if layer < model.config.layers || plan.keep != .none { tables.append(.states) }
+        if layer == model.config.layers { tables.append(.surprisal) }
+        return GenerationRecord(
+            index: layer, directory: Store.unusedDirectory(store.directory, generation: layer), element: plan.state, patchesPerBlock: plan.set.patchesPerBlock,
+            width: model.config.hiddenSize, tables: tables, modelFingerprint: model.fingerprint)
+    }
+
+    /// Names a complete generation in the manifest; older ones go, as `keep` says.
+    func publish(_ record: GenerationRecord, plan: ForwardPlan) throws {
+        var manifest = store.manifest
+        manifest.generations.removeAll { $0.index == record.index || (plan.keep != .all && $0.index > 0 && $0.index < record.index) }
+        manifest.generations.append(record)
+        manifest.generations.sort { $0.index < $1.index }
+        if record.index == model.config.layers { manifest.run?.complete = true }
+        try store.publish(manifest)
+        lastDurable = Stopwatch()
     }
 }

@@ -48,7 +48,7 @@ extension ForwardRun {
             bitsPerByte: .init(computed.bitsCount > 0 ? computed.bits / Double(computed.bitsCount) : nil), peakAnonymousBytes: watch.finish(),
             memoryBudgetBytes: computed.budget, readsPerLayer: computed.layers.map(\.reads).max() ?? 0, writesPerLayer: computed.layers.map(\.writes).max() ?? 0,
             layers: computed.layers, generations: store.manifest.generations.map(\.index), state: store.manifest.run?.state ?? "", threads: computed.threads,
-            window: computed.set.map { .init(patches: $0.windowPatches, patchesPerBlock: $0.patchesPerBlock, readHeads: $0.heads) },
+            window: computed.set.map { .init(patches: $0.windowPatches, patchesPerBlock: $0.patchesPerBlock, columns: $0.stateSlots, inMemory: $0.isResident) },
             model: model.fingerprint, untrained: model.untrained != nil, resumed: resumed && !wasComplete, alreadyComplete: wasComplete)
     }
 }

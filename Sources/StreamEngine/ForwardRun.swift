@@ -23,6 +23,9 @@ public final class ForwardRun {
     let store: Store
     let watch = MemoryWatch()
     let began = Stopwatch()
+    /// The layer whose states are in memory as a whole, and how long ago anything became durable.
+    var residentLayer = 0
+    var lastDurable = Stopwatch()
 
     /// Opens model and store and takes the store's lock.
     public init(_ options: ForwardOptions, observer: any ForwardObserver) throws {
@@ -92,24 +95,16 @@ public final class ForwardRun {
     }
 
     private func compute(_ prepared: Prepared, _ computed: inout Computed) throws {
-        let (plan, needs, set) = (prepared.plan, prepared.needs, prepared.plan.set)
-        let T = set.patchesPerBlock
-        let pool = try WorkerPool(workers: plan.threads) { TileArithmetic.prepareThread() }
-        let workers = try (0..<plan.threads).map { worker in
-            try Worker(
-                arithmetic: worker == 0 ? prepared.arithmetic : try TileArithmetic(plan.config, geometry: plan.geometry, kernels: kernels),
-                pageBytes: needs.pageBytes(T: T), columnBytes: needs.columnBytes(T: T),
-                spareBytes: needs.spareBytes(T: T, W: set.windowPatches, heads: set.heads), kernels: kernels)
-        }
-        let shared = try SharedMemory(needs, set)
+        let plan = prepared.plan
+        let engine = try Engine(model, needs: prepared.needs, set: plan.set, threads: plan.threads, kernels: kernels, arithmetic: prepared.arithmetic)
         if store.manifest.run == nil {
             var manifest = store.manifest
             manifest.run = RunRecord(
                 modelFingerprint: model.fingerprint, trained: model.untrained == nil, layers: plan.config.layers, hiddenSize: plan.config.hiddenSize,
-                state: plan.state.name, patchesPerBlock: T, keep: plan.keep.rawValue)
+                state: plan.state.name, patchesPerBlock: plan.set.patchesPerBlock, keep: plan.keep.rawValue)
             try store.publish(manifest)
         }
-        computed.set = set
+        computed.set = plan.set
         computed.budget = plan.budget
         computed.threads = plan.threads
         let tokens = try store.reader(0)
@@ -117,20 +112,35 @@ public final class ForwardRun {
         guard present == tokens.grid.blocks else {
             throw Fault(.badData, "generation 0 holds \(present) blocks, \(tokens.grid.blocks) belong to \(plan.geometry.tokens) tokens", at: Place(file: tokens.file, generation: 0), advice: "Ingest again with --force.")
         }
-        for layer in plan.firstLayer...plan.config.layers {
-            let result = try runLayer(layer, plan: plan, tokens: tokens, shared: shared, workers: workers, pool: pool)
-            computed.layers.append(account(result))
-            computed.share += result.share
-            (computed.bits, computed.bitsCount) = (result.progress.bits, result.progress.bitsCount)
+        var run = try open(plan.firstLayer, engine, plan: plan, tokens: tokens)
+        let windows = run.pass.schedule.windows
+        let order = WorkOrder.layerByLayer(plan.firstLayer...plan.config.layers, windows: windows.upperBound, firstWindow: windows.lowerBound)
+        for task in order {
+            if task.layer != run.layer {
+                try end(run, engine, plan: plan, &computed)
+                run = try open(task.layer, engine, plan: plan, tokens: tokens)
+            }
+            try run.pass.run(window: task.window) { report(run, $0, plan) }
+            if run.pass.isInterrupted { break }
         }
+        try end(run, engine, plan: plan, &computed)
     }
-}
 
-/// Monotonic seconds since it was made.
-struct Stopwatch {
-    private let start = ContinuousClock.now
-    var seconds: Double {
-        let (seconds, attoseconds) = (ContinuousClock.now - start).components
-        return Double(seconds) + Double(attoseconds) * 1e-18
+    /// Finishes a layer; one that a signal stopped is kept as far as it is.
+    private func end(_ run: LayerRun, _ engine: Engine, plan: ForwardPlan, _ computed: inout Computed) throws {
+        let pass = run.pass
+        try pass.finish { report(run, $0, plan) }
+        if pass.isInterrupted {
+            if plan.set.isResident { try spillBegun(pass, engine, plan: plan) }
+            throw Fault(.interrupted, "interrupted: layer \(pass.layer) is kept through block \(pass.progress.nextBlock) of \(engine.grid.blocks); the same command goes on from there")
+        }
+        let result = try close(run, engine, plan: plan)
+        computed.layers.append(account(result))
+        computed.share += result.share
+        (computed.bits, computed.bitsCount) = (result.progress.bits, result.progress.bitsCount)
+    }
+
+    private func report(_ run: LayerRun, _ share: Double, _ plan: ForwardPlan) {
+        observer.progress(layer: run.layer, of: plan.config.layers, done: share, tokens: plan.geometry.tokens)
     }
 }

@@ -53,7 +53,10 @@ public struct ForwardSummary: Encodable, Sendable {
     public struct Window: Encodable, Sendable {
         public var patches: Int
         public var patchesPerBlock: Int
-        public var readHeads: Int
+        /// Columns of states that are kept in memory for later.
+        public var columns: Int
+        /// Both generations stay in memory.
+        public var inMemory: Bool
     }
 
     /// A number, or null in JSON: the key is always there.

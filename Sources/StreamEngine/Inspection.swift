@@ -100,7 +100,7 @@ public struct Inspection {
         let table: PageTable = generation.record.holds(.states) ? .states : .surprisal
         let reader = try PageReader(pageBytes: header.largestPageBytes, columnBytes: header.columnBytes, kernels: kernels)
         let values = try Memory<UInt8>(header.columnBytes)
-        try reader.read(generation, table, block: block, columns: column..<column + 1, rows: 0..<header.patches) { _ in UnsafeMutableRawPointer(values.start) }
+        try reader.read(generation, table, block: block, columns: column..<column + 1, into: { _ in UnsafeMutableRawPointer(values.start) })
         var statistics = Statistics()
         var flat: [Double] = []
         let held = (0..<header.patches).prefix { (header.firstPatch + $0) * header.columns + column < store.manifest.tokens }

@@ -3,72 +3,98 @@ import PageStore
 import ProtonModel
 import Support
 
-/// A window's blocks, in order: what their guests add, then the rest of the layer.
+/// A window's blocks: what their guests add, the rest of the layer, and the page that goes out.
 extension LayerPass {
-    /// One block of new states: guests, mix, feed-forward, and its page appended.
-    func compute(_ block: Int, window: Range<Int>) throws {
-        let patches = grid.patches(ofBlock: block)
-        let tiles = tiling.tiles(of: patches)
-        let guests = try loadGuests(of: patches)
-        try pool.run(tiles.count) { worker, task in
-            let tile = tiles[task]
-            let arithmetic = workers[worker].arithmetic
-            arithmetic.loadLocal(tile, place: 0, as: input) { UnsafeRawPointer(own.column($0, from: tile.lowerBound)) }
-            for guest in guests {
-                // The part of this run that lies in the tile's slots and that the tile can see.
-                let slots = (guest.run.firstSlot..<guest.run.firstSlot + guest.run.sources.count).clamped(to: tile.lowerBound * P..<tile.upperBound * P)
-                let sources = guest.run.sources.lowerBound + slots.lowerBound - guest.run.firstSlot
-                let visible = min(slots.count, tile.upperBound - sources)
-                if visible <= 0 { continue }
-                arithmetic.loadDelegates(guest.rows + (slots.lowerBound - guest.run.firstSlot) * rowBytes, as: input,
-                    row: slots.lowerBound - tile.lowerBound * P, rows: visible, firstToken: sources * P + guest.run.index)
-            }
-            try arithmetic.mix(tile, block: weights, s: row(of: tile.lowerBound * P, window: window))
-        }
-        if head != nil { try loadTokens(of: patches) }
-        try pool.run(tiles.count) { worker, task in
-            let tile = tiles[task]
-            let output = workers[worker].output.start
-            let arithmetic = workers[worker].arithmetic
-            try arithmetic.feedForward(row(of: tile.lowerBound * P, window: window) - (K - 1) * D, block: weights, output: output)
-            stage(tile, of: patches, from: output, arithmetic)
-            if let head { try predict(tile, of: patches, from: output, head, arithmetic) }
-        }
-        try writePages(block, patches)
+    /// s of one tile: its patches attend, with their guests.
+    func mix(_ tile: Range<Int>, window: Range<Int>, columns: Columns, s: Memory<Float>, _ arithmetic: TileArithmetic) throws {
+        try loadLocal(tile, place: 0, from: columns, arithmetic)
+        let seesGuests = try loadDelegates(inSlotsOf: tile, before: tile.upperBound, place: 0, from: columns, arithmetic)
+        try arithmetic.mix(tile, withGuests: seesGuests, block: weights, s: row(of: tile.lowerBound * P, window: window, s: s))
     }
 
-    /// A run of guests that some patch of the block can see, with its rows at hand.
-    private struct Guest {
-        var run: DelegateRun
-        var rows: UnsafeRawPointer
+    /// x' of one tile of `block`, in the states' number format, and in the last layer the surprisal that follows from it.
+    func feedForward(_ tile: Range<Int>, window: Range<Int>, block: Range<Int>, s: Memory<Float>, _ outgoing: OutgoingBlock, _ worker: Worker) throws {
+        let arithmetic = worker.arithmetic
+        let output = worker.output.start
+        try arithmetic.feedForward(row(of: tile.lowerBound * P, window: window, s: s) - (K - 1) * D, block: weights, output: output)
+        if target != nil || writer?.record.holds(.states) == true {
+            let rowBytes = D * engine.state.size
+            let columns = staged(block.lowerBound / schedule.target.patchesPerBlock, outgoing)
+            for patch in tile {
+                for index in 0..<P {
+                    arithmetic.store(
+                        output + ((patch - tile.lowerBound) * P + index) * D, asBF16: engine.state == .bf16,
+                        into: columns + (index * block.count + patch - block.lowerBound) * rowBytes)
+                }
+            }
+        }
+        if let head {
+            let first = (tile.lowerBound - block.lowerBound) * P
+            let count = min(tile.count * P, geometry.tokens - 1 - tile.lowerBound * P)
+            if count > 0 {
+                try head.head.surprisal(output, targets: outgoing.tokens.start + first + 1, count: count, bits: outgoing.bits.start + first + 1, with: arithmetic)
+            }
+        }
     }
 
-    /// The delegates in the slots of `patches`: from the window where it holds them, else from their one column of
-    /// consecutive blocks.
-    private func loadGuests(of patches: Range<Int>) throws -> [Guest] {
-        let held = own.held
-        var guests: [Guest] = []
-        var reads: [(block: Int, index: Int, rows: Range<Int>, target: UnsafeMutablePointer<UInt8>)] = []
-        for var run in geometry.guests(of: patches) {
-            run.sources = run.sources.clamped(to: 0..<patches.upperBound)
-            if run.sources.isEmpty { continue }
-            if held.lowerBound <= run.sources.lowerBound {
-                guests.append(Guest(run: run, rows: UnsafeRawPointer(own.column(run.index, from: run.sources.lowerBound))))
-                continue
-            }
-            let rows = shared.guests.start + (run.firstSlot - patches.lowerBound * P) * rowBytes
-            guests.append(Guest(run: run, rows: UnsafeRawPointer(rows)))
-            for (block, piece) in source.grid.pieces(of: run.sources) {
-                let first = source.grid.patches(ofBlock: block).lowerBound
-                reads.append((block, run.index, piece.lowerBound - first..<piece.upperBound - first, rows + (piece.lowerBound - run.sources.lowerBound) * rowBytes))
+    /// Joins the block to the one before: surprisal is added up in token order, and what the next block needs is kept.
+    func finishBlock(_ block: Int, window: Range<Int>, s: Memory<Float>, _ outgoing: OutgoingBlock) {
+        let patches = schedule.target.patches(ofBlock: block)
+        let count = patches.count * P
+        if head != nil {
+            let first = patches.lowerBound * P
+            outgoing.bits[0] = progress.nextBits
+            progress.nextBits = first + count < geometry.tokens ? outgoing.bits[count] : .nan
+            for position in 0..<count {
+                let token = first + position
+                if token >= geometry.tokens { outgoing.bits[position] = .nan }
+                if token >= 1 && token < geometry.tokens && outgoing.tokens[position] < 256 {
+                    progress.bits += Double(outgoing.bits[position])
+                    progress.bitsCount += 1
+                }
             }
         }
-        try count(\.guests) {
-            try pool.run(reads.count) { worker, task in
-                let read = reads[task]
-                try workers[worker].reader.read(source, block: read.block, columns: read.index..<read.index + 1, rows: read.rows) { _ in UnsafeMutableRawPointer(read.target) }
-            }
+        progress.nextBlock = block + 1
+        progress.carry = Array(UnsafeBufferPointer(start: row(of: patches.upperBound * P, window: window, s: s) - (K - 1) * D, count: (K - 1) * D))
+        outgoing.progress = progress
+    }
+
+    private func header(_ table: PageTable, _ block: Int) -> PageHeader {
+        let patches = schedule.target.patches(ofBlock: block)
+        return PageHeader(
+            element: table == .states ? engine.state : .f32, generation: layer, block: block, firstPatch: patches.lowerBound, patches: patches.count, columns: P,
+            width: table == .states ? D : 1)
+    }
+
+    func encodeColumn(_ column: Int, of block: Int, _ outgoing: OutgoingBlock, _ codec: ColumnCodec) {
+        guard let record = writer?.record else { return }
+        if record.holds(.states) {
+            let header = header(.states, block)
+            outgoing.pages.encode(column, of: header, values: staged(block, outgoing) + column * header.columnBytes, with: codec)
         }
-        return guests
+        if record.holds(.surprisal) {
+            let header = header(.surprisal, block)
+            let values = outgoing.bitColumns.start + column * header.patches
+            for patch in 0..<header.patches { values[patch] = outgoing.bits[patch * P + column] }
+            outgoing.surprisalPages.encode(column, of: header, values: values, with: codec)
+        }
+    }
+
+    /// Appends the block's pages; commits when enough has gathered, and after the last block.
+    func append(_ block: Int, _ outgoing: OutgoingBlock, to writer: GenerationWriter) throws {
+        if writer.record.holds(.states) {
+            let page = outgoing.pages.finish(header(.states, block))
+            try writer.append(.states, block: block, page: page)
+            appended.storedBytes += page.count
+            traffic.withLock { $0.written += page.count }
+        }
+        if writer.record.holds(.surprisal) {
+            let page = outgoing.surprisalPages.finish(header(.surprisal, block))
+            try writer.append(.surprisal, block: block, page: page)
+            traffic.withLock { $0.results += page.count }
+        }
+        appended.blocks = block + 1
+        outgoing.progress.storedBytes = appended.storedBytes
+        if block == schedule.target.blocks - 1 || writer.uncommittedBytes >= engine.set.commitBytes { try writer.commit(progress: outgoing.progress.bytes) }
     }
 }

@@ -2,120 +2,295 @@ import Geometry
 import PageStore
 import ProtonModel
 import Support
+import Synchronization
 
-/// One pass over the states: layer `layer` reads generation layer-1 and appends generation layer, window by window.
+/// One pass over the states: layer `layer` reads generation layer-1 and makes generation layer, window by window.
 ///
 /// A window needs three things and finishes at once (Schedule.md): its **own** rows; its **hosts**, the patches that
 /// its delegates visit; its **guests**, the delegates that visit it. Hosts come first, for they give every token of the
 /// window its delegate's answer; then block by block the guests, the mix, the feed-forward, and the page goes out.
+///
+/// This file turns the steps of a window into stages of a pipeline: what each waits for, and nothing else, is said here.
 final class LayerPass {
-    let geometry: SequenceGeometry
-    let tiling: Tiling
-    let source: GenerationReader
-    let input: InputRows
-    let weights: BlockWeights
-    let writer: GenerationWriter
-    /// Set in the last layer.
-    let head: Head?
-    let tokens: GenerationReader
-    let set: WorkingSet
-    let state: Element
-    let shared: SharedMemory
-    let workers: [Worker]
-    let pool: WorkerPool
-    let own: OwnColumns
-    let heads: HostHeads
-    let grid: BlockGrid
-    let rowBytes: Int
-    var progress: RunProgress
-    var io = LayerTraffic()
+    /// Where the generation that is read comes from.
+    enum Source {
+        case pages(GenerationReader, ColumnCache)
+        case resident(ResidentStates)
 
-    let layer: Int
-    let D: Int
-    let P: Int
-    let K: Int
-
-    init(
-        layer: Int, source: GenerationReader, input: InputRows, weights: BlockWeights, writer: GenerationWriter, head: Head?, tokens: GenerationReader,
-        state: Element, set: WorkingSet, shared: SharedMemory, workers: [Worker], pool: WorkerPool, progress: RunProgress
-    ) throws {
-        let arithmetic = workers[0].arithmetic
-        self.layer = layer
-        self.source = source
-        self.input = input
-        self.weights = weights
-        self.writer = writer
-        self.head = head
-        self.tokens = tokens
-        self.state = state
-        self.set = set
-        self.shared = shared
-        self.workers = workers
-        self.pool = pool
-        self.progress = progress
-        geometry = source.geometry
-        tiling = Tiling(patchSize: geometry.patchSize)
-        grid = BlockGrid(patches: geometry.patches, patchesPerBlock: set.patchesPerBlock)
-        D = arithmetic.config.hiddenSize
-        P = geometry.patchSize
-        K = arithmetic.config.kernelSize
-        rowBytes = input.rowBytes(width: D)
-        own = OwnColumns(shared.own, source: source, windowPatches: set.windowPatches, rowBytes: rowBytes)
-        heads = try HostHeads(shared.heads, source: source, rowBytes: rowBytes)
-        for worker in workers { worker.spareBlock = -1 }
-        shared.tokenBlockHeld = -1
-        shared.s.start.update(from: progress.carry, count: (K - 1) * D)
-    }
-
-    /// Runs from the first block not yet written to the end.
-    ///
-    /// - Parameter report: called with the share of the pass that is done.
-    func run(report: (Double) -> Void) throws {
-        let total = Double(geometry.patches)
-        var first = progress.nextBlock * grid.patchesPerBlock
-        while first < geometry.patches {
-            let window = first..<min(geometry.patches, first + set.windowPatches)
-            try count(\.own) { try own.advance(to: window, pool: pool, readers: workers.map(\.reader)) }
-            own.prefetch(window.upperBound..<min(geometry.patches, window.upperBound + set.windowPatches))
-            let share = Double(window.count) / total
-            let before = Double(first) / total
-            try count(\.hosts) { try answerDelegates(window) { report(before + 0.35 * share * $0) } }
-            for block in grid.blocks(of: window) {
-                try compute(block, window: window)
-                report(before + share * (0.35 + 0.65 * Double(grid.patches(ofBlock: block).upperBound - first) / Double(window.count)))
-                let isLast = block == grid.blocks - 1
-                if isLast || writer.uncommittedBytes >= set.commitBytes || Interruption.isRequested {
-                    keepCarry(through: grid.patches(ofBlock: block).upperBound, window: window)
-                    try writer.commit(progress: progress.bytes)
-                    if !isLast { try checkInterruption() }
-                }
+        var grid: BlockGrid {
+            switch self {
+            case .pages(let reader, _): reader.grid
+            case .resident(let states): states.grid
             }
-            // The last K-1 rows of s go to the front for the next window.
-            shared.s.start.update(from: shared.s.start + window.count * P * D, count: (K - 1) * D)
-            first = window.upperBound
         }
     }
 
-    func checkInterruption() throws {
-        try Interruption.check { "layer \(layer) is kept through block \(progress.nextBlock) of \(grid.blocks); the same command goes on from there" }
+    let layer: Int
+    let engine: Engine
+    let schedule: LayerSchedule
+    let source: Source
+    let input: InputRows
+    let weights: BlockWeights
+    /// Where the new generation is in memory as a whole; nil where blocks of it are gone once they are written.
+    let target: ResidentStates?
+    /// nil where it stays in memory only.
+    let writer: GenerationWriter?
+    /// Set in the last layer, with the tokens that it predicts.
+    let head: (head: Head, tokens: GenerationReader)?
+
+    var geometry: SequenceGeometry { engine.geometry }
+    var pipeline: Pipeline { engine.pipeline }
+    var D: Int { engine.config.hiddenSize }
+    var P: Int { engine.geometry.patchSize }
+    var K: Int { engine.config.kernelSize }
+    let rowBytes: Int
+
+    /// How far the layer is: touched by the stages that finish blocks, one after another.
+    var progress: RunProgress
+    /// Blocks and bytes that went to the store: touched by the writer.
+    var appended: (blocks: Int, storedBytes: Int)
+    /// A signal stopped the pass before its end.
+    private(set) var isInterrupted = false
+    let traffic = Mutex(LayerTraffic())
+
+    // Stages that later ones wait for, by block or window.
+    private var carried: [Int: Pipeline.Stage] = [:]
+    private var hosted: [Int: [Pipeline.Stage]] = [:]
+    private var mixed: [Int: Pipeline.Stage] = [:]
+    private var targeted: Pipeline.Stage?
+    private var finished: [Int: Pipeline.Stage] = [:]
+    private var gone: [Int: Pipeline.Stage] = [:]
+    private var loading: [Pipeline.Stage] = []
+    /// Steps whose columns are held, oldest first, and the stage after which they are let go.
+    private var underWay: [(step: LayerSchedule.Step, columns: Columns, last: Pipeline.Stage)] = []
+    private var lastTime = -1
+
+    init(
+        _ layer: Int, engine: Engine, schedule: LayerSchedule, source: Source, input: InputRows, weights: BlockWeights, target: ResidentStates?, writer: GenerationWriter?,
+        head: (Head, GenerationReader)?, progress: RunProgress
+    ) {
+        self.layer = layer
+        self.engine = engine
+        self.schedule = schedule
+        self.source = source
+        self.input = input
+        self.weights = weights
+        self.target = target
+        self.writer = writer
+        self.head = head.map { (head: $0.0, tokens: $0.1) }
+        self.progress = progress
+        appended = (progress.nextBlock, progress.storedBytes)
+        rowBytes = input.rowBytes(width: engine.config.hiddenSize)
+        engine.memory.targets.reset()
+        if let first = schedule.windows.first { s(first).start.update(from: progress.carry, count: progress.carry.count) }
     }
 
-    func row(of token: Int, window: Range<Int>) -> UnsafeMutablePointer<Float> {
-        shared.s.start + (K - 1 + token - window.lowerBound * P) * D
+    /// Adds a window's steps to the pipeline, as far as memory allows; its end may still be under way at return. Stops
+    /// between two steps, and says so in `isInterrupted`, when a signal asks for it.
+    ///
+    /// - Parameter report: called with the share of the pass that is done.
+    func run(window: Int, report: (Double) -> Void) throws {
+        do {
+            for step in schedule.steps(ofWindow: window) {
+                if Interruption.isRequested {
+                    isInterrupted = true
+                    return
+                }
+                while underWay.count >= engine.set.stepsInFlight { try endOldest(report) }
+                let (columns, loads) = try admit(step, report)
+                switch step {
+                case .hosts(let window, let group): underWay.append((step, columns, addHosts(window, group, columns, after: loads)))
+                case .block(let block): underWay.append((step, columns, addBlock(block, columns, after: loads)))
+                }
+            }
+            forget(before: window)
+        } catch {
+            pipeline.abandon()
+            throw error
+        }
     }
 
-    func keepCarry(through patch: Int, window: Range<Int>) {
-        progress.carry = Array(UnsafeBufferPointer(start: row(of: patch * P, window: window) - (K - 1) * D, count: (K - 1) * D))
+    /// Waits until all that was added is done; commits what a stop left uncommitted.
+    func finish(report: (Double) -> Void) throws {
+        do {
+            while !underWay.isEmpty { try endOldest(report) }
+            try pipeline.drain()
+            if let writer, isInterrupted, writer.uncommittedBytes > 0 {
+                // The last block that went out knows how far the layer is.
+                let last = engine.memory.outgoing[(appended.blocks - 1) % engine.memory.outgoing.count]
+                pipeline.add(lane: .writer) { _, _ in try writer.commit(progress: last.progress.bytes) }
+                try pipeline.drain()
+            }
+        } catch {
+            pipeline.abandon()
+            throw error
+        }
     }
 
-    func count(_ role: WritableKeyPath<LayerTraffic, Int>, _ body: () throws -> Void) rethrows {
-        let before = workers.map(\.reader.bytesRead).reduce(0, +)
-        try body()
-        io[keyPath: role] += workers.map(\.reader.bytesRead).reduce(0, +) - before
+    // MARK: Columns in
+
+    /// Brings what `step` reads into memory.
+    private func admit(_ step: LayerSchedule.Step, _ report: (Double) -> Void) throws -> (Columns, [Pipeline.Stage]) {
+        guard case .pages(let reader, let cache) = source else {
+            guard case .resident(let states) = source else { return (.resident(engine.residentStates(layer - 1)), []) }
+            return (.resident(states), [])
+        }
+        let time = schedule.time(of: step)
+        let needs = schedule.needs(of: step)
+        while true {
+            if let (columns, loads) = cache.admit(needs, at: time) {
+                lastTime = time
+                for load in loads {
+                    for run in load.runs { reader.prefetch(.states, block: load.block, columns: run) }
+                }
+                let stage = pipeline.add(loads.count) { [self] worker, task in
+                    let load = loads[task]
+                    let pages = engine.workers[worker].reader
+                    let (bytes, seconds) = (pages.bytesRead, pages.readSeconds)
+                    var next = 0
+                    try pages.read(
+                        reader, block: load.block, columns: load.columns.map(\.column),
+                        into: { _ in
+                            defer { next += 1 }
+                            return UnsafeMutableRawPointer(cache.start(ofSlot: load.columns[next].slot))
+                        },
+                        found: { _, offset, bytes in cache.note(offset, bytes, ofSlot: load.columns[next - 1].slot) })
+                    traffic.withLock { $0.add(pages.bytesRead - bytes, load.role, seconds: pages.readSeconds - seconds) }
+                }
+                // What an earlier step loads may be among these columns.
+                loading = loading.suffix(engine.set.stepsInFlight) + [stage]
+                return (.cached(columns), loading)
+            }
+            guard !underWay.isEmpty else {
+                throw Fault(.inputOutput, "a window's columns do not fit in the memory that was planned for them: this is a defect of bbp-stream", advice: "A larger --memory avoids it.")
+            }
+            try endOldest(report)
+        }
+    }
+
+    /// Waits for the oldest step under way and lets its columns go.
+    private func endOldest(_ report: (Double) -> Void) throws {
+        guard let oldest = underWay.first else { return }
+        try pipeline.wait(for: oldest.last) { report(share(oldest.step, $0)) }
+        underWay.removeFirst()
+        report(share(oldest.step, 1))
+        guard case .pages(let reader, let cache) = source, case .cached(let columns) = oldest.columns else { return }
+        for place in cache.release(columns, at: lastTime) { reader.forget(offset: place.offset, bytes: place.bytes) }
+    }
+
+    // MARK: Stages
+
+    /// The window's delegates ask in the patches that host them.
+    private func addHosts(_ index: Int, _ group: Int, _ columns: Columns, after loads: [Pipeline.Stage]) -> Pipeline.Stage {
+        let window = schedule.patches(ofWindow: index)
+        if group == 0 { addCarry(to: index) }
+        // The buffer is free when the window before in it is done, and the one after that has taken its carry from it.
+        let buffers = engine.memory.s.count
+        let before = loads + [windowEnd(index - buffers), carried[index - buffers + 1]].compactMap { $0 }
+        let bundles = hostBundles(of: window, group: group)
+        let stage = pipeline.add(bundles.count, after: before) { [self] worker, task in
+            try visitHosts(of: window, indices: bundles[task], columns: columns, s: s(index), worker: engine.workers[worker])
+        }
+        hosted[index, default: []].append(stage)
+        return stage
+    }
+
+    /// The last K-1 rows of s go to the front of the next window.
+    private func addCarry(to index: Int) {
+        guard index > schedule.windows.lowerBound else { return }
+        let window = schedule.patches(ofWindow: index - 1)
+        let (from, to, count) = (s(index - 1).start + window.count * P * D, s(index).start, (K - 1) * D)
+        let mixes = schedule.target.blocks(of: window).compactMap { mixed[$0] }
+        carried[index] = pipeline.add(after: mixes + [windowEnd(index - engine.memory.s.count), carried[index - 1]].compactMap { $0 }) { _, _ in to.update(from: from, count: count) }
+    }
+
+    /// Guests, mix, feed-forward, and the page goes out.
+    private func addBlock(_ block: Int, _ columns: Columns, after loads: [Pipeline.Stage]) -> Pipeline.Stage {
+        let index = schedule.window(ofBlock: block)
+        let window = schedule.patches(ofWindow: index)
+        let patches = schedule.target.patches(ofBlock: block)
+        let tiles = engine.tiling.tiles(of: patches)
+        let outgoing = engine.memory.outgoing[block % engine.memory.outgoing.count]
+        let isFree = gone[block - engine.memory.outgoing.count].map { [$0] } ?? []
+
+        let mix = pipeline.add(tiles.count, after: loads + (hosted[index] ?? [])) { [self] worker, task in
+            try self.mix(tiles[task], window: window, columns: columns, s: s(index), engine.workers[worker].arithmetic)
+        }
+        mixed[block] = mix
+        if let tokens = head?.tokens {
+            targeted = pipeline.add(after: isFree + (targeted.map { [$0] } ?? [])) { [self] worker, _ in
+                let reader = engine.workers[worker].reader
+                let before = reader.bytesRead
+                try engine.memory.targets.load(patches, of: tokens, with: reader, into: outgoing.tokens)
+                traffic.withLock { $0.tokens += reader.bytesRead - before }
+            }
+        }
+        // The convolution reaches K-1 rows back: into the carry, or blocks of this window.
+        let reach = max(window.lowerBound, patches.lowerBound - (K - 2 + P) / P)
+        let reached = schedule.target.blocks(of: reach..<patches.lowerBound).compactMap { mixed[$0] }
+        let feed = pipeline.add(tiles.count, after: [mix] + reached + isFree + [carried[index], targeted].compactMap { $0 }) { [self] worker, task in
+            try feedForward(tiles[task], window: window, block: patches, s: s(index), outgoing, engine.workers[worker])
+        }
+        let finish = pipeline.add(after: [feed] + (finished[block - 1].map { [$0] } ?? [])) { [self] _, _ in
+            finishBlock(block, window: window, s: s(index), outgoing)
+        }
+        finished[block] = finish
+        if let writer {
+            let encode = pipeline.add(P, after: [finish]) { [self] worker, column in encodeColumn(column, of: block, outgoing, engine.workers[worker].reader.codec) }
+            gone[block] = pipeline.add(after: [encode] + (gone[block - 1].map { [$0] } ?? []), lane: .writer) { [self] _, _ in try append(block, outgoing, to: writer) }
+        } else {
+            gone[block] = finish
+        }
+        return mix
+    }
+
+    /// The stage after which a window's s is read no more; nil where there is no such window.
+    private func windowEnd(_ window: Int) -> Pipeline.Stage? {
+        schedule.windows.contains(window) ? schedule.target.blocks(of: schedule.patches(ofWindow: window)).last.flatMap { finished[$0] } : nil
+    }
+
+    /// Stages of windows long past are waited for by nobody.
+    private func forget(before window: Int) {
+        guard let first = schedule.target.blocks(of: schedule.patches(ofWindow: max(schedule.windows.lowerBound, window - 2))).first else { return }
+        let kept = first - engine.memory.outgoing.count
+        for block in mixed.keys where block < kept { mixed[block] = nil }
+        for block in finished.keys where block < kept { finished[block] = nil }
+        for block in gone.keys where block < kept { gone[block] = nil }
+        carried[window - 3] = nil
+        hosted[window - 3] = nil
+    }
+
+    // MARK: Places
+
+    func s(_ window: Int) -> Memory<Float> { engine.memory.s[window % engine.memory.s.count] }
+
+    /// Row `token` of s.
+    func row(of token: Int, window: Range<Int>, s: Memory<Float>) -> UnsafeMutablePointer<Float> {
+        s.start + (K - 1 + token - window.lowerBound * P) * D
+    }
+
+    /// The columns that a block's new states go to.
+    func staged(_ block: Int, _ outgoing: OutgoingBlock) -> UnsafeMutablePointer<UInt8> {
+        target?.column(0, ofBlock: block) ?? outgoing.staged.start
+    }
+
+    /// The share of the pass that is done when `part` of `step` is.
+    private func share(_ step: LayerSchedule.Step, _ part: Double) -> Double {
+        // Of a window's time, about this goes to its hosts.
+        let forHosts = 0.12
+        switch step {
+        case .hosts(let window, let group):
+            let window = schedule.patches(ofWindow: window)
+            return (Double(window.lowerBound) + forHosts * Double(window.count) * (Double(group) + part) / Double(schedule.groups)) / Double(geometry.patches)
+        case .block(let block):
+            let (window, patches) = (schedule.patches(ofWindow: schedule.window(ofBlock: block)), schedule.target.patches(ofBlock: block))
+            let inWindow = Double(patches.lowerBound - window.lowerBound) + part * Double(patches.count)
+            return (Double(window.lowerBound) + forHosts * Double(window.count) + (1 - forHosts) * inWindow) / Double(geometry.patches)
+        }
     }
 }
 
-/// Bytes of pages that one layer moved.
+/// What one layer moved, in bytes of pages, and how long its reads took.
 public struct LayerTraffic: Sendable {
     public var own = 0
     public var hosts = 0
@@ -126,5 +301,16 @@ public struct LayerTraffic: Sendable {
     public var written = 0
     /// Surprisal.
     public var results = 0
+    /// Seconds that workers stood in reads, added up over the workers.
+    public var readSeconds = 0.0
     public var read: Int { own + hosts + guests + tokens }
+
+    mutating func add(_ bytes: Int, _ role: LayerSchedule.Role, seconds: Double) {
+        switch role {
+        case .own: own += bytes
+        case .host: hosts += bytes
+        case .guest: guests += bytes
+        }
+        readSeconds += seconds
+    }
 }

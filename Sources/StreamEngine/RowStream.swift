@@ -31,9 +31,7 @@ public final class RowStream {
         for block in generation.grid.blocks(of: patches) {
             let held = generation.grid.patches(ofBlock: block)
             let columnBytes = held.count * rowBytes
-            try reader.read(generation, table, block: block, columns: 0..<P, rows: 0..<held.count) {
-                UnsafeMutableRawPointer(columns.start + $0 * columnBytes)
-            }
+            try reader.read(generation, table, block: block, columns: 0..<P, into: { UnsafeMutableRawPointer(columns.start + $0 * columnBytes) })
             for index in 0..<P {
                 for patch in 0..<held.count {
                     (natural.start + (patch * P + index) * rowBytes).update(from: columns.start + index * columnBytes + patch * rowBytes, count: rowBytes)

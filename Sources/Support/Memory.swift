@@ -3,23 +3,35 @@ import Glibc
 /// Owned, zeroed, 64-byte aligned memory for `count` values of `Element`.
 ///
 /// Matrices are row-major; the owner states the shape. Every large allocation of the engine is one of these,
-/// so the plan of the memory budget can name them all.
+/// so the plan of the memory budget can name them all. Large ones come straight from the system and take memory only
+/// as far as they are used.
 public final class Memory<Element>: @unchecked Sendable where Element: BitwiseCopyable {
     public let count: Int
     public let start: UnsafeMutablePointer<Element>
+    /// Bytes mapped; 0 where the allocator gave them.
+    private let mappedBytes: Int
 
     /// - Throws: `Fault` (`inputOutput`) when the system has no memory left.
     public init(_ count: Int) throws {
+        func none() -> Fault { Fault(.inputOutput, "out of memory: \(count) values of \(Element.self)", advice: "Lower --memory or free memory.") }
         let (bytes, overflow) = max(count, 1).multipliedReportingOverflow(by: MemoryLayout<Element>.stride)
-        guard !overflow, count >= 0, let raw = aligned_alloc(64, (bytes + 63) & ~63) else {
-            throw Fault(.inputOutput, "out of memory: \(count) values of \(Element.self)", advice: "Lower --memory or free memory.")
+        guard !overflow, count >= 0 else { throw none() }
+        if bytes >= 1 << 20 {
+            guard let raw = mmap(nil, bytes, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0), raw != MAP_FAILED else { throw none() }
+            mappedBytes = bytes
+            start = raw.bindMemory(to: Element.self, capacity: count)
+        } else {
+            guard let raw = aligned_alloc(64, (bytes + 63) & ~63) else { throw none() }
+            memset(raw, 0, bytes)
+            mappedBytes = 0
+            start = raw.bindMemory(to: Element.self, capacity: max(count, 1))
         }
-        memset(raw, 0, bytes)
         self.count = count
-        self.start = raw.bindMemory(to: Element.self, capacity: max(count, 1))
     }
 
-    deinit { free(start) }
+    deinit {
+        if mappedBytes > 0 { munmap(start, mappedBytes) } else { free(start) }
+    }
 
     public var bytes: UnsafeMutableRawBufferPointer {
         UnsafeMutableRawBufferPointer(start: start, count: count * MemoryLayout<Element>.stride)

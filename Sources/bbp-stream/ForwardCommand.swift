@@ -98,11 +98,12 @@ final class ForwardDisplay: ForwardObserver {
     func planned(_ plan: ForwardPlan) {
         let (geometry, set) = (plan.geometry, plan.set)
         let windows = (geometry.patches + set.windowPatches - 1) / set.windowPatches
-        let heads = windows == 1 ? "the whole sequence in one window" : "\(grouped(windows)) windows, \(set.heads) of \(geometry.patchSize) read heads"
+        let columns = (geometry.patches + set.patchesPerBlock - 1) / set.patchesPerBlock * geometry.patchSize
+        let kept = set.isResident ? "in memory, read and written there" : "on disk, \(fixed(100 * Double(min(columns, set.stateSlots)) / Double(columns), digits: 1)) % of them kept in memory"
         var rows = [
             ("tokens", "\(grouped(geometry.tokens)) in \(grouped(geometry.patches)) patches of \(geometry.patchSize)"),
             ("model", "\(plan.config.layers) layers, hidden size \(plan.config.hiddenSize), \(plan.config.heads) heads, kernel \(plan.config.kernelSize)" + (plan.untrained == nil ? "" : "; untrained weights")),
-            ("states", "\(plan.state.name), blocks of \(grouped(set.patchesPerBlock)) patches, windows of \(grouped(set.windowPatches)): \(heads)"),
+            ("states", "\(plan.state.name), \(kept); blocks of \(grouped(set.patchesPerBlock)) patches, \(grouped(windows)) window\(windows == 1 ? "" : "s") of \(grouped(set.windowPatches))"),
             ("memory", "\(ByteCount.text(set.totalBytes)) of \(ByteCount.text(plan.budget)) (" + set.parts.sorted { $0.bytes > $1.bytes }.prefix(3).map { "\($0.name) \(ByteCount.text($0.bytes))" }.joined(separator: ", ") + ", …)"),
             ("disk", "about \(ByteCount.text(plan.diskNeeded)) needed, \(ByteCount.text(plan.diskFree)) free; keeping \(plan.keep.rawValue)"),
             ("compute", "\(plan.threads) thread\(plan.threads == 1 ? "" : "s"), \(plan.kernels) kernels"),

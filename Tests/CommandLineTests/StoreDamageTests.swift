@@ -11,7 +11,7 @@ struct StoreDamageTests {
         // Statics are never let go, and their folders must not stay.
         atexit { try? StoreDamageTests.original.get().remove() }
         var numbers = TestNumbers(3)
-        try bench.store(numbers.bytes(40_000), "--raw", "--patch-size", "8")
+        try bench.store(numbers.bytes(100_000), "--raw", "--patch-size", "8")
         try bench.model(layers: 1)
         try run("forward", "--store", bench.file("store"), "--model", bench.file("model"), "--keep", "all").expect(0)
         return bench
@@ -117,13 +117,13 @@ struct StoreDamageTests {
     @Test("A block that is not there")
     func missingBlock() throws {
         // A manifest that claims two more blocks than were written.
-        try bench.edit("store/manifest.json", ["tokens": 80_000])
+        try bench.edit("store/manifest.json", ["tokens": 170_000])
         try expectDamage(["block"], [verify, { try export(0) }, { try export(1) }])
         let report = try verify()
         #expect(report.error.contains("missing"))
     }
 
-    @Test("A manifest that claims other tokens", arguments: [39_999, 1, 32_768])
+    @Test("A manifest that claims other tokens", arguments: [99_999, 1, 32_768])
     func otherTokens(tokens: Int) throws {
         try bench.edit("store/manifest.json", ["tokens": tokens])
         try expectDamage(["generation 0"], [verify])

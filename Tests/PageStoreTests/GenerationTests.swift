@@ -13,27 +13,31 @@ struct GenerationTests {
         #expect(opened.manifest == store.manifest)
         let generation = try opened.reader(0), pages = try store.pageReader()
         #expect(try generation.blocksPresent(.states) == 3)
-        let rowBytes = width * element.size
         for block in 0..<3 {
-            let count = store.grid.patches(ofBlock: block).count
-            for first in 0...4 {
-                for last in first...4 {
-                    #expect(try store.read(generation, pages, block: block, columns: first..<last) == Array(store.values[block][first..<last]))
-                }
-            }
-            for rows in [0..<1, 1..<count, count - 1..<count, 1..<2, 0..<count] {
-                let expected = store.values[block].map { Array($0[rows.lowerBound * rowBytes..<rows.upperBound * rowBytes]) }
-                #expect(try store.read(generation, pages, block: block, rows: rows) == expected, "rows \(rows)")
-                #expect(try store.read(generation, pages, block: block, columns: 2..<3, rows: rows) == [expected[2]], "rows \(rows)")
+            for chosen in 0..<16 {
+                let columns = (0..<4).filter { chosen >> $0 & 1 == 1 }
+                #expect(try store.read(generation, pages, block: block, columns: columns) == columns.map { store.values[block][$0] })
             }
         }
+    }
+
+    @Test func aReaderSaysWhereColumnsLie() throws {
+        let store = try TestStore(tokens: 42, patchesPerBlock: 4, element: .bf16, width: 5)
+        let generation = try store.reader(), pages = try store.pageReader()
+        let room = try Memory<UInt8>(1 << 12)
+        var places: [Int: (offset: Int, bytes: Int)] = [:]
+        try pages.read(generation, block: 1, columns: [0, 2, 3], into: { UnsafeMutableRawPointer(room.start + $0 * 40) }, found: { places[$0] = ($1, $2) })
+        let page = try generation.locate(.states, block: 1)
+        #expect(places.keys.sorted() == [0, 2, 3])
+        #expect(places[3].map { $0.offset + $0.bytes } == page.offset + page.bytes)
+        #expect(places[0]?.offset == page.offset + PageHeader.size + 4 * ColumnEntry.size)
     }
 
     @Test func aReaderReadsNoMoreThanItIsAskedFor() throws {
         let store = try TestStore(tokens: 4000, patchesPerBlock: 1000, element: .bf16, width: 4)
         let generation = try store.reader(), pages = try store.pageReader()
         let page = try store.page(0).bytes.count
-        _ = try store.read(generation, pages, block: 0, columns: 1..<2)
+        _ = try store.read(generation, pages, block: 0, columns: [1])
         #expect(pages.bytesRead < page / 2)
         #expect(try generation.locate(.states, block: 0).bytes == page)
     }
@@ -54,7 +58,7 @@ struct GenerationTests {
         }
         let generation = try GenerationReader(store: store.directory, identity: identity, record: record, geometry: store.geometry)
         let room = try Memory<UInt8>(32)
-        try store.pageReader().read(generation, .surprisal, block: 0, columns: 0..<4, rows: 0..<2) { UnsafeMutableRawPointer(room.start + 8 * $0) }
+        try store.pageReader().read(generation, .surprisal, block: 0, columns: 0..<4, into: { UnsafeMutableRawPointer(room.start + 8 * $0) })
         #expect(Array(room.bytes) == columns.flatMap { $0 })
         #expect(try store.read(generation, store.pageReader(), block: 0) == store.values[0])
         // A generation without the table says so.
@@ -138,7 +142,7 @@ struct GenerationTests {
                 try writer.commit(progress: [])
             }
             let reader = try store.reader()
-            let found = try fault { _ = try store.read(reader, store.pageReader(), block: 1, columns: 0..<1) }
+            let found = try fault { _ = try store.read(reader, store.pageReader(), block: 1, columns: [0]) }
             #expect(found?.kind == .badData && found?.place.block == 1 && found?.place.file == store.dataFile)
             #expect(try store.read(reader, store.pageReader(), block: 0) == store.values[0])
             let missing = try fault { _ = try store.read(reader, store.pageReader(), block: 2) }

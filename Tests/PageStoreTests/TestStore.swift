@@ -89,15 +89,13 @@ struct TestStore {
         return try PageReader(pageBytes: largest.largestPageBytes, columnBytes: largest.columnBytes, kernels: Kernels.select())
     }
 
-    /// Some columns and rows of a block.
-    func read(_ generation: GenerationReader, _ pages: PageReader, block: Int, columns: Range<Int>? = nil, rows: Range<Int>? = nil) throws -> [[UInt8]] {
-        let columns = columns ?? 0..<geometry.patchSize, rows = rows ?? 0..<grid.patches(ofBlock: block).count
-        let rowBytes = record.width * Element(name: record.element)!.size
-        let room = try Memory<UInt8>(columns.count * rows.count * rowBytes)
-        try pages.read(generation, block: block, columns: columns, rows: rows) {
-            UnsafeMutableRawPointer(room.start + ($0 - columns.lowerBound) * rows.count * rowBytes)
-        }
-        return columns.map { Array(room.bytes[($0 - columns.lowerBound) * rows.count * rowBytes..<($0 - columns.lowerBound + 1) * rows.count * rowBytes]) }
+    /// Some columns of a block.
+    func read(_ generation: GenerationReader, _ pages: PageReader, block: Int, columns: [Int]? = nil) throws -> [[UInt8]] {
+        let columns = columns ?? Array(0..<geometry.patchSize)
+        let columnBytes = grid.patches(ofBlock: block).count * record.width * Element(name: record.element)!.size
+        let room = try Memory<UInt8>(geometry.patchSize * columnBytes)
+        try pages.read(generation, block: block, columns: columns, into: { UnsafeMutableRawPointer(room.start + $0 * columnBytes) })
+        return columns.map { Array(room.bytes[$0 * columnBytes..<($0 + 1) * columnBytes]) }
     }
 
     /// The whole generation, opened anew.

@@ -7,18 +7,30 @@ import Testing
 @testable import PageStore
 @testable import StreamEngine
 
-/// Runs fixtures through windows far smaller than any memory budget would choose, so that every way rows can come
-/// (own, kept, read head, spare block, stray) is taken, and compares with the reference and bit by bit.
+/// Runs fixtures through windows and caches far smaller than any memory budget would choose, so that every way rows can
+/// come (kept, read again, stray) is taken, and compares with the reference and bit by bit.
 @Suite("Layer pass") struct LayerPassTests {
     struct Result {
-        var layers: [[Float]]
-        var bits: [Float]
-        var traffic: [LayerTraffic]
-        var stored: [Int]
+        var layers: [[Float]] = []
+        var bits: [Float] = []
+        var traffic: [LayerTraffic] = []
+        var stored: [Int] = []
     }
 
-    /// Windows of `windowTiles` tiles in blocks of `blockTiles` tiles; nil for everything in one.
-    private func run(_ name: String, state: Element, blockTiles: Int, windowBlocks: Int?, heads: Int, threads: Int, tokenPatches: Int? = nil) throws -> Result {
+    /// Sizes that memory would decide. Windows are of `windowBlocks` blocks of `blockTiles` tiles; nil for everything in one.
+    struct Cut: CustomStringConvertible {
+        var blockTiles = 1
+        var windowBlocks: Int?
+        /// Columns kept beyond the least that works.
+        var spare = 0
+        var overlap = WorkingSetNeeds.Overlap.none
+        var resident = false
+        var threads = 1
+        var order = ColumnCache.Order.latestNextUse
+        var description: String { "blocks of \(blockTiles) tiles, windows of \(windowBlocks ?? 0) blocks, \(spare) columns to spare, overlap \(overlap), resident \(resident), \(threads) threads" }
+    }
+
+    private func run(_ name: String, state: Element, _ cut: Cut) throws -> Result {
         let folder = try TemporaryFolder()
         let model = try Model(directory: Fixtures.path(name))
         _ = try Ingest.run(["\(Fixtures.path(name))/tokens.u16"], store: folder.file("store"), format: .tokens, patchSize: model.config.patchSize, replacing: false)
@@ -26,21 +38,16 @@ import Testing
         let geometry = try #require(store.geometry())
         let kernels = try Kernels.select()
         let tokens = try store.reader(0)
-        let arithmetic = try TileArithmetic(model.config, geometry: geometry, kernels: kernels)
         let needs = WorkingSetNeeds(
-            geometry: geometry, config: model.config, state: state, threads: threads, arithmeticBytes: 0, weightBytes: 0, baseBytes: 0,
+            geometry: geometry, config: model.config, state: state, threads: cut.threads, arithmeticBytes: 0, weightBytes: 0, baseBytes: 0,
             tokenPatchesPerBlock: tokens.grid.patchesPerBlock)
-        let T = blockTiles * Tiling(patchSize: geometry.patchSize).patchesPerTile
-        let W = windowBlocks.map { $0 * T } ?? (geometry.patches + T - 1) / T * T
-        let set = needs.workingSet(T: T, W: W, heads: heads, commit: 1)
-        let shared = try SharedMemory(needs, set)
-        let workers = try (0..<threads).map { worker in
-            try Worker(
-                arithmetic: worker == 0 ? arithmetic : try TileArithmetic(model.config, geometry: geometry, kernels: kernels),
-                pageBytes: needs.pageBytes(T: T), columnBytes: needs.columnBytes(T: T), spareBytes: needs.spareBytes(T: T, W: W, heads: heads), kernels: kernels)
-        }
-        let pool = try WorkerPool(workers: threads) { TileArithmetic.prepareThread() }
-        var result = Result(layers: [], bits: [], traffic: [], stored: [])
+        let T = cut.blockTiles * Tiling(patchSize: geometry.patchSize).patchesPerTile
+        let W = cut.windowBlocks.map { $0 * T } ?? (geometry.patches + T - 1) / T * T
+        let demand = needs.stateDemand(T: T, W: W)
+        let slots = min(demand.all, demand.least + cut.spare)
+        let set = needs.workingSet(T: T, W: W, slots: cut.resident ? nil : slots, overlap: cut.overlap, commit: 1)
+        let engine = try Engine(model, needs: needs, set: set, threads: cut.threads, kernels: kernels)
+        var result = Result()
         for layer in 1...model.config.layers {
             let isLast = layer == model.config.layers
             var record = GenerationRecord(
@@ -48,17 +55,26 @@ import Testing
                 tables: isLast ? [.states, .surprisal] : [.states])
             do {
                 let writer = try GenerationWriter(store: store.directory, identity: store.identity(of: record), record: record)
-                let pass = try LayerPass(
-                    layer: layer, source: layer == 1 ? tokens : try store.reader(layer - 1),
+                let demand = layer == 1 ? needs.tokenDemand(T: T, W: W) : demand
+                let slots = min(demand.all, layer == 1 ? set.tokenSlots : slots)
+                let isSourceResident = cut.resident && layer > 1
+                let schedule = LayerSchedule(
+                    geometry: geometry, source: demand.source, target: engine.grid, windowPatches: W,
+                    runsPerStep: isSourceResident ? geometry.patchSize : demand.runsPerStep(slots: slots), firstBlock: 0)
+                let pass = LayerPass(
+                    layer, engine: engine, schedule: schedule,
+                    source: isSourceResident
+                        ? .resident(engine.residentStates(layer - 1))
+                        : .pages(layer == 1 ? tokens : try store.reader(layer - 1), try ColumnCache(engine.states(of: layer - 1).start, slots: slots, columnBytes: demand.columnBytes, schedule: schedule, order: cut.order)),
                     input: layer == 1 ? .tokens(try Embedding(model, length: geometry.paddedTokens)) : state == .bf16 ? .bf16 : .f32,
-                    weights: try BlockWeights(model, layer: layer - 1, arithmetic: arithmetic), writer: writer, head: isLast ? try Head(model) : nil, tokens: tokens,
-                    state: state, set: set, shared: shared, workers: workers, pool: pool,
-                    progress: RunProgress(carryValues: (model.config.kernelSize - 1) * model.config.hiddenSize))
-                try pass.run { _ in }
+                    weights: try BlockWeights(model, layer: layer - 1, arithmetic: engine.workers[0].arithmetic), target: cut.resident ? engine.residentStates(layer) : nil, writer: writer,
+                    head: isLast ? (try Head(model), tokens) : nil, progress: RunProgress(carryValues: (model.config.kernelSize - 1) * model.config.hiddenSize))
+                for window in schedule.windows { try pass.run(window: window) { _ in } }
+                try pass.finish { _ in }
                 try writer.finish()
                 record.complete = true
-                record.storedBytes = pass.progress.storedBytes
-                result.traffic.append(pass.io)
+                record.storedBytes = pass.appended.storedBytes
+                result.traffic.append(pass.traffic.withLock { $0 })
                 result.stored.append(record.storedBytes)
             }
             var manifest = store.manifest
@@ -76,10 +92,9 @@ import Testing
 
     private func same(_ a: [Float], _ b: [Float]) -> Bool { a.map(\.bitPattern) == b.map(\.bitPattern) }
 
-    @Test("every window and thread count gives the reference's states, and the same bits", arguments: Fixtures.cases)
+    @Test("every window, cache and thread count gives the reference's states, and the same bits", arguments: Fixtures.cases)
     func windows(name: String) throws {
-        let heads = try Model(directory: Fixtures.path(name)).config.patchSize
-        let whole = try run(name, state: .f32, blockTiles: 4, windowBlocks: nil, heads: 0, threads: 1)
+        let whole = try run(name, state: .f32, Cut(blockTiles: 4, resident: true))
         for (layer, file) in [(0, "layer1.npy"), (whole.layers.count - 1, "hidden.npy")] {
             var states = try NpyArray("\(Fixtures.path(name))/\(file)")
             let wanted = states
@@ -90,18 +105,23 @@ import Testing
         #expect(bits.count == whole.bits.count && whole.bits[0].isNaN)
         #expect(zip(bits, whole.bits).dropFirst().allSatisfy { abs($0 - $1) < 1e-3 })
 
-        for (blockTiles, windowBlocks, heads, threads) in [(1, 1, 0, 1), (1, 1, heads, 2), (1, 2, 1, 2), (2, 1, heads / 2, 1), (1, 3, 0, 3)] as [(Int, Int, Int, Int)] {
-            let cut = try run(name, state: .f32, blockTiles: blockTiles, windowBlocks: windowBlocks, heads: heads, threads: threads)
-            #expect(zip(cut.layers, whole.layers).allSatisfy(same), "blocks of \(blockTiles) tiles, windows of \(windowBlocks) blocks, \(heads) heads, \(threads) threads")
-            #expect(same(cut.bits, whole.bits))
+        for cut in [
+            Cut(windowBlocks: 1), Cut(windowBlocks: 1, spare: 40, overlap: .full, threads: 2), Cut(windowBlocks: 2, spare: 7, threads: 2),
+            Cut(blockTiles: 2, windowBlocks: 1, overlap: .full), Cut(windowBlocks: 3, spare: 300, overlap: .full, threads: 3), Cut(windowBlocks: 1, resident: true, threads: 2),
+            Cut(windowBlocks: 2, spare: 50, overlap: .full, threads: 2, order: .leastRecentlyUsed),
+        ] {
+            let other = try run(name, state: .f32, cut)
+            let equal = zip(other.layers, whole.layers).allSatisfy(same) && same(other.bits, whole.bits)
+            #expect(equal, "\(cut)")
         }
     }
 
     @Test("bf16 states: the same bits for every window, and close to the reference", arguments: ["ragged", "odd", "wide"])
     func halfStates(name: String) throws {
-        let whole = try run(name, state: .bf16, blockTiles: 4, windowBlocks: nil, heads: 0, threads: 2)
-        let cut = try run(name, state: .bf16, blockTiles: 1, windowBlocks: 1, heads: 3, threads: 2)
-        #expect(zip(cut.layers, whole.layers).allSatisfy(same) && same(cut.bits, whole.bits))
+        let whole = try run(name, state: .bf16, Cut(blockTiles: 4, resident: true, threads: 2))
+        let cut = try run(name, state: .bf16, Cut(windowBlocks: 1, spare: 3, overlap: .full, threads: 2))
+        let equal = zip(cut.layers, whole.layers).allSatisfy(same) && same(cut.bits, whole.bits)
+        #expect(equal)
         let bits = try NpyArray("\(Fixtures.path(name))/nll_bits.npy").values
         let mean = zip(bits, whole.bits).dropFirst().map { Double($0 - $1) }.reduce(0, +) / Double(max(1, bits.count - 1))
         #expect(abs(mean) < 0.02)

@@ -31,17 +31,19 @@ import Testing
         for budget in [least, least + 1 << 20, 2 * least, 256 << 20, 2 << 30, 16 << 30] where budget >= least {
             let set = try needs.choose(budget: budget)
             #expect(set.totalBytes <= budget)
-            #expect(set.patchesPerBlock % Tiling(patchSize: P).patchesPerTile == 0 && set.windowPatches % set.patchesPerBlock == 0 && set.heads <= P)
+            #expect(set.patchesPerBlock % Tiling(patchSize: P).patchesPerTile == 0 && set.windowPatches % set.patchesPerBlock == 0 && set.stateSlots * P >= 0)
             widest = max(widest, set.windowPatches)
         }
-        #expect(widest >= min(needs.geometry.patches, 4 * P))
+        #expect(widest >= min(needs.geometry.patches, Tiling(patchSize: P).patchesPerTile * P))
     }
 
-    @Test("a run that fits is one window without read heads")
+    @Test("a run that fits stays in memory; one that nearly fits keeps every column of one generation")
     func everything() throws {
-        let needs = try needs(tokens: 100_000)
-        let set = try needs.choose(budget: 2 << 30)
-        #expect(set.windowPatches >= needs.geometry.patches && set.heads == 0)
+        let needs = try needs(tokens: 1_000_000)
+        let resident = try needs.choose(budget: 2 << 30)
+        #expect(resident.isResident && resident.statesBytes >= needs.geometry.paddedTokens * 128)
+        let next = try needs.choose(budget: 320 << 20)
+        #expect(!next.isResident && next.stateSlots == needs.stateDemand(T: next.patchesPerBlock, W: next.windowPatches).all)
     }
 
     @Test("a begun run keeps its T")

@@ -1,0 +1,49 @@
+import CKernels
+import Geometry
+import PageStore
+import ProtonModel
+import Support
+
+/// What all layers of a run share: model, threads, memory.
+final class Engine {
+    let model: Model
+    let geometry: SequenceGeometry
+    let tiling: Tiling
+    /// Number format of the states.
+    let state: Element
+    let set: WorkingSet
+    let kernels: KernelTable
+    let pipeline: Pipeline
+    let workers: [Worker]
+    let memory: EngineMemory
+
+    var config: ModelConfig { model.config }
+
+    /// - Parameter arithmetic: the first worker's, if it was made already.
+    init(_ model: Model, needs: WorkingSetNeeds, set: WorkingSet, threads: Int, kernels: KernelTable, arithmetic: TileArithmetic? = nil) throws {
+        self.model = model
+        self.set = set
+        self.kernels = kernels
+        geometry = needs.geometry
+        tiling = Tiling(patchSize: geometry.patchSize)
+        state = needs.state
+        pipeline = try Pipeline(workers: threads) { TileArithmetic.prepareThread() }
+        workers = try (0..<threads).map { worker in
+            try Worker(
+                arithmetic: worker == 0 ? arithmetic ?? TileArithmetic(model.config, geometry: needs.geometry, kernels: kernels) : TileArithmetic(model.config, geometry: needs.geometry, kernels: kernels),
+                pageBytes: needs.pageBytes(T: set.patchesPerBlock), columnBytes: needs.columnBytes(T: set.patchesPerBlock), kernels: kernels)
+        }
+        memory = try EngineMemory(needs, set)
+    }
+
+    /// The memory that holds generation `layer`, or what is in memory of it.
+    func states(of layer: Int) -> Memory<UInt8> { memory.states[layer % memory.states.count] }
+
+    /// T and the number of blocks of the states.
+    var grid: BlockGrid { BlockGrid(patches: geometry.patches, patchesPerBlock: set.patchesPerBlock) }
+
+    /// Generation `layer` as it is in memory, where both generations fit.
+    func residentStates(_ layer: Int) -> ResidentStates {
+        ResidentStates(start: states(of: layer).start, grid: grid, columns: geometry.patchSize, rowBytes: config.hiddenSize * state.size)
+    }
+}

@@ -1,0 +1,68 @@
+import Geometry
+import PageStore
+import Support
+
+/// Generations that are in memory alone, brought to disk where the work in them would be lost.
+extension ForwardRun {
+    /// A run in memory writes a finished layer to disk when this long has passed since anything was durable.
+    static let checkpointSeconds = 300.0
+
+    /// Writes generation `layer`, which is complete in memory, and publishes it.
+    func spill(_ layer: Int, _ engine: Engine, plan: ForwardPlan) throws {
+        // Named in the manifest only when it is whole: until then it is a leftover.
+        var record = newRecord(layer, plan: plan)
+        record.storedBytes = try writeBlocks(0..<engine.grid.blocks, of: layer, record: record, progress: nil, engine)
+        record.complete = true
+        try publish(record, plan: plan)
+    }
+
+    /// Writes what is in memory alone of what `pass` reads and has made, so that another process goes on from there.
+    func spillBegun(_ pass: LayerPass, _ engine: Engine, plan: ForwardPlan) throws {
+        if pass.layer > 1 && store.manifest.generation(pass.layer - 1) == nil { try spill(pass.layer - 1, engine, plan: plan) }
+        if pass.writer != nil || pass.progress.nextBlock == 0 { return }
+        let record = try recordForLayer(pass.layer, plan: plan)
+        _ = try writeBlocks(0..<pass.progress.nextBlock, of: pass.layer, record: record, progress: pass.progress, engine)
+    }
+
+    /// Encodes and appends blocks of a generation in memory.
+    ///
+    /// - Parameter progress: committed with the last of them; nil for a whole generation.
+    /// - Returns: bytes of the pages.
+    private func writeBlocks(_ blocks: Range<Int>, of layer: Int, record: GenerationRecord, progress: RunProgress?, _ engine: Engine) throws -> Int {
+        let states = engine.residentStates(layer)
+        let P = engine.geometry.patchSize
+        let writer = try GenerationWriter(store: store.directory, identity: store.identity(of: record), record: record)
+        var stored = 0
+        var gone: [Pipeline.Stage] = []
+        for block in blocks {
+            let patches = engine.grid.patches(ofBlock: block)
+            let header = PageHeader(
+                element: engine.state, generation: layer, block: block, firstPatch: patches.lowerBound, patches: patches.count, columns: P, width: record.width)
+            let pages = engine.memory.outgoing[block % engine.memory.outgoing.count].pages
+            let isFree = gone.count >= engine.memory.outgoing.count ? [gone[gone.count - engine.memory.outgoing.count]] : []
+            let encode = engine.pipeline.add(P, after: isFree) { worker, column in
+                pages.encode(column, of: header, values: states.column(column, ofBlock: block), with: engine.workers[worker].reader.codec)
+            }
+            gone.append(engine.pipeline.add(after: [encode] + gone.suffix(1), lane: .writer) { _, _ in
+                let page = pages.finish(header)
+                try writer.append(.states, block: block, page: page)
+                stored += page.count
+                if block == blocks.upperBound - 1 {
+                    var progress = progress
+                    progress?.storedBytes = stored
+                    try writer.commit(progress: progress?.bytes ?? [])
+                } else if writer.uncommittedBytes >= engine.set.commitBytes {
+                    try writer.commit(progress: [])
+                }
+            })
+            // Stages are many where blocks are; those long done are let go.
+            if gone.count > 64 {
+                try engine.pipeline.wait(for: gone[32])
+                gone.removeFirst(32)
+            }
+        }
+        try engine.pipeline.drain()
+        try writer.finish()
+        return stored
+    }
+}

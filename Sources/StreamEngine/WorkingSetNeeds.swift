@@ -1,0 +1,166 @@
+import Geometry
+import PageStore
+import ProtonModel
+import Support
+
+/// What the sizes of a working set follow from, and the choice of them.
+struct WorkingSetNeeds {
+    var geometry: SequenceGeometry
+    var config: ModelConfig
+    var state: Element
+    var threads: Int
+    /// Bytes that one worker's arithmetic owns, measured.
+    var arithmeticBytes: Int
+    /// Bytes of one block's prepared weights.
+    var weightBytes: Int
+    /// The process itself: runtime, libraries, generated code.
+    var baseBytes: Int
+    /// T of the token generation.
+    var tokenPatchesPerBlock: Int
+    /// T of a run already begun.
+    var fixedPatchesPerBlock: Int?
+
+    private var P: Int { geometry.patchSize }
+    private var tile: Int { Tiling(patchSize: geometry.patchSize).patchesPerTile }
+    private func roundedToTile(_ patches: Int) -> Int { max(1, (patches + tile - 1) / tile) * tile }
+
+    // MARK: Sizes
+
+    private var stateRowBytes: Int { config.hiddenSize * state.size }
+    /// Bytes of the largest decoded block of tokens.
+    var tokenBlockBytes: Int { min(tokenPatchesPerBlock, geometry.patches) * P * 2 }
+    private func stateBlockBytes(T: Int) -> Int { T * P * stateRowBytes }
+    /// Bytes of the longest column that is read or written.
+    func columnBytes(T: Int) -> Int { max(T * stateRowBytes, tokenBlockBytes / P, T * 4) }
+    /// Bytes of the longest page.
+    func pageBytes(T: Int) -> Int { max(stateBlockBytes(T: T), tokenBlockBytes) + PageHeader.size + P * ColumnEntry.size }
+
+    private func pages(_ element: Element, T: Int, width: Int) -> PageHeader {
+        PageHeader(element: element, generation: 1, block: 0, firstPatch: 0, patches: T, columns: P, width: width)
+    }
+
+    func tokenDemand(T: Int, W: Int) -> ColumnDemand {
+        ColumnDemand(
+            geometry: geometry, source: BlockGrid(patches: geometry.patches, patchesPerBlock: tokenPatchesPerBlock), target: BlockGrid(patches: geometry.patches, patchesPerBlock: T),
+            windowPatches: W, columnBytes: min(tokenPatchesPerBlock, geometry.patches) * 2)
+    }
+
+    func stateDemand(T: Int, W: Int) -> ColumnDemand {
+        let grid = BlockGrid(patches: geometry.patches, patchesPerBlock: T)
+        return ColumnDemand(geometry: geometry, source: grid, target: grid, windowPatches: W, columnBytes: min(T, geometry.patches) * stateRowBytes)
+    }
+
+    /// Bytes of one generation as it is in memory; nil beyond 2^63.
+    private var generationBytes: Int? {
+        let (bytes, overflow) = geometry.paddedTokens.multipliedReportingOverflow(by: stateRowBytes)
+        return overflow ? nil : bytes
+    }
+
+    // MARK: One working set
+
+    /// How much may be under way at once.
+    enum Overlap { case none, full }
+
+    /// - Parameter slots: columns of states to keep; nil for both generations in memory.
+    func workingSet(T: Int, W: Int, slots: Int?, overlap: Overlap, commit: Int) -> WorkingSet {
+        let (D, K) = (config.hiddenSize, config.kernelSize)
+        let L = Tiling(patchSize: P).rows
+        let (tokens, states) = (tokenDemand(T: T, W: W), stateDemand(T: T, W: W))
+        // Layer 1 reads tokens, a hundredth of the bytes: its slots are bounded for the sake of their bookkeeping.
+        let readsStates = config.layers > 1
+        let stateSlots = readsStates ? slots ?? 0 : 0
+        let tokenSlots = min(tokens.all, max(overlap == .none ? tokens.least : tokens.comfortable, min(1 << 14, 4 * stateSlots)))
+        let statesBytes = slots == nil ? generationBytes ?? Int.max : max(stateSlots * states.columnBytes, tokenSlots * tokens.columnBytes)
+        let (windows, blocks, steps) = overlap == .none ? (1, 1, 1) : (2, 3, 3)
+        let outgoing = (slots == nil ? 0 : stateBlockBytes(T: T)) + PageEncoder.footprint(pages(.f32, T: T, width: 1)) + PageEncoder.footprint(pages(state, T: T, width: D)) + (T * P + 1) * 10 + 4 * (K - 1) * D * 4
+        let reader = PageReader.footprint(pageBytes: pageBytes(T: T), columnBytes: columnBytes(T: T))
+        let parts = [
+            ("program", baseBytes),
+            ("weights of a block", weightBytes + Embedding.footprint(width: D)),
+            slots == nil ? ("both generations", 2 * min(statesBytes, Int.max / 2)) : ("columns", statesBytes),
+            ("their places", max(stateSlots, tokenSlots) * ColumnCache.bookkeepingBytes),
+            ("windows: s", windows * (K - 1 + W * P + L) * D * 4),
+            ("blocks being written", blocks * outgoing),
+            ("tokens to predict", tokenBlockBytes),
+            ("uncommitted pages", commit + pageBytes(T: T) + 4 * (K - 1) * D * 4 + (3 << 20)),
+            ("\(threads) worker\(threads == 1 ? "" : "s")", threads * (arithmeticBytes + reader + L * D * 4)),
+        ]
+        return WorkingSet(
+            patchesPerBlock: T, windowPatches: W, isResident: slots == nil, statesBytes: statesBytes, stateSlots: stateSlots, tokenSlots: tokenSlots, windowsInFlight: windows,
+            blocksInFlight: blocks, stepsInFlight: steps, commitBytes: commit, parts: parts.map { .init(name: $0.0, bytes: $0.1) })
+    }
+
+    // MARK: The choice
+
+    /// A column of about 64 KiB and a block of at least 256 KiB make reads long, and directories and LMDB's overhead small.
+    private var preferredPatchesPerBlock: Int {
+        let wanted = max(64 << 10, (256 << 10) / P) / stateRowBytes
+        return min(roundedToTile(wanted), roundedToTile(geometry.patches))
+    }
+
+    /// A run of hosts is then four tiles, and the patches at its ends, which are visited for a part of their slots, are few.
+    private func widestWindow(T: Int) -> Int {
+        let sufficient = (4 * tile * P + T - 1) / T * T
+        return min(sufficient, (geometry.patches + T - 1) / T * T)
+    }
+
+    /// The program's own memory differs a little from start to start; the least that is named works all the same.
+    private static let jitter = 1 << 20
+
+    /// The best working set within `budget` bytes.
+    ///
+    /// - Throws: `Fault` (`usage`) that states the least that works.
+    func choose(budget: Int) throws -> WorkingSet {
+        let commit = max(1 << 20, min(64 << 20, budget / 8))
+        func halved(_ size: Int, unit: Int) -> Int { max(unit, (size / 2 + unit - 1) / unit * unit) }
+        let largest = fixedPatchesPerBlock ?? preferredPatchesPerBlock
+
+        // Both generations in memory.
+        for window in [widestWindow(T: largest), largest] where generationBytes != nil {
+            let resident = workingSet(T: largest, W: window, slots: nil, overlap: .full, commit: commit)
+            if resident.totalBytes <= budget { return resident }
+        }
+
+        // Else blocks as long as fit, windows as wide as fit, and the rest of the memory for columns that are read again. Blocks
+        // are shorter than a quarter of a run of G / P patches, whose two ends are read for their part of it alone, unless
+        // there is memory for all of them.
+        var T = largest
+        while true {
+            var W = widestWindow(T: T)
+            while true {
+                let demand = stateDemand(T: T, W: W)
+                let set = workingSet(T: T, W: W, slots: demand.comfortable, overlap: .full, commit: commit)
+                if set.totalBytes <= budget && (demand.comfortable == demand.all || T <= max(tile, geometry.patches / (4 * P)) || fixedPatchesPerBlock != nil) {
+                    return filled(set, demand, .full, budget)
+                }
+                if W <= max(T, tile * P) { break }
+                W = halved(W, unit: T)
+            }
+            if fixedPatchesPerBlock != nil || T <= tile { break }
+            T = halved(T, unit: tile)
+        }
+
+        // Else one thing after another, with as wide a window as fits, for narrow ones visit the same hosts again and again.
+        let small = 1 << 20
+        var W = widestWindow(T: T)
+        while true {
+            let demand = stateDemand(T: T, W: W)
+            let set = workingSet(T: T, W: W, slots: demand.least, overlap: .none, commit: small)
+            if set.totalBytes <= budget { return filled(set, demand, .none, budget) }
+            guard W > T else {
+                throw Fault(
+                    .usage, "--memory \(ByteCount.text(budget)) is too small for any window: the least that works here is \(ByteCount.flag(set.totalBytes + Self.jitter))",
+                    advice: "Of that, \(set.parts.filter { $0.bytes > 0 }.map { "\(ByteCount.text($0.bytes)) for \($0.name)" }.joined(separator: ", ")).")
+            }
+            W = halved(W, unit: T)
+        }
+    }
+
+    /// `set` with all that is left of the budget for columns.
+    private func filled(_ set: WorkingSet, _ demand: ColumnDemand, _ overlap: Overlap, _ budget: Int) -> WorkingSet {
+        let slot = demand.columnBytes + ColumnCache.bookkeepingBytes
+        let slots = min(demand.all, set.stateSlots + max(0, budget - set.totalBytes) / slot)
+        let wider = workingSet(T: set.patchesPerBlock, W: set.windowPatches, slots: slots, overlap: overlap, commit: set.commitBytes)
+        return wider.totalBytes <= budget ? wider : set
+    }
+}

@@ -1,0 +1,298 @@
+import Glibc
+
+/// Stages of parallel tasks on a fixed set of threads, each stage begun as soon as the stages it follows are done.
+///
+/// Tasks are handed out oldest stage first: what was added later fills the gaps of what was added earlier and never
+/// delays it. Who runs a task, and when, never changes a result, because a task writes only what belongs to it.
+/// Besides the cores' threads there is one for a writer, whose tasks wait for the disk and hold no core.
+public final class Pipeline {
+    public enum Lane: Sendable {
+        /// Any worker takes any task.
+        case cores
+        /// One thread takes all tasks, in order.
+        case writer
+    }
+
+    /// A number of tasks that may run at once.
+    public final class Stage: @unchecked Sendable {
+        fileprivate let number: Int
+        fileprivate let count: Int
+        fileprivate let lane: Lane
+        // Guarded by the crew's mutex.
+        fileprivate var body: ((_ worker: Int, _ task: Int) throws -> Void)?
+        fileprivate var next = 0
+        fileprivate var finished = 0
+        fileprivate var before = 0
+        fileprivate var followers: [Stage] = []
+        fileprivate var isDone = false
+
+        fileprivate init(number: Int, count: Int, lane: Lane, body: @escaping (Int, Int) throws -> Void) {
+            self.number = number
+            self.count = count
+            self.lane = lane
+            self.body = body
+        }
+    }
+
+    /// Seconds that threads spent, added up over the threads.
+    public struct Times: Sendable {
+        /// Workers in tasks.
+        public var working = 0.0
+        /// Workers without a task while the writer had one.
+        public var waitingForWriter = 0.0
+        /// Workers without a task otherwise.
+        public var idle = 0.0
+        /// The writer in tasks.
+        public var writing = 0.0
+    }
+
+    public var workers: Int { crew.workers }
+    // Threads hold the crew, not the pipeline: so the pipeline can go, and sends them home when it does.
+    private let crew: Crew
+
+    /// - Parameter onStart: run once in every worker before its first task.
+    public init(workers: Int, onStart: @escaping @Sendable () -> Void = {}) throws {
+        crew = try Crew(workers: workers, onStart: onStart)
+    }
+
+    deinit { crew.close() }
+
+    /// Adds a stage of `count` tasks that begins when every stage of `after` is done.
+    ///
+    /// After a task has thrown, no task is begun any more and every `wait` throws.
+    @discardableResult
+    public func add(_ count: Int = 1, after: [Stage] = [], lane: Lane = .cores, _ body: @escaping (_ worker: Int, _ task: Int) throws -> Void) -> Stage {
+        crew.add(count, after: after, lane: lane, body)
+    }
+
+    /// Waits until `stage` is done.
+    ///
+    /// - Parameter tick: called about ten times a second meanwhile, with the share of the stage's tasks that are done.
+    /// - Throws: the error of the first stage's first failing task, once no task runs any more.
+    public func wait(for stage: Stage, tick: (Double) -> Void = { _ in }) throws {
+        try crew.wait(until: { stage.isDone }) { tick(crew.share(of: stage)) }
+    }
+
+    /// Waits until every stage is done. Throws as `wait(for:)` does.
+    public func drain() throws { try crew.wait(until: { self.crew.open == 0 }) {} }
+
+    /// Begins no task any more and waits until none runs.
+    public func abandon() { crew.abandon() }
+
+    public var times: Times { crew.currentTimes }
+}
+
+/// The threads of a pipeline and what they share.
+private final class Crew: @unchecked Sendable {
+    typealias Stage = Pipeline.Stage
+
+    let workers: Int
+    private var threads: [pthread_t] = []
+    private let mutex = UnsafeMutablePointer<pthread_mutex_t>.allocate(capacity: 1)
+    private let work = UnsafeMutablePointer<pthread_cond_t>.allocate(capacity: 1)
+    private let progress = UnsafeMutablePointer<pthread_cond_t>.allocate(capacity: 1)
+    // Guarded by `mutex`.
+    private(set) var open = 0
+    private var stages = 0
+    private var readyForCores: [Stage] = []
+    private var readyForWriter: [Stage] = []
+    private var running = 0
+    private var isWriting = false
+    private var failure: (stage: Int, task: Int, error: any Error)?
+    private var closing = false
+    private var times = Pipeline.Times()
+
+    init(workers: Int, onStart: @escaping @Sendable () -> Void) throws {
+        self.workers = max(1, workers)
+        pthread_mutex_init(mutex, nil)
+        pthread_cond_init(work, nil)
+        pthread_cond_init(progress, nil)
+        for worker in 0...max(1, workers) {
+            let lane: Pipeline.Lane = worker == max(1, workers) ? .writer : .cores
+            var thread = pthread_t()
+            let start = Unmanaged.passRetained(ThreadStart { [self] in
+                onStart()
+                serve(worker, lane)
+            })
+            let status = pthread_create(&thread, nil, { argument in
+                guard let argument else { return nil }
+                Unmanaged<ThreadStart>.fromOpaque(argument).takeRetainedValue().body()
+                return nil
+            }, start.toOpaque())
+            guard status == 0 else {
+                start.release()
+                close()
+                throw Fault(.inputOutput, "cannot start thread \(worker + 1) of \(workers + 1): \(String(cString: strerror(status)))", advice: "Lower --threads.")
+            }
+            threads.append(thread)
+        }
+    }
+
+    private final class ThreadStart: Sendable {
+        let body: @Sendable () -> Void
+        init(_ body: @escaping @Sendable () -> Void) { self.body = body }
+    }
+
+    deinit {
+        pthread_mutex_destroy(mutex)
+        pthread_cond_destroy(work)
+        pthread_cond_destroy(progress)
+        mutex.deallocate()
+        work.deallocate()
+        progress.deallocate()
+    }
+
+    func close() {
+        pthread_mutex_lock(mutex)
+        closing = true
+        pthread_cond_broadcast(work)
+        pthread_mutex_unlock(mutex)
+        for thread in threads { pthread_join(thread, nil) }
+        threads = []
+    }
+
+    private func locked<R>(_ body: () throws -> R) rethrows -> R {
+        pthread_mutex_lock(mutex)
+        defer { pthread_mutex_unlock(mutex) }
+        return try body()
+    }
+
+    var currentTimes: Pipeline.Times { locked { times } }
+
+    func share(of stage: Stage) -> Double { locked { stage.count > 0 ? Double(stage.finished) / Double(stage.count) : 1 } }
+
+    func add(_ count: Int, after: [Stage], lane: Pipeline.Lane, _ body: @escaping (Int, Int) throws -> Void) -> Stage {
+        locked {
+            let stage = Stage(number: stages, count: count, lane: lane, body: body)
+            stages += 1
+            if failure != nil { return stage }
+            open += 1
+            for earlier in after where !earlier.isDone {
+                earlier.followers.append(stage)
+                stage.before += 1
+            }
+            if stage.before == 0 { release(stage) }
+            return stage
+        }
+    }
+
+    /// `stage` may begin.
+    private func release(_ stage: Stage) {
+        if stage.count <= 0 { return finish(stage) }
+        switch stage.lane {
+        case .cores: readyForCores.insert(stage, at: readyForCores.firstIndex { $0.number > stage.number } ?? readyForCores.endIndex)
+        case .writer: readyForWriter.insert(stage, at: readyForWriter.firstIndex { $0.number > stage.number } ?? readyForWriter.endIndex)
+        }
+        pthread_cond_broadcast(work)
+    }
+
+    private func finish(_ stage: Stage) {
+        stage.isDone = true
+        stage.body = nil
+        open -= 1
+        for follower in stage.followers {
+            follower.before -= 1
+            if follower.before == 0 && failure == nil { release(follower) }
+        }
+        stage.followers = []
+        pthread_cond_broadcast(progress)
+    }
+
+    private func serve(_ worker: Int, _ lane: Pipeline.Lane) {
+        pthread_mutex_lock(mutex)
+        defer { pthread_mutex_unlock(mutex) }
+        while true {
+            guard let (stage, task) = take(lane) else {
+                if closing { return }
+                let since = seconds()
+                let forWriter = isWriting
+                let hasWork = open > 0
+                pthread_cond_wait(work, mutex)
+                if lane == .cores && hasWork {
+                    if forWriter { times.waitingForWriter += seconds() - since } else { times.idle += seconds() - since }
+                }
+                continue
+            }
+            guard let body = stage.body else { continue }
+            running += 1
+            if lane == .writer { isWriting = true }
+            pthread_mutex_unlock(mutex)
+            let since = seconds()
+            var thrown: (any Error)?
+            do { try body(worker, task) } catch { thrown = error }
+            let spent = seconds() - since
+            pthread_mutex_lock(mutex)
+            running -= 1
+            if lane == .writer {
+                isWriting = false
+                times.writing += spent
+            } else {
+                times.working += spent
+            }
+            if let thrown { fail(stage, task, thrown) }
+            stage.finished += 1
+            if stage.finished == stage.count { finish(stage) }
+            if failure != nil { pthread_cond_broadcast(progress) }
+        }
+    }
+
+    private func take(_ lane: Pipeline.Lane) -> (Stage, Int)? {
+        guard let stage = lane == .cores ? readyForCores.first : readyForWriter.first else { return nil }
+        stage.next += 1
+        if stage.next == stage.count {
+            if lane == .cores { readyForCores.removeFirst() } else { readyForWriter.removeFirst() }
+        }
+        return (stage, stage.next - 1)
+    }
+
+    private func fail(_ stage: Stage, _ task: Int, _ error: any Error) {
+        if let known = failure, (known.stage, known.task) < (stage.number, task) { return }
+        failure = (stage.number, task, error)
+        drop()
+    }
+
+    private func drop() {
+        readyForCores = []
+        readyForWriter = []
+    }
+
+    func abandon() {
+        locked {
+            failure = failure ?? (Int.max, 0, Fault(.interrupted, "the work was given up"))
+            drop()
+            while running > 0 { waitBriefly() }
+        }
+    }
+
+    func wait(until done: () -> Bool, tick: () -> Void) throws {
+        pthread_mutex_lock(mutex)
+        defer { pthread_mutex_unlock(mutex) }
+        while !done() && failure == nil {
+            waitBriefly()
+            // Not under the lock: it may write to a slow terminal.
+            pthread_mutex_unlock(mutex)
+            tick()
+            pthread_mutex_lock(mutex)
+        }
+        guard let failure else { return }
+        while running > 0 { waitBriefly() }
+        throw failure.error
+    }
+
+    private func waitBriefly() {
+        var until = timespec()
+        clock_gettime(CLOCK_REALTIME, &until)
+        until.tv_nsec += 100_000_000
+        if until.tv_nsec >= 1_000_000_000 {
+            until.tv_sec += 1
+            until.tv_nsec -= 1_000_000_000
+        }
+        pthread_cond_timedwait(progress, mutex, &until)
+    }
+
+    private func seconds() -> Double {
+        var now = timespec()
+        clock_gettime(CLOCK_MONOTONIC, &now)
+        return Double(now.tv_sec) + Double(now.tv_nsec) * 1e-9
+    }
+}
