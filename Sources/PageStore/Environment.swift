@@ -14,6 +14,8 @@ final class Environment: @unchecked Sendable {
     enum Access {
         case read
         case write
+        /// To write more to a file that this process has checked and written.
+        case append
     }
 
     /// - Throws: `Fault` naming the file: missing, foreign, truncated, of another LMDB version, not writable.
@@ -31,8 +33,8 @@ final class Environment: @unchecked Sendable {
             let (opened, status) = try Self.open(directory, UInt32(MDB_RDONLY), mapBytes: size)
             try Self.check(status, "open", file)
             handle = opened
-        case .write:
-            if let size, size > 0 { try EnvironmentCheck.run(file) }
+        case .write, .append:
+            if let size, size > 0, access == .write { try EnvironmentCheck.run(file) }
             // Data is synced at each commit, the meta page with the next: sound after a power cut, at most the
             // last commit lost. No MDB_WRITEMAP: with it a full disk is a signal, not an error.
             let (opened, status) = try Self.open(directory, UInt32(MDB_NOMETASYNC), mapBytes: Self.room(for: size ?? 0))
@@ -69,15 +71,12 @@ final class Environment: @unchecked Sendable {
         return fd
     }
 
-    /// A map with room for twice the file and any one transaction.
-    private static func room(for fileBytes: Int) -> Int { (2 * fileBytes + (1 << 30)) & ~0xffff }
-
-    /// Widens the map as the file grows. Call where no transaction is open.
-    func makeRoom() throws {
-        let bytes = File.size(dataFile) ?? 0
-        var info = MDB_envinfo()
-        try Self.check(mdb_env_info(handle, &info), "inspect", dataFile)
-        if info.me_mapsize < bytes + (1 << 29) { try Self.check(mdb_env_set_mapsize(handle, Self.room(for: bytes)), "widen the map of", dataFile) }
+    /// A map with room for the file and any one transaction: a power of two, for the size is written to the file, which
+    /// is to be the same whenever it was opened.
+    private static func room(for fileBytes: Int) -> Int {
+        var room = 1 << 30
+        while room < fileBytes + (1 << 29) && room < 1 << 62 { room <<= 1 }
+        return room
     }
 
     /// Makes the last commits durable.

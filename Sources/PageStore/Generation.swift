@@ -139,29 +139,33 @@ public final class GenerationReader: @unchecked Sendable {
 }
 
 /// A generation being written: pages appended in block order, committed with the progress that describes them.
+///
+/// The environment is opened anew for every transaction. LMDB recycles pages of one transaction in the next, with old bytes in
+/// their gaps; begun afresh each time, a file is the same byte for byte however often its writer was killed.
 public final class GenerationWriter {
     public let record: GenerationRecord
-    private let environment: Environment
-    private var open: Transaction?
-    private let about: Table
-    private let tables: [PageTable: Table]
+    private let directory: String
+    private var open: (environment: Environment, about: Table, tables: [PageTable: Table], transaction: OpenTransaction)?
     /// The progress of the last commit, if any: opaque to the store.
     public let progress: [UInt8]?
     /// Bytes appended since the last commit: LMDB holds them in memory until then.
     public private(set) var uncommittedBytes = 0
 
+    /// A transaction in a class, to be stored and taken.
+    private final class OpenTransaction {
+        var transaction: Transaction?
+        init(_ transaction: consuming Transaction) { self.transaction = consume transaction }
+    }
+
     /// Opens the environment of `record`, creating it where there is none.
     public init(store: String, identity: GenerationIdentity, record: GenerationRecord) throws {
         self.record = record
-        let directory = "\(store)/\(record.directory)"
+        directory = "\(store)/\(record.directory)"
         try File.makeDirectory(directory)
-        environment = try Environment(directory: directory, access: .write)
+        let environment = try Environment(directory: directory, access: .write)
         let transaction = try environment.begin(writing: true)
         let about = try transaction.createTable(GenerationIdentity.table)
-        var tables: [PageTable: Table] = [:]
-        for kind in PageTable.allCases where record.holds(kind) { tables[kind] = try transaction.createTable(kind.rawValue) }
-        self.about = about
-        self.tables = tables
+        for kind in PageTable.allCases where record.holds(kind) { _ = try transaction.createTable(kind.rawValue) }
         if let stated = try transaction.value(about, GenerationIdentity.key) {
             guard Array(stated) == Array(identity.text.utf8) else {
                 throw Fault(.badData, "the environment belongs elsewhere: it is \(String(decoding: stated, as: UTF8.self))",
@@ -175,34 +179,40 @@ public final class GenerationWriter {
     }
 
     // A transaction must end before its environment does.
-    deinit { open = nil }
+    deinit { withExtendedLifetime(open?.environment) { open?.transaction.transaction = nil } }
 
     /// Appends the page of block `block`, which is beyond every block of the table.
     public func append(_ table: PageTable, block: Int, page: UnsafeRawBufferPointer) throws {
-        guard let id = tables[table] else { throw Fault(.usage, "generation \(record.index) keeps no \(table.rawValue)") }
         try begin()
-        try open?.put(id, .number(block), page, append: true)
+        guard let open, let id = open.tables[table] else { throw Fault(.usage, "generation \(record.index) keeps no \(table.rawValue)") }
+        try open.transaction.transaction?.put(id, .number(block), page, append: true)
         uncommittedBytes += page.count
     }
 
     private func begin() throws {
         guard open == nil else { return }
-        try environment.makeRoom()
-        open = try environment.begin(writing: true)
+        let environment = try Environment(directory: directory, access: .append)
+        let transaction = try environment.begin(writing: true)
+        let about = try transaction.createTable(GenerationIdentity.table)
+        var tables: [PageTable: Table] = [:]
+        for kind in PageTable.allCases where record.holds(kind) { tables[kind] = try transaction.createTable(kind.rawValue) }
+        open = (environment, about, tables, OpenTransaction(transaction))
     }
 
     /// Makes everything appended durable, together with `progress`.
     public func commit(progress: [UInt8]) throws {
         try begin()
-        try progress.withUnsafeBytes { try open?.put(about, GenerationIdentity.progress, $0) }
-        // A commit consumes its transaction, whether it succeeds or not.
-        if let transaction = open.take() { try transaction.commit() }
+        guard let ending = open.take() else { return }
+        // Whether it succeeds or not, the transaction ends before its environment does.
+        defer { withExtendedLifetime(ending.environment) { ending.transaction.transaction = nil } }
+        try progress.withUnsafeBytes { try ending.transaction.transaction?.put(ending.about, GenerationIdentity.progress, $0) }
+        if let transaction = ending.transaction.transaction.take() { try transaction.commit() }
         uncommittedBytes = 0
     }
 
     /// Syncs data and meta page: the generation is whole and durable, and may be named in the manifest.
     public func finish() throws {
-        try environment.sync()
-        try File.syncDirectory(environment.directory)
+        try Environment(directory: directory, access: .append).sync()
+        try File.syncDirectory(directory)
     }
 }

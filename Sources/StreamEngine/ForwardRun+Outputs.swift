@@ -6,10 +6,12 @@ extension ForwardRun {
     func account(_ done: LayerResult) -> ForwardSummary.Layer {
         let traffic = done.traffic
         let unit = Double(done.unit) * max(done.share, 1e-9)
+        let workers = max(done.working + done.idle + done.waitingForWriter, 1e-9)
         return ForwardSummary.Layer(
             layer: done.layer, seconds: done.seconds, reads: Double(traffic.read) / unit, readsOwn: Double(traffic.own) / unit, readsHosts: Double(traffic.hosts) / unit,
             readsGuests: Double(traffic.guests) / unit, readsTokens: Double(traffic.tokens) / unit, writes: Double(traffic.written) / unit, bytesRead: traffic.read, bytesWritten: traffic.written,
-            resultBytes: traffic.results, diskBytesRead: done.disk.read, diskBytesWritten: done.disk.written)
+            resultBytes: traffic.results, diskBytesRead: done.disk.read, diskBytesWritten: done.disk.written,
+            waitingForDisk: (traffic.readSeconds + done.waitingForWriter) / workers, idle: done.idle / workers, waitingForCores: max(0, 1 - done.writing / max(done.seconds, 1e-9)))
     }
 
     func sumSurprisal(_ last: GenerationReader) throws -> (Double, Int) {

@@ -48,6 +48,12 @@ public struct ForwardSummary: Encodable, Sendable {
         /// What the system moved from and to the disk meanwhile (/proc/self/io); the page cache served the rest.
         public var diskBytesRead: Int
         public var diskBytesWritten: Int
+        /// Share of the workers' time spent in reads, or without a task while pages were being written.
+        public var waitingForDisk: Double
+        /// Share of the workers' time without a task otherwise.
+        public var idle: Double
+        /// Share of the time in which the writer had nothing to write: the disk waited for the cores.
+        public var waitingForCores: Double
     }
 
     public struct Window: Encodable, Sendable {
