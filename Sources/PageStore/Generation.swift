@@ -146,6 +146,8 @@ public final class GenerationWriter {
     public let record: GenerationRecord
     private let directory: String
     private var open: (environment: Environment, about: Table, tables: [PageTable: Table], transaction: OpenTransaction)?
+    /// Committed pages leave the page cache, for nobody reads them soon.
+    public var forgetsCommitted = false
     /// The progress of the last commit, if any: opaque to the store.
     public let progress: [UInt8]?
     /// Bytes appended since the last commit: LMDB holds them in memory until then.
@@ -208,6 +210,7 @@ public final class GenerationWriter {
         try progress.withUnsafeBytes { try ending.transaction.transaction?.put(ending.about, GenerationIdentity.progress, $0) }
         if let transaction = ending.transaction.transaction.take() { try transaction.commit() }
         uncommittedBytes = 0
+        if forgetsCommitted { File.forget("\(directory)/data.mdb") }
     }
 
     /// Syncs data and meta page: the generation is whole and durable, and may be named in the manifest.

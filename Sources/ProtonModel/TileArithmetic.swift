@@ -101,3 +101,25 @@ public final class TileArithmetic {
     /// Bytes of one block's prepared weights.
     public var blockWeightBytes: Int { BlockWeights.footprint(config) + convolution.weightBytes }
 }
+
+/// A matrix product over and over, to see what a core can do.
+public final class ProductTest {
+    private let product: MatrixProduct
+    private let x: Memory<Float>
+    private let weight: Memory<Float>
+    private let y: Memory<Float>
+    /// Floating-point operations of one run.
+    public let operations: Double
+
+    public init(rows: Int, inputs: Int, outputs: Int) throws {
+        product = try MatrixProduct(DNNL(), rows: rows, inputs: inputs, outputs: outputs, bias: false)
+        x = try Memory(rows * inputs)
+        weight = try Memory(inputs * outputs)
+        y = try Memory(rows * outputs)
+        for value in 0..<x.count { x[value] = Float(value % 31) - 15 }
+        for value in 0..<weight.count { weight[value] = Float(value % 17) - 8 }
+        operations = 2 * Double(rows) * Double(inputs) * Double(outputs)
+    }
+
+    public func run() throws { try product.run(x.start, weight: weight.start, into: y.start) }
+}

@@ -1,3 +1,4 @@
+import FoundationEssentials
 import Geometry
 import PageStore
 import ProtonModel
@@ -17,20 +18,68 @@ public struct ForwardPlan: Sendable {
     public var set: WorkingSet
     /// The layer that the run begins with: 1, or the first one not complete.
     public var firstLayer: Int
+    /// How states shrink on disk, and what says so.
+    public var compression: Compression
     /// Bytes it will still write at its peak, and bytes free.
     public var diskNeeded: Int
     public var diskFree: Int
+    /// nil where nothing says how fast this model is here.
+    public var estimatedSeconds: Double?
 
-    /// States are taken to shrink by this factor: bf16 states of untrained models were seen to shrink by 1.5.
-    static func expectedRatio(_ state: Element) -> Double { state == .bf16 ? 1.2 : 1.05 }
+    public enum Compression: Sendable, Equatable {
+        /// Taken not to shrink at all: the sequence is short.
+        case none
+        /// As a sample of so many tokens did.
+        case sampled(Double, tokens: Int)
+        /// As the generations did that are there already.
+        case known(Double)
 
-    /// Disk that the run takes beyond what the store holds already: the generations that exist at once at the peak,
-    /// surprisal, and less what the run began with has written.
-    static func diskNeeded(geometry: SequenceGeometry, config: ModelConfig, state: Element, keep: ForwardOptions.Keep, alreadyThere: Int) -> Int {
-        let generation = Double(geometry.paddedTokens) * Double(config.hiddenSize * state.size) / expectedRatio(state)
-        let written = keep == .none ? config.layers - 1 : config.layers
-        let atOnce = keep == .all ? written : min(2, written)
-        let bytes = generation * Double(atOnce) + Double(geometry.paddedTokens) * 4 + 1_048_576
+        public var ratio: Double {
+            switch self {
+            case .none: 1
+            case .sampled(let ratio, _), .known(let ratio): ratio
+            }
+        }
+    }
+
+    /// Disk that the run takes at its peak beyond what it has written already.
+    ///
+    /// - Parameters:
+    ///   - margin: states may shrink less than the sample did by this factor.
+    ///   - alreadyThere: bytes of state generations on disk.
+    static func diskNeeded(
+        geometry: SequenceGeometry, config: ModelConfig, state: Element, keep: ForwardOptions.Keep, set: WorkingSet, compression: Compression, relayout: Bool, alreadyThere: Int
+    ) -> Int {
+        let margin = compression == .none ? 1.01 : 1.05
+        let blocks = Double((geometry.patches + set.patchesPerBlock - 1) / set.patchesPerBlock)
+        // Half a page of LMDB's is lost at the end of a value, on average; a whole one at worst.
+        let generation = Double(geometry.paddedTokens) * Double(config.hiddenSize * state.size) / compression.ratio * margin + blocks * 4096
+        let results = keep == .none ? 0 : 1
+        let written = config.layers - 1 + results
+        let atOnce = keep == .all ? written : set.isResident ? results : min(2, written)
+        let tokens = relayout ? Double(geometry.paddedTokens) * 2 : 0
+        let bytes = generation * Double(atOnce) + Double(geometry.paddedTokens) * 4 + blocks * 4096 + tokens + 1_048_576
         return bytes < 9e18 ? max(0, Int(bytes) - alreadyThere) : Int.max
+    }
+
+    /// One JSON object; names in snake case.
+    public func json() throws -> String {
+        struct Fields: Encodable {
+            var tokens, patches, patchSize, layers, firstLayer, threads, memoryBudgetBytes, memoryPlannedBytes, diskNeededBytes, diskFreeBytes, blockPatches, windowPatches, keptColumns: Int
+            var state, keep, kernels: String
+            var inMemory, untrained: Bool
+            var compressionRatio: Double
+            var estimatedSeconds: ForwardSummary.OrNull
+            var memory: [String: Int]
+        }
+        let fields = Fields(
+            tokens: geometry.tokens, patches: geometry.patches, patchSize: geometry.patchSize, layers: config.layers, firstLayer: firstLayer, threads: threads,
+            memoryBudgetBytes: budget, memoryPlannedBytes: set.totalBytes, diskNeededBytes: diskNeeded, diskFreeBytes: diskFree, blockPatches: set.patchesPerBlock,
+            windowPatches: set.windowPatches, keptColumns: set.stateSlots, state: state.name, keep: keep.rawValue, kernels: kernels, inMemory: set.isResident, untrained: untrained != nil,
+            compressionRatio: compression.ratio, estimatedSeconds: .init(estimatedSeconds), memory: Dictionary(set.parts.map { ($0.name, $0.bytes) }, uniquingKeysWith: +))
+        let encoder = JSONEncoder()
+        encoder.keyEncodingStrategy = .convertToSnakeCase
+        encoder.outputFormatting = [.sortedKeys]
+        return String(decoding: try encoder.encode(fields), as: UTF8.self)
     }
 }

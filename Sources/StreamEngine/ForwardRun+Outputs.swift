@@ -51,6 +51,29 @@ extension ForwardRun {
             memoryBudgetBytes: computed.budget, readsPerLayer: computed.layers.map(\.reads).max() ?? 0, writesPerLayer: computed.layers.map(\.writes).max() ?? 0,
             layers: computed.layers, generations: store.manifest.generations.map(\.index), state: store.manifest.run?.state ?? "", threads: computed.threads,
             window: computed.set.map { .init(patches: $0.windowPatches, patchesPerBlock: $0.patchesPerBlock, columns: $0.stateSlots, inMemory: $0.isResident) },
-            model: model.fingerprint, untrained: model.untrained != nil, resumed: resumed && !wasComplete, alreadyComplete: wasComplete)
+            model: model.fingerprint, untrained: model.untrained != nil, resumed: resumed && !wasComplete, alreadyComplete: wasComplete,
+            bounds: wasComplete ? nil : bounds(computed))
+    }
+
+    /// The layers of this process against what the machine can do. Measured, if it never was, where the run was long enough for that
+    /// to be a small part of it.
+    private func bounds(_ computed: Computed) -> ForwardSummary.Bounds? {
+        let seconds = computed.layers.map(\.seconds).reduce(0, +)
+        guard let threads = computed.threads, seconds > 0 else { return nil }
+        var tuning = Tuning.load()
+        let (shape, device) = (Tuning.key(model.config, threads: threads, kernels: kernels), Tuning.device(of: store.directory))
+        if seconds > Self.secondsWorthTuning {
+            let known = (tuning.arithmetic.count, tuning.disks.count)
+            tuning.arithmetic[shape] = tuning.arithmetic[shape] ?? (try? SelfTest.arithmetic(model, threads: threads, kernels: kernels))
+            tuning.disks[device] = tuning.disks[device] ?? (try? SelfTest.disk(store.directory))
+            if known != (tuning.arithmetic.count, tuning.disks.count) { tuning.save() }
+        }
+        guard let arithmetic = tuning.arithmetic[shape], let disk = tuning.disks[device] else { return nil }
+        let tokens = Double(store.manifest.tokens)
+        let compute = tokens * computed.share / arithmetic.tokenLayersPerSecond + tokens * computed.lastShare / arithmetic.headTokensPerSecond
+        let read = computed.layers.map(\.bytesRead).reduce(0, +)
+        let written = computed.layers.map { $0.bytesWritten + $0.resultBytes }.reduce(0, +)
+        let transfer = Double(read) / disk.readBytesPerSecond + Double(written) / disk.writtenBytesPerSecond
+        return .init(arithmeticSeconds: compute, diskSeconds: transfer, ratio: seconds / max(compute, transfer))
     }
 }

@@ -54,12 +54,28 @@ extension ForwardRun {
             geometry: geometry, config: config, state: state, threads: threads, arithmeticBytes: arithmetic.ownedBytes, weightBytes: arithmetic.blockWeightBytes,
             baseBytes: Self.programBytes(arithmetic, threads: threads), tokenPatchesPerBlock: tokenPatches,
             fixedPatchesPerBlock: begun?.patchesPerBlock)
-        let complete = begun == nil ? 0 : store.manifest.generations.filter(\.complete).map(\.index).max() ?? 0
+        let set = try needs.choose(budget: budget)
+        let complete = begun == nil ? [] : store.manifest.generations.filter { $0.complete && $0.index > 0 }
+        let tokens = store.manifest.tokens
+        let raw = geometry.paddedTokens * config.hiddenSize * state.size
+        var compression = ForwardPlan.Compression.none
+        var secondsPerTokenLayer = Tuning.load().arithmetic[Tuning.key(config, threads: threads, kernels: kernels)].map { 1 / $0.tokenLayersPerSecond }
+        if let stored = complete.map(\.storedBytes).max(), stored > 0 {
+            compression = .known(Double(raw) / Double(stored))
+        } else if tokens > 16 * CompressionSample.tokens(config),
+            let sample = try CompressionSample.take(needs, set: set, model: model, tokens: store.reader(0), budget: budget, kernels: kernels)
+        {
+            compression = .sampled(sample.ratio, tokens: sample.tokens)
+            secondsPerTokenLayer = secondsPerTokenLayer ?? sample.secondsPerTokenLayer
+        }
+        let firstLayer = (complete.map(\.index).max() ?? 0) + 1
         let plan = ForwardPlan(
             geometry: geometry, config: config, untrained: model.untrained, state: state, keep: keep, threads: threads, kernels: String(cString: kernels.pointee.name),
-            budget: budget, set: try needs.choose(budget: budget), firstLayer: complete + 1,
-            diskNeeded: ForwardPlan.diskNeeded(geometry: geometry, config: config, state: state, keep: keep, alreadyThere: stateBytesOnDisk()),
-            diskFree: File.freeBytes(at: store.directory) ?? Int.max)
+            budget: budget, set: set, firstLayer: firstLayer, compression: compression,
+            diskNeeded: ForwardPlan.diskNeeded(
+                geometry: geometry, config: config, state: state, keep: keep, set: set, compression: compression, relayout: !isLaidOut, alreadyThere: stateBytesOnDisk()),
+            diskFree: File.freeBytes(at: store.directory) ?? Int.max,
+            estimatedSeconds: secondsPerTokenLayer.map { $0 * Double(tokens) * Double(config.layers - firstLayer + 1) })
         return Prepared(plan: plan, needs: needs, arithmetic: arithmetic)
     }
 

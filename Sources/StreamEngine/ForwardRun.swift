@@ -10,8 +10,22 @@ public protocol ForwardObserver {
     func planned(_ plan: ForwardPlan)
     /// Something the user should know and need not act on.
     func note(_ text: String)
-    /// `done` is the share of `layer` that is done.
-    func progress(layer: Int, of layers: Int, done: Double, tokens: Int)
+    func progress(_ progress: ForwardProgress)
+}
+
+/// How far a run is.
+public struct ForwardProgress: Sendable {
+    public var layer: Int
+    public var layers: Int
+    /// The share of the layer that is done.
+    public var layerShare: Double
+    /// Tokens of the sequence.
+    public var tokens: Int
+    /// Bytes of pages that this process has read and written so far.
+    public var bytesRead: Int
+    public var bytesWritten: Int
+    /// The share of the whole run that is done.
+    public var share: Double { (Double(layer - 1) + layerShare) / Double(layers) }
 }
 
 /// Runs a model over a store: layer by layer, every layer one pass, resumable at every commit.
@@ -26,6 +40,8 @@ public final class ForwardRun {
     /// The layer whose states are in memory as a whole, and how long ago anything became durable.
     var residentLayer = 0
     var lastDurable = Stopwatch()
+    /// Runs longer than this are held against the machine's limits, which takes a second or two to measure the first time.
+    static let secondsWorthTuning = 20.0
 
     /// Opens model and store and takes the store's lock.
     public init(_ options: ForwardOptions, observer: any ForwardObserver) throws {
@@ -90,8 +106,9 @@ public final class ForwardRun {
         var budget: Int?
         var threads: Int?
         var set: WorkingSet?
-        /// Layers computed here, in parts.
+        /// Layers computed here, in parts, and how much of the last one.
         var share = 0.0
+        var lastShare = 0.0
     }
 
     private func compute(_ prepared: Prepared, _ computed: inout Computed) throws {
@@ -120,7 +137,7 @@ public final class ForwardRun {
                 try end(run, engine, plan: plan, &computed)
                 run = try open(task.layer, engine, plan: plan, tokens: tokens)
             }
-            try run.pass.run(window: task.window) { report(run, $0, plan) }
+            try run.pass.run(window: task.window) { report(run, $0, plan, computed) }
             if run.pass.isInterrupted { break }
         }
         try end(run, engine, plan: plan, &computed)
@@ -129,7 +146,8 @@ public final class ForwardRun {
     /// Finishes a layer; one that a signal stopped is kept as far as it is.
     private func end(_ run: LayerRun, _ engine: Engine, plan: ForwardPlan, _ computed: inout Computed) throws {
         let pass = run.pass
-        try pass.finish { report(run, $0, plan) }
+        if pass.isInterrupted { observer.note("Stopping: what is under way is finished and kept. A second signal stops at once.") }
+        try pass.finish { report(run, $0, plan, computed) }
         if pass.isInterrupted {
             if plan.set.isResident { try spillBegun(pass, engine, plan: plan) }
             throw Fault(.interrupted, "interrupted: layer \(pass.layer) is kept through block \(pass.progress.nextBlock) of \(engine.grid.blocks); the same command goes on from there")
@@ -137,10 +155,16 @@ public final class ForwardRun {
         let result = try close(run, engine, plan: plan)
         computed.layers.append(account(result))
         computed.share += result.share
+        if pass.head != nil { computed.lastShare = result.share }
         (computed.bits, computed.bitsCount) = (result.progress.bits, result.progress.bitsCount)
     }
 
-    private func report(_ run: LayerRun, _ share: Double, _ plan: ForwardPlan) {
-        observer.progress(layer: run.layer, of: plan.config.layers, done: share, tokens: plan.geometry.tokens)
+    private func report(_ run: LayerRun, _ share: Double, _ plan: ForwardPlan, _ computed: Computed) {
+        let traffic = run.pass.traffic.withLock { $0 }
+        observer.progress(
+            ForwardProgress(
+                layer: run.layer, layers: plan.config.layers, layerShare: share, tokens: plan.geometry.tokens,
+                bytesRead: computed.layers.map(\.bytesRead).reduce(traffic.read, +),
+                bytesWritten: computed.layers.map { $0.bytesWritten + $0.resultBytes }.reduce(traffic.written + traffic.results, +)))
     }
 }

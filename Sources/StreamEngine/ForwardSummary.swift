@@ -29,6 +29,18 @@ public struct ForwardSummary: Encodable, Sendable {
     /// Nothing was computed: the store was finished.
     public var alreadyComplete: Bool
 
+    /// What the machine could do at best, by its self-test; nil where it was not measured (`bbp-stream tune`).
+    public var bounds: Bounds?
+
+    public struct Bounds: Encodable, Sendable {
+        /// Seconds that the arithmetic takes with the present kernels when nothing is read or written.
+        public var arithmeticSeconds: Double
+        /// Seconds that the pages take to and from the disk, sequentially.
+        public var diskSeconds: Double
+        /// Seconds of the run over the greater of the two.
+        public var ratio: Double
+    }
+
     public struct Layer: Encodable, Sendable {
         public var layer: Int
         public var seconds: Double

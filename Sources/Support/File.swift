@@ -93,6 +93,14 @@ public enum File {
         return overflow ? Int.max : bytes
     }
 
+    /// Tells the system that what a file holds is not read again soon: its memory is for others. Only synced pages go.
+    public static func forget(_ path: String) {
+        let descriptor = open(path, O_RDONLY | O_CLOEXEC)
+        guard descriptor >= 0 else { return }
+        posix_fadvise(descriptor, 0, 0, POSIX_FADV_DONTNEED)
+        close(descriptor)
+    }
+
     /// The folder of a path: "." where it names none.
     public static func parent(of path: String) -> String {
         guard let slash = path.lastIndex(of: "/") else { return "." }

@@ -16,7 +16,7 @@ struct BBPStream: ParsableCommand {
             (the same command goes on).
             """,
         version: "0.1.0",
-        subcommands: [IngestCommand.self, ModelCommand.self, ForwardCommand.self, ExportCommand.self, DumpCommand.self, VerifyCommand.self])
+        subcommands: [IngestCommand.self, ModelCommand.self, ForwardCommand.self, ExportCommand.self, DumpCommand.self, VerifyCommand.self, TuneCommand.self])
 
     static func main() {
         Interruption.install()

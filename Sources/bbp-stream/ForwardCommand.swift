@@ -37,7 +37,9 @@ struct ForwardCommand: ParsableCommand {
     @Option(help: "Number format of stored states. (default: bf16)") var state: Element?
     @Option(help: "Which states to keep. (default: last)") var keep: ForwardOptions.Keep?
     @Option(help: ArgumentHelp("Write surprisal in bits, f32 [tokens], to this NumPy file.", valueName: "file.npy")) var nll: String?
-    @Flag(help: "Print the summary as one JSON object.") var json = false
+    @Flag(help: "Print the summary as one JSON object; with --dry-run, the plan.") var json = false
+    @Option(help: "How progress is shown on standard error: a line for people, one JSON object a line (plan and notes too), or none.")
+    var progress: ForwardDisplay.Mode = .line
     @Flag(help: "Drop the states of an earlier run and begin anew.") var restart = false
     @Flag(help: "Go on where the disk seems too small.") var force = false
     @Flag(help: "State the plan and stop.") var dryRun = false
@@ -56,7 +58,7 @@ struct ForwardCommand: ParsableCommand {
         options.restart = restart
         options.force = force
         options.dryRun = dryRun
-        let display = ForwardDisplay()
+        let display = ForwardDisplay(progress, planToOutput: dryRun && json)
         let summary: ForwardSummary?
         do {
             defer { display.line.close() }
@@ -81,52 +83,16 @@ struct ForwardCommand: ParsableCommand {
                     "layer \(layer.layer)",
                     "read \(fixed(layer.reads, digits: 2)) N (own \(fixed(layer.readsOwn, digits: 2)), hosts \(fixed(layer.readsHosts, digits: 2)), guests \(fixed(layer.readsGuests, digits: 2))), "
                         + "\(ByteCount.text(layer.bytesRead)); wrote \(fixed(layer.writes, digits: 2)) N, \(ByteCount.text(layer.bytesWritten)); \(fixed(layer.seconds, digits: 1)) s; "
-                        + "from disk \(ByteCount.text(layer.diskBytesRead)), the page cache served the rest"))
+                        + "cores waited \(fixed(100 * layer.waitingForDisk, digits: 1)) % for the disk, \(fixed(100 * layer.idle, digits: 1)) % for each other; "
+                        + "the disk \(fixed(100 * layer.waitingForCores, digits: 0)) % for cores"))
             }
+        }
+        if let bounds = summary.bounds {
+            rows.append((
+                "against the limits",
+                "\(fixed(bounds.ratio, digits: 2)) times the greater of arithmetic, \(fixed(bounds.arithmeticSeconds, digits: 1)) s, and disk, \(fixed(bounds.diskSeconds, digits: 1)) s"))
         }
         rows.append(("generations", summary.generations.map(String.init).joined(separator: ", ")))
         return Console.aligned(rows)
-    }
-}
-
-/// Shows plan and progress on standard error.
-final class ForwardDisplay: ForwardObserver {
-    let line = ProgressLine()
-    /// Seconds and share of the whole run when the first progress came, so that a resumed run's rate is its own.
-    private var first: (seconds: Double, share: Double)?
-
-    func planned(_ plan: ForwardPlan) {
-        let (geometry, set) = (plan.geometry, plan.set)
-        let windows = (geometry.patches + set.windowPatches - 1) / set.windowPatches
-        let columns = (geometry.patches + set.patchesPerBlock - 1) / set.patchesPerBlock * geometry.patchSize
-        let kept = set.isResident ? "in memory, read and written there" : "on disk, \(fixed(100 * Double(min(columns, set.stateSlots)) / Double(columns), digits: 1)) % of them kept in memory"
-        var rows = [
-            ("tokens", "\(grouped(geometry.tokens)) in \(grouped(geometry.patches)) patches of \(geometry.patchSize)"),
-            ("model", "\(plan.config.layers) layers, hidden size \(plan.config.hiddenSize), \(plan.config.heads) heads, kernel \(plan.config.kernelSize)" + (plan.untrained == nil ? "" : "; untrained weights")),
-            ("states", "\(plan.state.name), \(kept); blocks of \(grouped(set.patchesPerBlock)) patches, \(grouped(windows)) window\(windows == 1 ? "" : "s") of \(grouped(set.windowPatches))"),
-            ("memory", "\(ByteCount.text(set.totalBytes)) of \(ByteCount.text(plan.budget)) (" + set.parts.sorted { $0.bytes > $1.bytes }.prefix(3).map { "\($0.name) \(ByteCount.text($0.bytes))" }.joined(separator: ", ") + ", …)"),
-            ("disk", "about \(ByteCount.text(plan.diskNeeded)) needed, \(ByteCount.text(plan.diskFree)) free; keeping \(plan.keep.rawValue)"),
-            ("compute", "\(plan.threads) thread\(plan.threads == 1 ? "" : "s"), \(plan.kernels) kernels"),
-        ]
-        if plan.firstLayer > 1 { rows.append(("resuming", "layer \(plan.firstLayer) of \(plan.config.layers)")) }
-        Console.say(Console.aligned(rows))
-    }
-
-    func note(_ text: String) {
-        line.close()
-        Console.say(text)
-    }
-
-    func progress(layer: Int, of layers: Int, done: Double, tokens: Int) {
-        let share = (Double(layer - 1) + done) / Double(layers)
-        let seconds = line.seconds
-        guard let first else {
-            self.first = (seconds, share)
-            return
-        }
-        let rate = max(share - first.share, 1e-12) / max(seconds - first.seconds, 1e-9)
-        line.show(share: share) {
-            "layer \(layer)/\(layers)  \(fixed(100 * share, digits: 1)) %  \(grouped(Int(rate * Double(tokens)))) tokens/s  ETA \(clock((1 - share) / rate))"
-        }
     }
 }

@@ -71,7 +71,7 @@ struct Report {
         (key.split(separator: "(").first.map(String.init) ?? key).lowercased().split(separator: " ").joined(separator: "_")
     }
 
-    private static func quoted(_ text: String) -> String {
+    static func quoted(_ text: String) -> String {
         var result = "\""
         for scalar in text.unicodeScalars {
             switch scalar {

@@ -40,14 +40,16 @@ struct InterruptionTests {
         try run("verify", "--store", bench.file("store")).expect(0)
     }
 
-    private func arguments(_ flags: String...) -> [String] {
-        ["forward", "--store", bench.file("store"), "--model", bench.file("model"), "--memory", "64MiB", "--threads", "1", "--nll", bench.file("nll.npy"), "--json"] + flags
+    /// With little memory states are on disk, with more in memory.
+    private func arguments(_ flags: String..., memory: String = "24MiB") -> [String] {
+        ["forward", "--store", bench.file("store"), "--model", bench.file("model"), "--memory", memory, "--threads", "1", "--nll", bench.file("nll.npy"), "--json"] + flags
     }
 
     /// Starts the command and sends `signal` once it says `word`; a run that was quicker than the signal is begun anew.
-    private func interrupt(_ signal: Int32, at word: String) throws -> Outcome {
+    @discardableResult
+    private func interrupt(_ signal: Int32, at word: String, memory: String = "24MiB") throws -> Outcome {
         for _ in 0..<5 {
-            let program = try Program(arguments("--restart"))
+            let program = try Program(arguments("--restart", memory: memory))
             program.wait(for: word)
             program.send(signal)
             let outcome = try program.outcome()
@@ -62,10 +64,11 @@ struct InterruptionTests {
     }
 
     @Test("Stopped, then the same command again: the same bits", arguments: [
-        (SIGINT, "layer 1/2"), (SIGTERM, "layer 2/2"), (SIGKILL, "layer 1/2"), (SIGKILL, "layer 2/2"),
+        (SIGINT, "layer 1/2", "24MiB"), (SIGTERM, "layer 2/2", "24MiB"), (SIGKILL, "layer 1/2", "24MiB"), (SIGKILL, "layer 2/2", "24MiB"),
+        (SIGINT, "layer 1/2", "512MiB"), (SIGTERM, "layer 2/2", "512MiB"), (SIGKILL, "layer 2/2", "512MiB"),
     ])
-    func resumed(signal: Int32, at word: String) throws {
-        let stopped = try interrupt(signal, at: word)
+    func resumed(signal: Int32, at word: String, memory: String) throws {
+        let stopped = try interrupt(signal, at: word, memory: memory)
         if signal == SIGKILL {
             stopped.expect(-SIGKILL)
         } else {
@@ -78,7 +81,10 @@ struct InterruptionTests {
         // What is not complete is not handed out.
         try run("export", "--store", bench.file("store"), "--generation", "2", "--out", bench.file("states.npy")).expect(64, "generation 2")
 
-        let summary = try run(arguments()).expect(0).json()
+        // What a signal asked to be kept was kept, also where it was in memory alone.
+        let result = try run(arguments(memory: memory))
+        if signal != SIGKILL { #expect(result.error.contains("Going on with layer") || result.error.contains("resuming")) }
+        let summary = try result.expect(0).json()
         #expect(summary["resumed"] as? Bool == true)
         try expectSameBits()
     }

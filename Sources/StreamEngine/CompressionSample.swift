@@ -1,0 +1,90 @@
+import Geometry
+import PageStore
+import ProtonModel
+import Support
+
+/// How much states will shrink on disk, and how fast they come: a few pieces of the sequence are run through the model in
+/// memory, and the pages they would make are measured.
+struct CompressionSample {
+    /// Bytes of states before compression over bytes of pages, of the layer that shrinks least.
+    var ratio: Double
+    /// Tokens of the sample, and seconds for each of its tokens and layers.
+    var tokens: Int
+    var secondsPerTokenLayer: Double
+
+    /// Multiply-adds that a sample may take, about; models of a billion parameters are sampled in their first layers.
+    private static let work = 4e10
+    private static let values = 1 << 19
+
+    /// Tokens that a sample of a model takes.
+    static func tokens(_ config: ModelConfig) -> Int {
+        let tile = Tiling(patchSize: config.patchSize).rows
+        return max(2 * tile, values / config.hiddenSize / tile * tile)
+    }
+
+    /// - Returns: nil where the sample would not fit in `budget` bytes.
+    static func take(_ needs: WorkingSetNeeds, set: WorkingSet, model: Model, tokens source: GenerationReader, budget: Int, kernels: KernelTable) throws -> CompressionSample? {
+        let config = model.config
+        let P = config.patchSize
+        let tiling = Tiling(patchSize: P)
+        let count = tokens(config)
+        guard let geometry = SequenceGeometry(tokens: count, patchSize: P) else { return nil }
+        var small = needs
+        small.geometry = geometry
+        let T = min(set.patchesPerBlock, geometry.patches)
+        let sample = small.workingSet(T: T, W: (geometry.patches + T - 1) / T * T, slots: nil, overlap: .full, commit: 0)
+        guard sample.totalBytes <= budget else { return nil }
+        let engine = try Engine(model, needs: small, set: sample, threads: needs.threads, kernels: kernels)
+
+        // Whole tiles from evenly spaced places, as columns.
+        let columns = try Memory<UInt8>(count * 2)
+        let tokens = ResidentStates(start: columns.start, grid: engine.grid, columns: P, rowBytes: 2)
+        let natural = try RowStream(source, kernels: kernels)
+        let pieces = geometry.patches / tiling.patchesPerTile
+        for piece in 0..<pieces {
+            let tile = tiling.rows
+            let first = (source.geometry.tokens - tile) / pieces * piece / tile * tile
+            try natural.read(first..<first + tile) { start, rows in
+                for (position, id) in rows.bindMemory(to: UInt16.self).enumerated() {
+                    let token = piece * tile + start - first + position
+                    let (patch, index) = (token / P, token % P)
+                    let block = patch / T
+                    tokens.column(index, ofBlock: block).withMemoryRebound(to: UInt16.self, capacity: T) { $0[patch - block * T] = id }
+                }
+            }
+        }
+
+        let layerWork = Double(count) * Double(config.hiddenSize) * Double(6 * config.hiddenSize + (config.kernelSize + 1) * config.intermediateSize)
+        let layers = max(1, min(config.layers, Int(work / layerWork)))
+        var worst = Double.infinity
+        let watch = Stopwatch()
+        for layer in 1...layers {
+            let schedule = LayerSchedule(geometry: geometry, source: engine.grid, target: engine.grid, windowPatches: sample.windowPatches, runsPerStep: P, firstBlock: 0)
+            let pass = LayerPass(
+                layer, engine: engine, schedule: schedule, source: .resident(layer == 1 ? tokens : engine.residentStates(layer - 1)),
+                input: layer == 1 ? .tokens(try Embedding(model, length: geometry.paddedTokens)) : needs.state == .bf16 ? .bf16 : .f32,
+                weights: try BlockWeights(model, layer: layer - 1, arithmetic: engine.workers[0].arithmetic), target: engine.residentStates(layer), writer: nil, head: nil,
+                progress: RunProgress(carryValues: (config.kernelSize - 1) * config.hiddenSize))
+            for window in schedule.windows { try pass.run(window: window) { _ in } }
+            try pass.finish { _ in }
+            worst = min(worst, ratio(engine, layer))
+        }
+        return CompressionSample(ratio: worst, tokens: count, secondsPerTokenLayer: watch.seconds / Double(count * layers))
+    }
+
+    private static func ratio(_ engine: Engine, _ layer: Int) -> Double {
+        let states = engine.residentStates(layer)
+        let outgoing = engine.memory.outgoing[0]
+        var (raw, stored) = (0, 0)
+        for block in 0..<engine.grid.blocks {
+            let patches = engine.grid.patches(ofBlock: block)
+            let header = PageHeader(
+                element: engine.state, generation: layer, block: block, firstPatch: patches.lowerBound, patches: patches.count, columns: engine.geometry.patchSize,
+                width: engine.config.hiddenSize)
+            for column in 0..<header.columns { outgoing.pages.encode(column, of: header, values: states.column(column, ofBlock: block), with: engine.workers[0].reader.codec) }
+            raw += header.rawBytes
+            stored += outgoing.pages.finish(header).count
+        }
+        return Double(raw) / Double(max(1, stored))
+    }
+}

@@ -1,0 +1,156 @@
+import CKernels
+import Geometry
+import Glibc
+import PageStore
+import ProtonModel
+import Support
+import Synchronization
+
+/// Short measurements of what this machine can do, to hold a run against.
+public enum SelfTest {
+    /// The arithmetic of one model on one machine, nothing read or written: the present kernels at their best.
+    public struct Arithmetic: Codable, Sendable, Equatable {
+        /// Tokens a second and layer, all threads together.
+        public var tokenLayersPerSecond: Double
+        /// Tokens a second through the head, all threads together.
+        public var headTokensPerSecond: Double
+
+        enum CodingKeys: String, CodingKey {
+            case tokenLayersPerSecond = "token_layers_per_second"
+            case headTokensPerSecond = "head_tokens_per_second"
+        }
+    }
+
+    /// A file system, sequentially.
+    public struct Disk: Codable, Sendable, Equatable {
+        public var readBytesPerSecond: Double
+        /// Synced.
+        public var writtenBytesPerSecond: Double
+
+        enum CodingKeys: String, CodingKey {
+            case readBytesPerSecond = "read_bytes_per_second"
+            case writtenBytesPerSecond = "written_bytes_per_second"
+        }
+    }
+
+    /// Repeats `body` on every worker for about `seconds`, after one that warms up, and returns how many a second all managed.
+    private static func rate(_ pipeline: Pipeline, seconds: Double, _ body: @escaping (_ worker: Int) throws -> Void) throws -> Double {
+        let total = Mutex(0.0)
+        try pipeline.wait(for: pipeline.add(pipeline.workers) { worker, _ in try body(worker) })
+        let stage = pipeline.add(pipeline.workers) { worker, _ in
+            let watch = Stopwatch()
+            var count = 0
+            while watch.seconds < seconds {
+                try body(worker)
+                count += 1
+            }
+            let own = Double(count) / watch.seconds
+            total.withLock { $0 += own }
+        }
+        try pipeline.wait(for: stage)
+        return total.withLock { $0 }
+    }
+
+    /// FLOP/s of an f32 matrix product that fits the caches, on one core.
+    public static func productRate() throws -> Double {
+        let pipeline = try Pipeline(workers: 1) { TileArithmetic.prepareThread() }
+        let test = try ProductTest(rows: 512, inputs: 256, outputs: 256)
+        return try rate(pipeline, seconds: 0.2) { _ in try test.run() } * test.operations
+    }
+
+    /// The model's tiles, over and over: the window's delegates in their hosts, mix, feed-forward. Tiles just before and just after
+    /// the middle of a long sequence stand for all: half of their hosts and guests are seen.
+    public static func arithmetic(_ model: Model, threads: Int, kernels: KernelTable, seconds: Double = 0.4) throws -> Arithmetic {
+        let config = model.config
+        let P = config.patchSize
+        let R = Tiling(patchSize: P).patchesPerTile
+        guard let geometry = SequenceGeometry(tokens: 4096 * R * P * P, patchSize: P) else { throw Fault(.usage, "patches of \(P) tokens are no patches") }
+        let pipeline = try Pipeline(workers: threads) { TileArithmetic.prepareThread() }
+        let tiles = try (0..<threads).map { _ in try TileTest(model, geometry: geometry, kernels: kernels) }
+        let block = try BlockWeights(model, layer: 0, arithmetic: tiles[0].arithmetic)
+        let head = try Head(model)
+        let layers = try rate(pipeline, seconds: seconds) { try tiles[$0].layer(block) }
+        let heads = try rate(pipeline, seconds: seconds / 4) { try tiles[$0].head(head) }
+        return Arithmetic(tokenLayersPerSecond: layers * Double(2 * R * P), headTokensPerSecond: heads * Double(R * P))
+    }
+
+    /// One worker's tiles.
+    private final class TileTest {
+        let arithmetic: TileArithmetic
+        private let R: Int
+        private let s: Memory<Float>
+        private let answers: Memory<Float>
+        private let output: Memory<Float>
+        private let targets: Memory<UInt16>
+        private let bits: Memory<Float>
+
+        init(_ model: Model, geometry: SequenceGeometry, kernels: KernelTable) throws {
+            let config = model.config
+            arithmetic = try TileArithmetic(config, geometry: geometry, kernels: kernels)
+            let L = arithmetic.rows
+            R = L / config.patchSize
+            s = try Memory((config.kernelSize - 1 + L) * config.hiddenSize)
+            // A row for each token of the window that asks; one in P of them is written.
+            answers = try Memory((R * config.patchSize + 2 * config.patchSize) * config.patchSize * config.hiddenSize)
+            output = try Memory(L * config.hiddenSize)
+            targets = try Memory(L)
+            bits = try Memory(L)
+            var noise: UInt64 = 1
+            for memory in [arithmetic.local, arithmetic.delegates, s, output] {
+                for value in 0..<memory.count {
+                    noise = noise &* 6_364_136_223_846_793_005 &+ 1_442_695_040_888_963_407
+                    memory[value] = Float(noise >> 40) / Float(1 << 23) - 1
+                }
+            }
+        }
+
+        /// Two tiles' worth of a layer.
+        func layer(_ block: BlockWeights) throws {
+            let (P, K) = (arithmetic.geometry.patchSize, arithmetic.config.kernelSize)
+            let middle = arithmetic.geometry.patches / 2 / R * R
+            for (seen, index, first) in [(true, P / 4, middle + R), (false, min(P - 1, 3 * P / 4), middle - 2 * R * P)] {
+                let window = first..<first + R * P
+                let slots = arithmetic.geometry.slots(of: window, index: index)
+                let hosts = arithmetic.geometry.hosts(of: window, index: index).prefix(R)
+                try arithmetic.attend(
+                    .delegates, hosts.map { .delegates(in: slots, of: $0, patchSize: P) }, withOthers: seen, block: block, output: answers.start, firstToken: window.lowerBound * P)
+                let tile = (seen ? middle + R : middle - R)..<(seen ? middle + 2 * R : middle)
+                try arithmetic.mix(tile, withGuests: seen, block: block, s: s.start + (K - 1) * arithmetic.config.hiddenSize)
+                try arithmetic.feedForward(s.start, block: block, output: output.start)
+            }
+        }
+
+        func head(_ head: Head) throws {
+            try head.surprisal(output.start, targets: targets.start, count: arithmetic.rows, bits: bits.start, with: arithmetic)
+        }
+    }
+
+    /// Writes and reads a file of `bytes` in `directory`; it is gone afterwards.
+    public static func disk(_ directory: String, bytes: Int = 256 << 20) throws -> Disk {
+        let path = "\(directory)/.bbp-stream-tune"
+        let descriptor = open(path, O_RDWR | O_CREAT | O_TRUNC | O_CLOEXEC, 0o600)
+        guard descriptor >= 0 else { throw File.fault(.cannotCreate, "cannot create a file to measure the disk with", path) }
+        unlink(path)
+        defer { close(descriptor) }
+        let chunk = try Memory<UInt64>(1 << 17)
+        var noise: UInt64 = 1
+        for word in 0..<chunk.count {
+            noise = noise &* 6_364_136_223_846_793_005 &+ 1_442_695_040_888_963_407
+            chunk[word] = noise
+        }
+        let chunks = bytes >> 20
+        var watch = Stopwatch()
+        for part in 0..<chunks {
+            guard pwrite(descriptor, chunk.start, 1 << 20, part << 20) == 1 << 20 else { throw File.fault(.inputOutput, "cannot write", path) }
+        }
+        guard fdatasync(descriptor) == 0 else { throw File.fault(.inputOutput, "cannot sync", path) }
+        let written = Double(bytes) / watch.seconds
+        posix_fadvise(descriptor, 0, 0, POSIX_FADV_DONTNEED)
+        watch = Stopwatch()
+        for part in 0..<chunks {
+            posix_fadvise(descriptor, (part + 8) << 20, 1 << 20, POSIX_FADV_WILLNEED)
+            guard pread(descriptor, chunk.start, 1 << 20, part << 20) == 1 << 20 else { throw File.fault(.inputOutput, "cannot read", path) }
+        }
+        return Disk(readBytesPerSecond: Double(bytes) / watch.seconds, writtenBytesPerSecond: written)
+    }
+}

@@ -1,0 +1,66 @@
+import CKernels
+import FoundationEssentials
+import Glibc
+import ProtonModel
+import Support
+
+/// What the self-test found on this machine, kept in the user's cache folder for later runs.
+public struct Tuning: Codable, Sendable {
+    static let version = 1
+
+    public var version = Tuning.version
+    /// Processor and number of cores; measurements of another machine are dropped.
+    public var machine: String
+    /// FLOP/s of an f32 matrix product on one core; nil when not measured yet.
+    public var productFlopsPerSecond: Double?
+    /// By the model's shape, threads and kernels.
+    public var arithmetic: [String: SelfTest.Arithmetic] = [:]
+    /// By device number of the file system.
+    public var disks: [String: SelfTest.Disk] = [:]
+
+    enum CodingKeys: String, CodingKey {
+        case version, machine, arithmetic, disks
+        case productFlopsPerSecond = "product_flops_per_second"
+    }
+
+    /// $XDG_CACHE_HOME/bbp-stream/tune.json, or under ~/.cache.
+    public static var file: String {
+        let base = getenv("XDG_CACHE_HOME").map { String(cString: $0) }.flatMap { $0.isEmpty ? nil : $0 } ?? "\(getenv("HOME").map { String(cString: $0) } ?? "")/.cache"
+        return "\(base)/bbp-stream/tune.json"
+    }
+
+    /// What is known of this machine; empty where nothing is, or the file is of another machine or damaged.
+    public static func load() -> Tuning {
+        let machine = Self.thisMachine()
+        guard let bytes = try? File.read(file), let known = try? JSONDecoder().decode(Tuning.self, from: Data(bytes)), known.version == version, known.machine == machine else {
+            return Tuning(machine: machine)
+        }
+        return known
+    }
+
+    /// Keeps it for later; a cache folder that cannot be written is no error.
+    public func save() {
+        let encoder = JSONEncoder()
+        encoder.outputFormatting = [.prettyPrinted, .sortedKeys]
+        guard let data = try? encoder.encode(self) else { return }
+        let folder = File.parent(of: Self.file)
+        try? File.makeDirectory(File.parent(of: folder))
+        try? File.makeDirectory(folder)
+        try? File.replace(Self.file, with: Array(data))
+    }
+
+    public static func key(_ config: ModelConfig, threads: Int, kernels: KernelTable) -> String {
+        "D\(config.hiddenSize) F\(config.intermediateSize) H\(config.heads) P\(config.patchSize) K\(config.kernelSize), \(threads) threads, \(String(cString: kernels.pointee.name))"
+    }
+
+    public static func device(of path: String) -> String {
+        var info = stat()
+        return stat(path, &info) == 0 ? "\(info.st_dev)" : "unknown"
+    }
+
+    private static func thisMachine() -> String {
+        let text = (try? File.read("/proc/cpuinfo")).map { String(decoding: $0, as: UTF8.self) } ?? ""
+        let name = text.split(separator: "\n").first { $0.hasPrefix("model name") }?.split(separator: ":").last.map { $0.drop { $0 == " " } } ?? "unknown processor"
+        return "\(name), \(sysconf(Int32(_SC_NPROCESSORS_ONLN))) cores"
+    }
+}

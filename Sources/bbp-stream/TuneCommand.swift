@@ -1,0 +1,50 @@
+import ArgumentParser
+import Glibc
+import ProtonModel
+import StreamEngine
+import Support
+
+struct TuneCommand: ParsableCommand {
+    static let configuration = CommandConfiguration(
+        commandName: "tune", abstract: "Measure what this machine can do, in a few seconds.",
+        discussion: """
+            Prints JSON: the rate of matrix products on one core, of the disk, and with --model of the model's arithmetic on all \
+            threads with nothing read or written. forward holds its own time against these limits. They are kept in \
+            $XDG_CACHE_HOME/bbp-stream/tune.json (or under ~/.cache) and measured anew by every tune.
+            """)
+
+    @Option(help: ArgumentHelp("Measure this model's arithmetic too.", valueName: "dir")) var model: String?
+    @Option(help: ArgumentHelp("Measure the disk of this folder.", valueName: "dir")) var directory = "."
+    @Option(help: ArgumentHelp("Worker threads. One a core if not given.", valueName: "n")) var threads: Int?
+
+    func validate() throws {
+        if let threads, !(1...1024).contains(threads) { throw ValidationError("--threads must be 1 to 1024.") }
+    }
+
+    func run() throws {
+        guard File.isDirectory(directory) else { throw Fault(.noInput, "there is no such folder", at: Place(file: directory)) }
+        let kernels = try Kernels.select()
+        let threads = threads ?? max(1, Int(sysconf(Int32(_SC_NPROCESSORS_ONLN))))
+        var tuning = Tuning.load()
+        var report = Report()
+        report.add("machine", tuning.machine)
+        report.add("kernels", String(cString: kernels.pointee.name))
+        let product = try SelfTest.productRate()
+        tuning.productFlopsPerSecond = product
+        report.add("product flops per second and core", product)
+        let disk = try SelfTest.disk(directory)
+        tuning.disks[Tuning.device(of: directory)] = disk
+        report.add("read bytes per second", disk.readBytesPerSecond)
+        report.add("written bytes per second", disk.writtenBytesPerSecond)
+        if let path = model {
+            let model = try Model(directory: path)
+            let arithmetic = try SelfTest.arithmetic(model, threads: threads, kernels: kernels)
+            tuning.arithmetic[Tuning.key(model.config, threads: threads, kernels: kernels)] = arithmetic
+            report.add("threads", threads)
+            report.add("token layers per second", arithmetic.tokenLayersPerSecond)
+            report.add("head tokens per second", arithmetic.headTokensPerSecond)
+        }
+        tuning.save()
+        try Console.print(report.json)
+    }
+}
