@@ -127,8 +127,14 @@ struct LayerSchedule {
             let now = min(max(time / perWindow * blocksPerWindow + max(0, time % perWindow - groups), blocks.lowerBound), blocks.upperBound - 1)
             for block in now..<min(blocks.upperBound, now + 2) { use(.block(block)) }
         }
-        // Own: it asks in its hosts, with the windows that its P - 1 patches of company reach, and is computed.
-        useHosts(windows: patches.lowerBound / windowPatches...min(G - 1, patches.upperBound + P - 2) / windowPatches, group: column / runsPerStep)
+        // Own: it asks in its hosts, and is company there for the delegates of the next window, where their slots begin inside
+        // a patch.
+        useHosts(windows: patches.lowerBound / windowPatches...(patches.upperBound - 1) / windowPatches, group: column / runsPerStep)
+        let following = max((patches.upperBound - 1) / windowPatches + 1, time / perWindow)
+        for window in following...following + 1 {
+            let first = window * windowPatches
+            if first < G && first - (column * G + first) % P < patches.upperBound { use(.hosts(window: window, group: column / runsPerStep)) }
+        }
         useBlocks(target.blocks(of: patches))
         // Host: slots patches·P, visited by the window whose delegates they hold, if it is at or after the patches.
         let slots = patches.lowerBound * P..<patches.upperBound * P

@@ -80,8 +80,8 @@ import Testing
                 if known == real { exact += 1 }
             }
         }
-        // Strays and hosts that only their own window reads make the few exceptions.
-        #expect(Double(exact) > (schedule.geometry.patches < 2 * P ? 0.3 : 0.8) * Double(all), "\(exact) of \(all)")
+        // Strays make the few exceptions.
+        #expect(Double(exact) > (schedule.geometry.patches < 2 * P ? 0.3 : 0.95) * Double(all), "\(exact) of \(all)")
     }
 
     @Test("index arithmetic holds at 2^50 tokens")
@@ -117,21 +117,18 @@ import Testing
         return reads
     }
 
-    @Test("columns kept by next use save reads that the least recently used would not")
+    @Test("columns kept by next use save reads that the least recently used would not: the figures of Schedule.md")
     func belady() throws {
-        let schedule = try schedule(tokens: 400_000, P: 16, source: 32, target: 32, windowBlocks: 4, runs: 16)
+        let schedule = try schedule(tokens: 1 << 18, P: 16, source: 32, target: 32, windowBlocks: 2, runs: 16)
         let all = schedule.source.blocks * 16
-        let demand = ColumnDemand(geometry: schedule.geometry, source: schedule.source, target: schedule.target, windowPatches: 128, columnBytes: 1)
-        var last = Double.infinity
-        for share in [0.0, 0.05, 0.1, 0.2, 0.4] {
-            let slots = min(all, demand.comfortable + Int(share * Double(all)))
-            let known = try Double(reads(schedule, slots: slots, .latestNextUse)) / Double(all)
-            let unknown = try Double(reads(schedule, slots: slots, .leastRecentlyUsed)) / Double(all)
-            #expect(known <= unknown && known < last && known <= 2.03, "\(share): \(known) N, least recently used \(unknown) N")
-            if share == 0.05 || share == 0.1 { #expect(known < unknown - 0.1, "\(share): \(known) N, least recently used \(unknown) N") }
-            last = known
+        func share(_ order: ColumnCache.Order, _ room: Double) throws -> Double {
+            Double(try reads(schedule, slots: Int(room * Double(all)), order)) / Double(all)
         }
-        #expect(try Double(reads(schedule, slots: all, .latestNextUse)) < 1.001 * Double(all))
+        for (room, known, unknown) in [(0.05, 1.61, 1.85), (0.1, 1.41, 1.67), (0.2, 1.19, 1.39), (0.4, 1, 1)] {
+            let found = (try share(.latestNextUse, room), try share(.leastRecentlyUsed, room))
+            #expect(abs(found.0 - known) < 0.02 && abs(found.1 - unknown) < 0.02, "\(room): \(found.0) \(found.1)")
+        }
+        #expect(try share(.latestNextUse, 1) < 1.001)
     }
 
     @Test("the order of work respects its one rule, and a wrong order is seen to break it")
