@@ -187,7 +187,7 @@ extension Manifest {
         }
     }
 
-    private func check(_ path: String) throws {
+    func check(_ path: String) throws {
         func fail(_ field: String, _ problem: String) -> Fault {
             Fault(.badData, problem, at: Place(file: path, field: field), advice: "The manifest is damaged; ingest again with --force.")
         }

@@ -81,7 +81,7 @@ final class ColumnCache {
     /// Finds a place for everything that a step at `time` needs, and holds it there until `release`.
     ///
     /// - Returns: nil when there is no room beside what other steps hold; nothing is changed then.
-    func admit(_ needs: [LayerSchedule.Need], at time: Int) -> (columns: CachedColumns, loads: [Load])? {
+    func admit(_ needs: [LayerSchedule.Need], at time: Int) throws -> (columns: CachedColumns, loads: [Load])? {
         let columns = CachedColumns(columns: P, slotStart: { [memory, columnBytes] in memory + $0 * columnBytes })
         var missing: [(block: Int, column: Int, role: LayerSchedule.Role)] = []
         for need in needs {
@@ -89,19 +89,19 @@ final class ColumnCache {
                 if let slot = slotOf[need.block * P + column] {
                     columns.place(column, ofBlock: need.block, inSlot: slot)
                 } else {
-                    columns.place(column, ofBlock: need.block, inSlot: Int.max)
+                    columns.place(column, ofBlock: need.block, inSlot: CachedColumns.awaited)
                     missing.append((need.block, column, need.role))
                 }
             }
         }
-        let present = columns.held.filter { $0 != Int.max }
+        let present = columns.held.filter { $0 != CachedColumns.awaited }
         let unpinned = present.count { pins[$0] == 0 }
         guard missing.count <= slots - used + free.count + evictable - unpinned else { return nil }
         for slot in present { pin(slot) }
         missing.sort { ($0.block, $0.column) < ($1.block, $1.column) }
         var loads: [Load] = []
         for (block, column, role) in missing {
-            let slot = takeSlot()
+            let slot = try takeSlot()
             keys[slot] = block * P + column
             slotOf[keys[slot]] = slot
             pins[slot] = 1
@@ -144,7 +144,7 @@ final class ColumnCache {
         pins[slot] += 1
     }
 
-    private func takeSlot() -> Int {
+    private func takeSlot() throws -> Int {
         if let slot = free.popLast() { return slot }
         if used < slots {
             used += 1
@@ -160,6 +160,6 @@ final class ColumnCache {
             evictable -= 1
             return use.slot
         }
-        return 0
+        throw Fault(.inputOutput, "the cache of columns has lost count of its slots: this is a defect of bbp-stream")
     }
 }

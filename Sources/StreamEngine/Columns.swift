@@ -37,9 +37,12 @@ struct ResidentStates {
 
 /// The columns that one step reads, each in a slot of the cache until the step is done.
 final class CachedColumns {
+    /// Stands for a slot that is still to be found.
+    static let awaited = Int.max
+
     private let columns: Int
-    private var rows: [Int: Int] = [:]
-    private var slots: [Int] = []
+    /// By block · P + column.
+    private var slots: [Int: Int] = [:]
     private let slotStart: (Int) -> UnsafeMutablePointer<UInt8>
 
     /// - Parameter columns: P.
@@ -49,26 +52,17 @@ final class CachedColumns {
     }
 
     /// The slot of a column, or -1.
-    func slot(_ column: Int, ofBlock block: Int) -> Int {
-        guard let row = rows[block] else { return -1 }
-        return slots[row * columns + column]
-    }
+    func slot(_ column: Int, ofBlock block: Int) -> Int { slots[block * columns + column] ?? -1 }
 
-    func place(_ column: Int, ofBlock block: Int, inSlot slot: Int) {
-        let row = rows[block] ?? {
-            rows[block] = rows.count
-            slots += Array(repeating: -1, count: columns)
-            return rows.count - 1
-        }()
-        slots[row * columns + column] = slot
-    }
+    func place(_ column: Int, ofBlock block: Int, inSlot slot: Int) { slots[block * columns + column] = slot }
 
     /// Every slot in use.
-    var held: [Int] { slots.filter { $0 >= 0 } }
+    var held: some Collection<Int> { slots.values }
 
     func start(_ column: Int, ofBlock block: Int) throws -> UnsafeRawPointer {
-        let slot = slot(column, ofBlock: block)
-        guard slot >= 0 else { throw Fault(.inputOutput, "column \(column) of block \(block) was not planned to be read: this is a defect of bbp-stream") }
+        guard let slot = slots[block * columns + column] else {
+            throw Fault(.inputOutput, "column \(column) of block \(block) was not planned to be read: this is a defect of bbp-stream")
+        }
         return UnsafeRawPointer(slotStart(slot))
     }
 }

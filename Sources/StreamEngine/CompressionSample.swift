@@ -33,7 +33,7 @@ struct CompressionSample {
         small.geometry = geometry
         let T = min(set.patchesPerBlock, geometry.patches)
         let sample = small.workingSet(T: T, W: (geometry.patches + T - 1) / T * T, slots: nil, overlap: .full, commit: 0)
-        guard sample.totalBytes <= budget else { return nil }
+        guard sample.totalBytes + count * 2 + needs.arithmeticBytes + 4 * needs.tokenBlockBytes <= budget else { return nil }
         let engine = try Engine(model, needs: small, set: sample, threads: needs.threads, kernels: kernels)
 
         // Whole tiles from evenly spaced places, as columns.
@@ -67,6 +67,7 @@ struct CompressionSample {
                 progress: RunProgress(carryValues: (config.kernelSize - 1) * config.hiddenSize))
             for window in schedule.windows { try pass.run(window: window) { _ in } }
             try pass.finish { _ in }
+            if pass.isInterrupted { throw Fault(.interrupted, "interrupted: nothing was computed yet") }
             worst = min(worst, ratio(engine, layer))
         }
         return CompressionSample(ratio: worst, tokens: count, secondsPerTokenLayer: watch.seconds / Double(count * layers))

@@ -48,7 +48,7 @@ public struct ForwardPlan: Sendable {
     ///   - margin: states may shrink less than the sample did by this factor.
     ///   - alreadyThere: bytes of state generations on disk.
     static func diskNeeded(
-        geometry: SequenceGeometry, config: ModelConfig, state: Element, keep: ForwardOptions.Keep, set: WorkingSet, compression: Compression, relayout: Bool, alreadyThere: Int
+        geometry: SequenceGeometry, config: ModelConfig, state: Element, keep: ForwardOptions.Keep, set: WorkingSet, compression: Compression, relayout: Bool, seconds: Double?, alreadyThere: Int
     ) -> Int {
         let margin = compression == .none ? 1.01 : 1.05
         let blocks = Double((geometry.patches + set.patchesPerBlock - 1) / set.patchesPerBlock)
@@ -56,7 +56,9 @@ public struct ForwardPlan: Sendable {
         let generation = Double(geometry.paddedTokens) * Double(config.hiddenSize * state.size) / compression.ratio * margin + blocks * 4096
         let results = keep == .none ? 0 : 1
         let written = config.layers - 1 + results
-        let atOnce = keep == .all ? written : set.isResident ? results : min(2, written)
+        // A long run in memory writes a layer to disk now and then, while the one before is still there.
+        let spills = config.layers > 1 && (seconds ?? 0) > ForwardRun.checkpointSeconds / 2 ? 2 : 0
+        let atOnce = keep == .all ? written : set.isResident ? max(results, min(spills, written)) : min(2, written)
         let tokens = relayout ? Double(geometry.paddedTokens) * 2 : 0
         let bytes = generation * Double(atOnce) + Double(geometry.paddedTokens) * 4 + blocks * 4096 + tokens + 1_048_576
         return bytes < 9e18 ? max(0, Int(bytes) - alreadyThere) : Int.max
@@ -67,7 +69,7 @@ public struct ForwardPlan: Sendable {
         struct Fields: Encodable {
             var tokens, patches, patchSize, layers, firstLayer, threads, memoryBudgetBytes, memoryPlannedBytes, diskNeededBytes, diskFreeBytes, blockPatches, windowPatches, keptColumns: Int
             var state, keep, kernels: String
-            var inMemory, untrained: Bool
+            var inMemory, untrained, complete: Bool
             var compressionRatio: Double
             var estimatedSeconds: ForwardSummary.OrNull
             var memory: [String: Int]
@@ -76,7 +78,7 @@ public struct ForwardPlan: Sendable {
             tokens: geometry.tokens, patches: geometry.patches, patchSize: geometry.patchSize, layers: config.layers, firstLayer: firstLayer, threads: threads,
             memoryBudgetBytes: budget, memoryPlannedBytes: set.totalBytes, diskNeededBytes: diskNeeded, diskFreeBytes: diskFree, blockPatches: set.patchesPerBlock,
             windowPatches: set.windowPatches, keptColumns: set.stateSlots, state: state.name, keep: keep.rawValue, kernels: kernels, inMemory: set.isResident, untrained: untrained != nil,
-            compressionRatio: compression.ratio, estimatedSeconds: .init(estimatedSeconds), memory: Dictionary(set.parts.map { ($0.name, $0.bytes) }, uniquingKeysWith: +))
+            complete: false, compressionRatio: compression.ratio, estimatedSeconds: .init(estimatedSeconds), memory: Dictionary(set.parts.map { ($0.name, $0.bytes) }, uniquingKeysWith: +))
         let encoder = JSONEncoder()
         encoder.keyEncodingStrategy = .convertToSnakeCase
         encoder.outputFormatting = [.sortedKeys]

@@ -83,12 +83,11 @@ extension ForwardRun {
             record.storedBytes = pass.appended.storedBytes
             try publish(record, plan: plan)
         } else if layer < model.config.layers && lastDurable.seconds > Self.checkpointSeconds {
-            observer.note("Writing layer \(layer) to disk, so that little is lost if the machine stops.")
-            try spill(layer, engine, plan: plan)
+            checkpoint(layer, engine, plan: plan)
         }
         // One N is a pass over the states as stored: those read, or for layer 1, which reads tokens, those written.
-        let raw = plan.geometry.paddedTokens * model.config.hiddenSize * plan.state.size
-        let unit = [run.sourceBytes, pass.appended.storedBytes, raw].first { $0 > 0 } ?? 1
+        let (raw, overflow) = plan.geometry.paddedTokens.multipliedReportingOverflow(by: model.config.hiddenSize * plan.state.size)
+        let unit = [run.sourceBytes, pass.appended.storedBytes, overflow ? Int.max : raw].first { $0 > 0 } ?? 1
         let times = pass.pipeline.times
         return LayerResult(
             layer: layer, traffic: pass.traffic.withLock { $0 }, disk: run.disk.until(.now()), progress: pass.progress, unit: unit,
@@ -120,10 +119,16 @@ extension ForwardRun {
     func recordForLayer(_ layer: Int, plan: ForwardPlan) throws -> GenerationRecord {
         if let begun = store.manifest.generation(layer) { return begun }
         let record = newRecord(layer, plan: plan)
+        try name(record)
+        return record
+    }
+
+    /// Names a generation in the manifest that is not whole yet.
+    func name(_ record: GenerationRecord) throws {
         var manifest = store.manifest
         manifest.generations.append(record)
+        manifest.generations.sort { $0.index < $1.index }
         try store.publish(manifest)
-        return record
     }
 
     func newRecord(_ layer: Int, plan: ForwardPlan) -> GenerationRecord {

@@ -21,6 +21,7 @@ extension ForwardRun {
         // Block by block of the surprisal, so that none is decoded twice.
         let step = last.grid.patchesPerBlock * last.geometry.patchSize
         for first in stride(from: 0, to: store.manifest.tokens, by: step) {
+            try Interruption.check { "the states are complete" }
             let range = first..<min(store.manifest.tokens, first + step)
             var values: [Float] = []
             try bits.read(range) { _, rows in values += rows.bindMemory(to: Float.self) }
@@ -37,7 +38,10 @@ extension ForwardRun {
     func writeSurprisal(to path: String) throws {
         let last = try store.reader(model.config.layers)
         let file = try NpyFile(path, type: "<f4", shape: [store.manifest.tokens])
-        try RowStream(last, .surprisal, kernels: kernels).read(0..<store.manifest.tokens) { _, rows in try file.write(rows) }
+        try RowStream(last, .surprisal, kernels: kernels).read(0..<store.manifest.tokens) { _, rows in
+            try Interruption.check { "the states are complete; the same command writes the surprisal" }
+            try file.write(rows)
+        }
         try file.publish()
     }
 
@@ -62,8 +66,10 @@ extension ForwardRun {
         guard let threads = computed.threads, seconds > 0 else { return nil }
         var tuning = Tuning.load()
         let (shape, device) = (Tuning.key(model.config, threads: threads, kernels: kernels), Tuning.device(of: store.directory))
-        if seconds > Self.secondsWorthTuning {
+        let affordable = threads.multipliedReportingOverflow(by: SelfTest.workerBytes(model.config))
+        if seconds > Self.secondsWorthTuning, !affordable.overflow, affordable.partialValue < (computed.budget ?? 0) / 2, File.freeBytes(at: store.directory) ?? 0 > 16 * SelfTest.diskBytes {
             let known = (tuning.arithmetic.count, tuning.disks.count)
+            if tuning.arithmetic[shape] == nil || tuning.disks[device] == nil { observer.note("Measuring what this machine can do, once.") }
             tuning.arithmetic[shape] = tuning.arithmetic[shape] ?? (try? SelfTest.arithmetic(model, threads: threads, kernels: kernels))
             tuning.disks[device] = tuning.disks[device] ?? (try? SelfTest.disk(store.directory))
             if known != (tuning.arithmetic.count, tuning.disks.count) { tuning.save() }

@@ -53,15 +53,15 @@ extension ForwardRun {
         let needs = WorkingSetNeeds(
             geometry: geometry, config: config, state: state, threads: threads, arithmeticBytes: arithmetic.ownedBytes, weightBytes: arithmetic.blockWeightBytes,
             baseBytes: Self.programBytes(arithmetic, threads: threads), tokenPatchesPerBlock: tokenPatches,
-            fixedPatchesPerBlock: begun?.patchesPerBlock)
+            fixedPatchesPerBlock: store.manifest.generations.contains { $0.index > 0 && !isStranded($0) } ? begun?.patchesPerBlock : nil)
         let set = try needs.choose(budget: budget)
         let complete = begun == nil ? [] : store.manifest.generations.filter { $0.complete && $0.index > 0 }
         let tokens = store.manifest.tokens
-        let raw = geometry.paddedTokens * config.hiddenSize * state.size
+        let raw = Double(geometry.paddedTokens) * Double(config.hiddenSize * state.size)
         var compression = ForwardPlan.Compression.none
         var secondsPerTokenLayer = Tuning.load().arithmetic[Tuning.key(config, threads: threads, kernels: kernels)].map { 1 / $0.tokenLayersPerSecond }
         if let stored = complete.map(\.storedBytes).max(), stored > 0 {
-            compression = .known(Double(raw) / Double(stored))
+            compression = .known(raw / Double(stored))
         } else if tokens > 16 * CompressionSample.tokens(config),
             let sample = try CompressionSample.take(needs, set: set, model: model, tokens: store.reader(0), budget: budget, kernels: kernels)
         {
@@ -69,14 +69,22 @@ extension ForwardRun {
             secondsPerTokenLayer = secondsPerTokenLayer ?? sample.secondsPerTokenLayer
         }
         let firstLayer = (complete.map(\.index).max() ?? 0) + 1
+        let seconds = secondsPerTokenLayer.map { $0 * Double(tokens) * Double(config.layers - firstLayer + 1) }
         let plan = ForwardPlan(
             geometry: geometry, config: config, untrained: model.untrained, state: state, keep: keep, threads: threads, kernels: String(cString: kernels.pointee.name),
             budget: budget, set: set, firstLayer: firstLayer, compression: compression,
             diskNeeded: ForwardPlan.diskNeeded(
-                geometry: geometry, config: config, state: state, keep: keep, set: set, compression: compression, relayout: !isLaidOut, alreadyThere: stateBytesOnDisk()),
+                geometry: geometry, config: config, state: state, keep: keep, set: set, compression: compression, relayout: !isLaidOut, seconds: seconds,
+                alreadyThere: stateBytesOnDisk()),
             diskFree: File.freeBytes(at: store.directory) ?? Int.max,
-            estimatedSeconds: secondsPerTokenLayer.map { $0 * Double(tokens) * Double(config.layers - firstLayer + 1) })
+            estimatedSeconds: seconds)
         return Prepared(plan: plan, needs: needs, arithmetic: arithmetic)
+    }
+
+    /// Whether a generation was begun that nobody can go on with: a run in memory names its last layer long before others are on
+    /// disk.
+    func isStranded(_ record: GenerationRecord) -> Bool {
+        !record.complete && record.index != (store.manifest.generations.last { $0.complete }?.index ?? 0) + 1
     }
 
     /// Anonymous memory of the process beside what the plan names: what it has now, and stacks, generated code and LMDB's

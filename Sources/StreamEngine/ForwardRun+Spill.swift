@@ -7,9 +7,21 @@ extension ForwardRun {
     /// A run in memory writes a finished layer to disk when this long has passed since anything was durable.
     static let checkpointSeconds = 300.0
 
+    /// Writes a finished layer to disk, so that little is lost if the machine stops. That it cannot be written is no reason
+    /// to stop: the run needs no disk for it.
+    func checkpoint(_ layer: Int, _ engine: Engine, plan: ForwardPlan) {
+        observer.note("Writing layer \(layer) to disk, so that little is lost if the machine stops.")
+        do {
+            try spill(layer, engine, plan: plan)
+        } catch {
+            observer.note("It could not be written: \(error)")
+            lastDurable = Stopwatch()
+        }
+    }
+
     /// Writes generation `layer`, which is complete in memory, and publishes it.
     func spill(_ layer: Int, _ engine: Engine, plan: ForwardPlan) throws {
-        // Named in the manifest only when it is whole: until then it is a leftover.
+        // Named in the manifest when it is whole: until then it is a leftover.
         var record = newRecord(layer, plan: plan)
         record.storedBytes = try writeBlocks(0..<engine.grid.blocks, of: layer, record: record, progress: nil, engine)
         record.complete = true
@@ -20,8 +32,10 @@ extension ForwardRun {
     func spillBegun(_ pass: LayerPass, _ engine: Engine, plan: ForwardPlan) throws {
         if pass.layer > 1 && store.manifest.generation(pass.layer - 1) == nil { try spill(pass.layer - 1, engine, plan: plan) }
         if pass.writer != nil || pass.progress.nextBlock == 0 { return }
-        let record = try recordForLayer(pass.layer, plan: plan)
+        let record = newRecord(pass.layer, plan: plan)
         _ = try writeBlocks(0..<pass.progress.nextBlock, of: pass.layer, record: record, progress: pass.progress, engine)
+        // Named when its last block and its progress are there: until then it is a leftover.
+        try name(record)
     }
 
     /// Encodes and appends blocks of a generation in memory.
@@ -30,6 +44,7 @@ extension ForwardRun {
     /// - Returns: bytes of the pages.
     private func writeBlocks(_ blocks: Range<Int>, of layer: Int, record: GenerationRecord, progress: RunProgress?, _ engine: Engine) throws -> Int {
         let states = engine.residentStates(layer)
+        observer.note("Writing \(ByteCount.text(states.grid.patches(ofBlock: blocks.upperBound - 1).upperBound * states.columns * states.rowBytes)) of layer \(layer) from memory.")
         let P = engine.geometry.patchSize
         let writer = try GenerationWriter(store: store.directory, identity: store.identity(of: record), record: record)
         var stored = 0

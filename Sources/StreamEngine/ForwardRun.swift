@@ -92,6 +92,11 @@ public final class ForwardRun {
             manifest.generations.removeAll { $0.index > 0 }
             try store.publish(manifest)
         }
+        if store.manifest.generations.contains(where: isStranded) {
+            var manifest = store.manifest
+            manifest.generations.removeAll(where: isStranded)
+            try store.publish(manifest)
+        }
         if store.manifest.patchSize != model.config.patchSize {
             observer.note("Laying the tokens out in patches of \(model.config.patchSize), as the model asks (they were in patches of \(store.manifest.patchSize)).")
             try Repage.run(store, patchSize: model.config.patchSize)
@@ -114,7 +119,7 @@ public final class ForwardRun {
     private func compute(_ prepared: Prepared, _ computed: inout Computed) throws {
         let plan = prepared.plan
         let engine = try Engine(model, needs: prepared.needs, set: plan.set, threads: plan.threads, kernels: kernels, arithmetic: prepared.arithmetic)
-        if store.manifest.run == nil {
+        if store.manifest.run?.patchesPerBlock != plan.set.patchesPerBlock {
             var manifest = store.manifest
             manifest.run = RunRecord(
                 modelFingerprint: model.fingerprint, trained: model.untrained == nil, layers: plan.config.layers, hiddenSize: plan.config.hiddenSize,
@@ -146,11 +151,16 @@ public final class ForwardRun {
     /// Finishes a layer; one that a signal stopped is kept as far as it is.
     private func end(_ run: LayerRun, _ engine: Engine, plan: ForwardPlan, _ computed: inout Computed) throws {
         let pass = run.pass
-        if pass.isInterrupted { observer.note("Stopping: what is under way is finished and kept. A second signal stops at once.") }
+        if pass.isInterrupted {
+            let lost = plan.set.isResident ? ", and what is in memory is lost" : ""
+            observer.note("Stopping: what is under way is finished and kept. A second signal stops at once\(lost).")
+        }
         try pass.finish { report(run, $0, plan, computed) }
         if pass.isInterrupted {
             if plan.set.isResident { try spillBegun(pass, engine, plan: plan) }
-            throw Fault(.interrupted, "interrupted: layer \(pass.layer) is kept through block \(pass.progress.nextBlock) of \(engine.grid.blocks); the same command goes on from there")
+            let (layer, block) = (pass.layer, pass.progress.nextBlock)
+            let kept = block > 0 ? "layer \(layer) is kept through block \(block) of \(engine.grid.blocks)" : layer > 1 ? "layer \(layer - 1) is kept" : "nothing was computed yet"
+            throw Fault(.interrupted, "interrupted: \(kept); the same command goes on from there")
         }
         let result = try close(run, engine, plan: plan)
         computed.layers.append(account(result))

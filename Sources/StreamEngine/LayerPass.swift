@@ -138,7 +138,7 @@ final class LayerPass {
         let time = schedule.time(of: step)
         let needs = schedule.needs(of: step)
         while true {
-            if let (columns, loads) = cache.admit(needs, at: time) {
+            if let (columns, loads) = try cache.admit(needs, at: time) {
                 lastTime = time
                 for load in loads {
                     for run in load.runs { reader.prefetch(.states, block: load.block, columns: run) }
@@ -162,7 +162,7 @@ final class LayerPass {
                 return (.cached(columns), loading)
             }
             guard !underWay.isEmpty else {
-                throw Fault(.inputOutput, "a window's columns do not fit in the memory that was planned for them: this is a defect of bbp-stream", advice: "A larger --memory avoids it.")
+                throw Fault(.inputOutput, "a window's columns do not fit in the memory that was planned for them: this is a defect of bbp-stream", advice: "Another --memory may avoid it.")
             }
             try endOldest(report)
         }

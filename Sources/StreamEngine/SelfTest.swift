@@ -125,8 +125,18 @@ public enum SelfTest {
         }
     }
 
-    /// Writes and reads a file of `bytes` in `directory`; it is gone afterwards.
-    public static func disk(_ directory: String, bytes: Int = 256 << 20) throws -> Disk {
+    /// Bytes that the test of the disk writes.
+    public static let diskBytes = 128 << 20
+
+    /// Bytes that the test of the arithmetic takes a worker, about.
+    static func workerBytes(_ config: ModelConfig) -> Int {
+        let tile = Tiling(patchSize: config.patchSize).rows
+        return (tile + 2 * config.patchSize) * max(4096, config.hiddenSize * 4) + tile * (20 * config.hiddenSize + 2 * config.intermediateSize) * 4
+            + 4 * config.hiddenSize * (3 * config.hiddenSize + config.kernelSize * config.intermediateSize)
+    }
+
+    /// Writes and reads a file in `directory`; it is gone afterwards.
+    public static func disk(_ directory: String, bytes: Int = diskBytes) throws -> Disk {
         let path = "\(directory)/.bbp-stream-tune"
         let descriptor = open(path, O_RDWR | O_CREAT | O_TRUNC | O_CLOEXEC, 0o600)
         guard descriptor >= 0 else { throw File.fault(.cannotCreate, "cannot create a file to measure the disk with", path) }

@@ -70,7 +70,9 @@ struct WorkingSetNeeds {
         let readsStates = config.layers > 1
         let stateSlots = readsStates ? slots ?? 0 : 0
         let tokenSlots = min(tokens.all, max(overlap == .none ? tokens.least : tokens.comfortable, min(1 << 14, 4 * stateSlots)))
-        let statesBytes = slots == nil ? generationBytes ?? Int.max : max(stateSlots * states.columnBytes, tokenSlots * tokens.columnBytes)
+        // A generation in memory takes turns with a cache of all its columns, whose last block is as long as the others.
+        let whole = states.all.multipliedReportingOverflow(by: states.columnBytes)
+        let statesBytes = max(slots == nil ? whole.overflow ? Int.max : whole.partialValue : stateSlots * states.columnBytes, tokenSlots * tokens.columnBytes)
         let (windows, blocks, steps) = overlap == .none ? (1, 1, 1) : (2, 3, 3)
         let outgoing = (slots == nil ? 0 : stateBlockBytes(T: T)) + PageEncoder.footprint(pages(.f32, T: T, width: 1)) + PageEncoder.footprint(pages(state, T: T, width: D)) + (T * P + 1) * 10 + 4 * (K - 1) * D * 4
         let reader = PageReader.footprint(pageBytes: pageBytes(T: T), columnBytes: columnBytes(T: T))
@@ -150,7 +152,7 @@ struct WorkingSetNeeds {
             guard W > T else {
                 throw Fault(
                     .usage, "--memory \(ByteCount.text(budget)) is too small for any window: the least that works here is \(ByteCount.flag(set.totalBytes + Self.jitter))",
-                    advice: "Of that, \(set.parts.filter { $0.bytes > 0 }.map { "\(ByteCount.text($0.bytes)) for \($0.name)" }.joined(separator: ", ")).")
+                    advice: (fixedPatchesPerBlock == nil ? "" : "The run was begun with blocks of \(T) patches; --restart may do with less. ") + "Of that, \(set.parts.filter { $0.bytes > 0 }.map { "\(ByteCount.text($0.bytes)) for \($0.name)" }.joined(separator: ", ")).")
             }
             W = halved(W, unit: T)
         }

@@ -94,6 +94,7 @@ private final class Crew: @unchecked Sendable {
     // Guarded by `mutex`.
     private(set) var open = 0
     private var stages = 0
+    private var pending: [Int: Stage] = [:]
     private var readyForCores: [Stage] = []
     private var readyForWriter: [Stage] = []
     private var running = 0
@@ -106,7 +107,12 @@ private final class Crew: @unchecked Sendable {
         self.workers = max(1, workers)
         pthread_mutex_init(mutex, nil)
         pthread_cond_init(work, nil)
-        pthread_cond_init(progress, nil)
+        // A clock that nobody sets.
+        var attributes = pthread_condattr_t()
+        pthread_condattr_init(&attributes)
+        pthread_condattr_setclock(&attributes, CLOCK_MONOTONIC)
+        pthread_cond_init(progress, &attributes)
+        pthread_condattr_destroy(&attributes)
         for worker in 0...max(1, workers) {
             let lane: Pipeline.Lane = worker == max(1, workers) ? .writer : .cores
             var thread = pthread_t()
@@ -145,6 +151,8 @@ private final class Crew: @unchecked Sendable {
     func close() {
         pthread_mutex_lock(mutex)
         closing = true
+        failure = failure ?? (Int.max, 0, Fault(.interrupted, "the work was given up"))
+        drop()
         pthread_cond_broadcast(work)
         pthread_mutex_unlock(mutex)
         for thread in threads { pthread_join(thread, nil) }
@@ -167,6 +175,7 @@ private final class Crew: @unchecked Sendable {
             stages += 1
             if failure != nil { return stage }
             open += 1
+            pending[stage.number] = stage
             for earlier in after where !earlier.isDone {
                 earlier.followers.append(stage)
                 stage.before += 1
@@ -189,6 +198,7 @@ private final class Crew: @unchecked Sendable {
     private func finish(_ stage: Stage) {
         stage.isDone = true
         stage.body = nil
+        pending[stage.number] = nil
         open -= 1
         for follower in stage.followers {
             follower.before -= 1
@@ -251,9 +261,14 @@ private final class Crew: @unchecked Sendable {
         drop()
     }
 
+    /// Nothing more begins, and what would have run lets go of what it holds.
     private func drop() {
         readyForCores = []
         readyForWriter = []
+        for stage in pending.values {
+            stage.body = nil
+            stage.followers = []
+        }
     }
 
     func abandon() {
@@ -281,7 +296,7 @@ private final class Crew: @unchecked Sendable {
 
     private func waitBriefly() {
         var until = timespec()
-        clock_gettime(CLOCK_REALTIME, &until)
+        clock_gettime(CLOCK_MONOTONIC, &until)
         until.tv_nsec += 100_000_000
         if until.tv_nsec >= 1_000_000_000 {
             until.tv_sec += 1

@@ -13,13 +13,12 @@ extension Element: ExpressibleByArgument {
 
 extension ForwardOptions.Keep: ExpressibleByArgument {}
 
-/// A number of bytes on the command line: 256MiB, 2GiB, 1.5g, 1000000.
-struct ByteSize: ExpressibleByArgument {
-    var bytes: Int
-    init?(argument: String) {
-        guard let bytes = ByteCount.parse(argument) else { return nil }
-        self.bytes = bytes
+/// A number of bytes on the command line.
+func byteSize(_ text: String) throws -> Int {
+    guard let bytes = ByteCount.parse(text) else {
+        throw ValidationError("'\(text)' is no size: write 256MiB, 2GiB, 1.5g or a number of bytes, more than 0 and less than 8 EiB.")
     }
+    return bytes
 }
 
 struct ForwardCommand: ParsableCommand {
@@ -32,7 +31,7 @@ struct ForwardCommand: ParsableCommand {
 
     @Option(help: ArgumentHelp("The store.", valueName: "dir")) var store: String
     @Option(help: ArgumentHelp("The model, a folder with config.json and model.safetensors.", valueName: "dir")) var model: String
-    @Option(help: ArgumentHelp("Bound on anonymous memory: 256MiB, 2GiB. Half of what is free if not given.", valueName: "size")) var memory: ByteSize?
+    @Option(help: ArgumentHelp("Bound on anonymous memory: 256MiB, 2GiB. Half of what is free if not given.", valueName: "size"), transform: byteSize) var memory: Int?
     @Option(help: ArgumentHelp("Worker threads. One a core if not given.", valueName: "n")) var threads: Int?
     @Option(help: "Number format of stored states. (default: bf16)") var state: Element?
     @Option(help: "Which states to keep. (default: last)") var keep: ForwardOptions.Keep?
@@ -50,7 +49,7 @@ struct ForwardCommand: ParsableCommand {
 
     func run() throws {
         var options = ForwardOptions(store: store, model: model)
-        options.memory = memory?.bytes
+        options.memory = memory
         options.threads = threads
         options.state = state
         options.keep = keep
@@ -63,8 +62,15 @@ struct ForwardCommand: ParsableCommand {
         do {
             defer { display.line.close() }
             summary = try ForwardRun(options, observer: display).run()
+        } catch let fault as Fault where progress == .json {
+            // Standard error is one object a line, to the end.
+            display.failed(fault)
+            throw ExitCode(fault.exitStatus)
         }
-        guard let summary else { return }
+        guard let summary else {
+            if json && !display.hasPlan { try Console.print(#"{"complete": true}"#) }
+            return
+        }
         try Console.print(json ? summary.json() : describe(summary))
         if let nll { Console.say("surprisal : \(nll)") }
     }
@@ -79,6 +85,10 @@ struct ForwardCommand: ParsableCommand {
             rows.append(("tokens/s", grouped(Int(rate))))
             rows.append(("peak anonymous memory", "\(exactBytes(summary.peakAnonymousBytes)) of \(ByteCount.text(summary.memoryBudgetBytes ?? 0))"))
             for layer in summary.layers {
+                guard layer.bytesRead + layer.bytesWritten > layer.resultBytes || layer.reads > 0.1 else {
+                    rows.append(("layer \(layer.layer)", "\(fixed(layer.seconds, digits: 1)) s, in memory"))
+                    continue
+                }
                 rows.append((
                     "layer \(layer.layer)",
                     "read \(fixed(layer.reads, digits: 2)) N (own \(fixed(layer.readsOwn, digits: 2)), hosts \(fixed(layer.readsHosts, digits: 2)), guests \(fixed(layer.readsGuests, digits: 2))), "

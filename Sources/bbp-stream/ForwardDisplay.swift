@@ -24,7 +24,16 @@ final class ForwardDisplay: ForwardObserver {
         self.planToOutput = planToOutput
     }
 
+    /// Whether a plan was made.
+    private(set) var hasPlan = false
+
+    func failed(_ fault: Fault) {
+        line.close()
+        Console.say(#"{"event": "error", "status": \#(fault.exitStatus), "text": \#(Report.quoted(fault.description))}"#)
+    }
+
     func planned(_ plan: ForwardPlan) {
+        hasPlan = true
         if planToOutput {
             if let json = try? plan.json() { try? Console.print(json) }
             return
@@ -48,7 +57,7 @@ final class ForwardDisplay: ForwardObserver {
         }
         var rows = [
             ("tokens", "\(grouped(geometry.tokens)) in \(grouped(geometry.patches)) patches of \(geometry.patchSize)"),
-            ("model", "\(plan.config.layers) layers, hidden size \(plan.config.hiddenSize), \(plan.config.heads) heads, kernel \(plan.config.kernelSize)" + (plan.untrained == nil ? "" : "; untrained weights")),
+            ("model", "\(plan.config.layers) layers, hidden size \(plan.config.hiddenSize), \(plan.config.heads) head\(plan.config.heads == 1 ? "" : "s"), kernel \(plan.config.kernelSize)" + (plan.untrained == nil ? "" : "; untrained weights")),
             ("states", "\(plan.state.name), \(kept); blocks of \(grouped(set.patchesPerBlock)) patches, \(grouped(windows)) window\(windows == 1 ? "" : "s") of \(grouped(set.windowPatches))"),
             ("memory", "\(ByteCount.text(set.totalBytes)) of \(ByteCount.text(plan.budget)) (" + set.parts.sorted { $0.bytes > $1.bytes }.prefix(3).map { "\($0.name) \(ByteCount.text($0.bytes))" }.joined(separator: ", ") + ", …)"),
             ("disk", "about \(ByteCount.text(plan.diskNeeded)) more at its peak\(shrink), \(ByteCount.text(plan.diskFree)) free; keeping \(plan.keep.rawValue)"),

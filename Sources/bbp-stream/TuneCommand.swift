@@ -9,7 +9,7 @@ struct TuneCommand: ParsableCommand {
         commandName: "tune", abstract: "Measure what this machine can do, in a few seconds.",
         discussion: """
             Prints JSON: the rate of matrix products on one core, of the disk, and with --model of the model's arithmetic on all \
-            threads with nothing read or written. forward holds its own time against these limits. They are kept in \
+            threads with nothing read or written. It writes 128 MiB and removes them again. forward holds its own time against these limits. They are kept in \
             $XDG_CACHE_HOME/bbp-stream/tune.json (or under ~/.cache) and measured anew by every tune.
             """)
 

@@ -89,6 +89,19 @@ struct InterruptionTests {
         try expectSameBits()
     }
 
+    @Test("A run in memory that was killed in its last layer and stopped in an earlier one goes on, in memory or not", arguments: ["24MiB", "512MiB"])
+    func killedThenStopped(memory: String) throws {
+        try interrupt(SIGKILL, at: "layer 2/2", memory: "512MiB").expect(-SIGKILL)
+        let program = try Program(arguments(memory: memory))
+        program.wait(for: "layer 1/2")
+        program.send(SIGINT)
+        let status = try program.outcome().status
+        #expect(status == 75 || status == 0)
+        try run("verify", "--store", bench.file("store")).expect(0)
+        try run(arguments(memory: "512MiB")).expect(0)
+        try expectSameBits()
+    }
+
     @Test("A begun run goes on with other memory and threads, not with another model or other flags")
     func otherMemory() throws {
         try interrupt(SIGINT, at: "layer 2/2").expect(75)

@@ -46,6 +46,17 @@ import Testing
         #expect(!next.isResident && next.stateSlots == needs.stateDemand(T: next.patchesPerBlock, W: next.windowPatches).all)
     }
 
+    @Test("where both generations are in memory, one of them has room for every column of the other's pages", arguments: [1, 1852, 5000, 33_333, 1_000_001], [8, 32, 128])
+    func residentColumns(tokens: Int, P: Int) throws {
+        let needs = try needs(tokens: tokens, P: P, D: 256)
+        let set = try needs.choose(budget: 4 << 30)
+        #expect(set.isResident)
+        let demand = needs.stateDemand(T: set.patchesPerBlock, W: set.windowPatches)
+        #expect(set.statesBytes / demand.columnBytes >= demand.all)
+        let tokens = needs.tokenDemand(T: set.patchesPerBlock, W: set.windowPatches)
+        #expect(set.statesBytes / tokens.columnBytes >= set.tokenSlots && set.tokenSlots >= tokens.least)
+    }
+
     @Test("a begun run keeps its T")
     func fixedBlocks() throws {
         var needs = try needs(tokens: 1 << 26)
