@@ -88,7 +88,7 @@ final class Environment: @unchecked Sendable {
         var transaction: OpaquePointer?
         try Self.check(mdb_txn_begin(handle, nil, writing ? 0 : UInt32(MDB_RDONLY), &transaction), "begin a transaction in", dataFile)
         guard let transaction else { throw Fault(.inputOutput, "LMDB made no transaction", at: Place(file: dataFile)) }
-        return Transaction(transaction, file: dataFile)
+        return Transaction(transaction, of: self)
     }
 
     /// The one place where an LMDB status becomes an error.
@@ -113,22 +113,24 @@ final class Environment: @unchecked Sendable {
     }
 }
 
-/// A transaction on one environment. Commit consumes it; letting it go aborts it.
+/// A transaction on one environment, which it keeps open. Commit consumes it; letting it go aborts it.
 struct Transaction: ~Copyable {
     private let handle: OpaquePointer
-    private let file: String
+    private let environment: Environment
+    private var file: String { environment.dataFile }
     private var open = true
 
-    fileprivate init(_ handle: OpaquePointer, file: String) {
+    fileprivate init(_ handle: OpaquePointer, of environment: Environment) {
         self.handle = handle
-        self.file = file
+        self.environment = environment
     }
 
-    deinit { if open { mdb_txn_abort(handle) } }
+    deinit { if open { withExtendedLifetime(environment) { mdb_txn_abort(handle) } } }
 
     consuming func commit() throws {
         open = false
-        try Environment.check(mdb_txn_commit(handle), "commit to", file)
+        let status = withExtendedLifetime(environment) { mdb_txn_commit(handle) }
+        try Environment.check(status, "commit to", file)
     }
 
     /// A table by name; nil when the environment has none of that name.

@@ -145,7 +145,7 @@ public final class GenerationReader: @unchecked Sendable {
 public final class GenerationWriter {
     public let record: GenerationRecord
     private let directory: String
-    private var open: (environment: Environment, about: Table, tables: [PageTable: Table], transaction: OpenTransaction)?
+    private var open: OpenTransaction?
     /// Committed pages leave the page cache, for nobody reads them soon.
     public var forgetsCommitted = false
     /// The progress of the last commit, if any: opaque to the store.
@@ -153,10 +153,13 @@ public final class GenerationWriter {
     /// Bytes appended since the last commit: LMDB holds them in memory until then.
     public private(set) var uncommittedBytes = 0
 
-    /// A transaction in a class, to be stored and taken.
-    private final class OpenTransaction {
-        var transaction: Transaction?
-        init(_ transaction: consuming Transaction) { self.transaction = consume transaction }
+    /// What is appended to until the next commit.
+    private struct OpenTransaction: ~Copyable {
+        let transaction: Transaction
+        let about: Table
+        let tables: [PageTable: Table]
+
+        consuming func commit() throws { try transaction.commit() }
     }
 
     /// Opens the environment of `record`, creating it where there is none.
@@ -180,14 +183,11 @@ public final class GenerationWriter {
         try transaction.commit()
     }
 
-    // A transaction must end before its environment does.
-    deinit { withExtendedLifetime(open?.environment) { open?.transaction.transaction = nil } }
-
     /// Appends the page of block `block`, which is beyond every block of the table.
     public func append(_ table: PageTable, block: Int, page: UnsafeRawBufferPointer) throws {
         try begin()
-        guard let open, let id = open.tables[table] else { throw Fault(.usage, "generation \(record.index) keeps no \(table.rawValue)") }
-        try open.transaction.transaction?.put(id, .number(block), page, append: true)
+        guard let id = open?.tables[table] else { throw Fault(.usage, "generation \(record.index) keeps no \(table.rawValue)") }
+        try open?.transaction.put(id, .number(block), page, append: true)
         uncommittedBytes += page.count
     }
 
@@ -198,17 +198,15 @@ public final class GenerationWriter {
         let about = try transaction.createTable(GenerationIdentity.table)
         var tables: [PageTable: Table] = [:]
         for kind in PageTable.allCases where record.holds(kind) { tables[kind] = try transaction.createTable(kind.rawValue) }
-        open = (environment, about, tables, OpenTransaction(transaction))
+        open = OpenTransaction(transaction: transaction, about: about, tables: tables)
     }
 
     /// Makes everything appended durable, together with `progress`.
     public func commit(progress: [UInt8]) throws {
         try begin()
-        guard let ending = open.take() else { return }
-        // Whether it succeeds or not, the transaction ends before its environment does.
-        defer { withExtendedLifetime(ending.environment) { ending.transaction.transaction = nil } }
-        try progress.withUnsafeBytes { try ending.transaction.transaction?.put(ending.about, GenerationIdentity.progress, $0) }
-        if let transaction = ending.transaction.transaction.take() { try transaction.commit() }
+        if let about = open?.about { try progress.withUnsafeBytes { try open?.transaction.put(about, GenerationIdentity.progress, $0) } }
+        // A commit consumes its transaction, whether it succeeds or not.
+        if let ending = open.take() { try ending.commit() }
         uncommittedBytes = 0
         if forgetsCommitted { File.forget("\(directory)/data.mdb") }
     }

@@ -49,7 +49,8 @@ struct LayerSchedule {
 
     /// The patches of a window; of the first, those that are still to do.
     func patches(ofWindow window: Int) -> Range<Int> {
-        max(firstBlock * target.patchesPerBlock, window * windowPatches)..<min(G, (window + 1) * windowPatches)
+        let end = min(G, (window + 1) * windowPatches)
+        return min(end, max(firstBlock * target.patchesPerBlock, window * windowPatches))..<end
     }
 
     func steps(ofWindow window: Int) -> [Step] {
