@@ -45,11 +45,13 @@ public struct ForwardPlan: Sendable {
     /// Disk that the run takes at its peak beyond what it has written already.
     ///
     /// - Parameters:
-    ///   - margin: states may shrink less than the sample did by this factor.
+    ///   - relayout: tokens are laid out anew first, beside the old ones.
+    ///   - seconds: how long the run will take, if anything says so.
     ///   - alreadyThere: bytes of state generations on disk.
     static func diskNeeded(
-        geometry: SequenceGeometry, config: ModelConfig, state: Element, keep: ForwardOptions.Keep, set: WorkingSet, compression: Compression, relayout: Bool, seconds: Double?, alreadyThere: Int
+        geometry: SequenceGeometry, config: ModelConfig, state: Element, keep: ForwardOptions.Keep, set: WorkingSet, compression: Compression, relayout: Bool, seconds: Double?, outputs: Int, alreadyThere: Int
     ) -> Int {
+        // States may shrink less than the sample did.
         let margin = compression == .none ? 1.01 : 1.05
         let blocks = Double((geometry.patches + set.patchesPerBlock - 1) / set.patchesPerBlock)
         // Half a page of LMDB's is lost at the end of a value, on average; a whole one at worst.
@@ -60,7 +62,7 @@ public struct ForwardPlan: Sendable {
         let spills = config.layers > 1 && (seconds ?? 0) > ForwardRun.checkpointSeconds / 2 ? 2 : 0
         let atOnce = keep == .all ? written : set.isResident ? max(results, min(spills, written)) : min(2, written)
         let tokens = relayout ? Double(geometry.paddedTokens) * 2 : 0
-        let bytes = generation * Double(atOnce) + Double(geometry.paddedTokens) * 4 + blocks * 4096 + tokens + 1_048_576
+        let bytes = generation * Double(atOnce) + Double(geometry.paddedTokens) * 4 + blocks * 4096 + tokens + Double(outputs) + 1_048_576
         return bytes < 9e18 ? max(0, Int(bytes) - alreadyThere) : Int.max
     }
 

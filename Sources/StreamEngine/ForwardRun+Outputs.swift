@@ -76,7 +76,9 @@ extension ForwardRun {
         }
         guard let arithmetic = tuning.arithmetic[shape], let disk = tuning.disks[device] else { return nil }
         let tokens = Double(store.manifest.tokens)
-        let compute = tokens * computed.share / arithmetic.tokenLayersPerSecond + tokens * computed.lastShare / arithmetic.headTokensPerSecond
+        let compute = tokens * (
+            (computed.share - computed.firstShare) / arithmetic.tokenLayersPerSecond + computed.firstShare / arithmetic.firstLayerTokensPerSecond
+                + computed.lastShare / arithmetic.headTokensPerSecond)
         let read = computed.layers.map(\.bytesRead).reduce(0, +)
         let written = computed.layers.map { $0.bytesWritten + $0.resultBytes }.reduce(0, +)
         let transfer = Double(read) / disk.readBytesPerSecond + Double(written) / disk.writtenBytesPerSecond

@@ -70,12 +70,14 @@ extension ForwardRun {
         }
         let firstLayer = (complete.map(\.index).max() ?? 0) + 1
         let seconds = secondsPerTokenLayer.map { $0 * Double(tokens) * Double(config.layers - firstLayer + 1) }
+        // Outputs count where they go to the same disk.
+        let isBeside = options.nll.map { Tuning.device(of: File.parent(of: $0)) == Tuning.device(of: store.directory) } ?? false
         let plan = ForwardPlan(
             geometry: geometry, config: config, untrained: model.untrained, state: state, keep: keep, threads: threads, kernels: String(cString: kernels.pointee.name),
             budget: budget, set: set, firstLayer: firstLayer, compression: compression,
             diskNeeded: ForwardPlan.diskNeeded(
                 geometry: geometry, config: config, state: state, keep: keep, set: set, compression: compression, relayout: !isLaidOut, seconds: seconds,
-                alreadyThere: stateBytesOnDisk()),
+                outputs: isBeside ? 4 * tokens : 0, alreadyThere: stateBytesOnDisk()),
             diskFree: File.freeBytes(at: store.directory) ?? Int.max,
             estimatedSeconds: seconds)
         return Prepared(plan: plan, needs: needs, arithmetic: arithmetic)

@@ -111,8 +111,9 @@ public final class ForwardRun {
         var budget: Int?
         var threads: Int?
         var set: WorkingSet?
-        /// Layers computed here, in parts, and how much of the last one.
+        /// Layers computed here, in parts, and how much of the first and of the last one.
         var share = 0.0
+        var firstShare = 0.0
         var lastShare = 0.0
     }
 
@@ -165,6 +166,7 @@ public final class ForwardRun {
         let result = try close(run, engine, plan: plan)
         computed.layers.append(account(result))
         computed.share += result.share
+        if result.layer == 1 { computed.firstShare = result.share }
         if pass.head != nil { computed.lastShare = result.share }
         (computed.bits, computed.bitsCount) = (result.progress.bits, result.progress.bitsCount)
     }

@@ -5,12 +5,15 @@ import Support
 
 /// A window's hosts: its delegates ask in the patches they visit.
 extension LayerPass {
-    /// Runs of hosts shared out in bundles whose patches fill a tile or more, so that a narrow window, which visits a
-    /// patch or two in each run, wastes little of its tiles.
+    /// Runs of hosts shared out in bundles whose patches fill several tiles, for the last tile of a bundle is computed whole
+    /// however few its patches; but enough bundles for all workers.
     func hostBundles(of window: Range<Int>, group: Int) -> [Range<Int>] {
         let indices = schedule.indices(ofGroup: group)
         let perRun = window.count / P + 1
-        let bundle = max(1, min((indices.count + pipeline.workers - 1) / pipeline.workers, engine.tiling.patchesPerTile / perRun))
+        let workers = pipeline.workers
+        // A narrow window visits a patch or two in each run: a full tile matters more than a task for everyone.
+        let (least, most) = (engine.tiling.patchesPerTile / perRun, 8 * engine.tiling.patchesPerTile / perRun)
+        let bundle = max(1, min((indices.count + workers - 1) / workers, max(least, min(most, indices.count / (4 * workers)))))
         return stride(from: indices.lowerBound, to: indices.upperBound, by: bundle).map { $0..<min(indices.upperBound, $0 + bundle) }
     }
 

@@ -10,13 +10,16 @@ import Synchronization
 public enum SelfTest {
     /// The arithmetic of one model on one machine, nothing read or written: the present kernels at their best.
     public struct Arithmetic: Codable, Sendable, Equatable {
-        /// Tokens a second and layer, all threads together.
+        /// Tokens a second and layer, all threads together: rows expanded, attention, feed-forward, rows stored.
         public var tokenLayersPerSecond: Double
+        /// The same for layer 1, whose rows are tokens to embed.
+        public var firstLayerTokensPerSecond: Double
         /// Tokens a second through the head, all threads together.
         public var headTokensPerSecond: Double
 
         enum CodingKeys: String, CodingKey {
             case tokenLayersPerSecond = "token_layers_per_second"
+            case firstLayerTokensPerSecond = "first_layer_tokens_per_second"
             case headTokensPerSecond = "head_tokens_per_second"
         }
     }
@@ -69,15 +72,19 @@ public enum SelfTest {
         let tiles = try (0..<threads).map { _ in try TileTest(model, geometry: geometry, kernels: kernels) }
         let block = try BlockWeights(model, layer: 0, arithmetic: tiles[0].arithmetic)
         let head = try Head(model)
-        let layers = try rate(pipeline, seconds: seconds) { try tiles[$0].layer(block) }
+        let embedding = try Embedding(model, length: geometry.paddedTokens)
+        let layers = try rate(pipeline, seconds: seconds) { try tiles[$0].layer(block, .bf16) }
+        let first = try rate(pipeline, seconds: seconds / 2) { try tiles[$0].layer(block, .tokens(embedding)) }
         let heads = try rate(pipeline, seconds: seconds / 4) { try tiles[$0].head(head) }
-        return Arithmetic(tokenLayersPerSecond: layers * Double(2 * R * P), headTokensPerSecond: heads * Double(R * P))
+        return Arithmetic(tokenLayersPerSecond: layers * Double(2 * R * P), firstLayerTokensPerSecond: first * Double(2 * R * P), headTokensPerSecond: heads * Double(R * P))
     }
 
     /// One worker's tiles.
     private final class TileTest {
         let arithmetic: TileArithmetic
         private let R: Int
+        /// P columns of R stored rows: zeros are tokens as well as states.
+        private let columns: Memory<UInt8>
         private let s: Memory<Float>
         private let answers: Memory<Float>
         private let output: Memory<Float>
@@ -89,6 +96,7 @@ public enum SelfTest {
             arithmetic = try TileArithmetic(config, geometry: geometry, kernels: kernels)
             let L = arithmetic.rows
             R = L / config.patchSize
+            columns = try Memory(L * config.hiddenSize * 2)
             s = try Memory((config.kernelSize - 1 + L) * config.hiddenSize)
             // A row for each token of the window that asks; one in P of them is written.
             answers = try Memory((R * config.patchSize + 2 * config.patchSize) * config.patchSize * config.hiddenSize)
@@ -96,7 +104,7 @@ public enum SelfTest {
             targets = try Memory(L)
             bits = try Memory(L)
             var noise: UInt64 = 1
-            for memory in [arithmetic.local, arithmetic.delegates, s, output] {
+            for memory in [s, output] {
                 for value in 0..<memory.count {
                     noise = noise &* 6_364_136_223_846_793_005 &+ 1_442_695_040_888_963_407
                     memory[value] = Float(noise >> 40) / Float(1 << 23) - 1
@@ -105,18 +113,27 @@ public enum SelfTest {
         }
 
         /// Two tiles' worth of a layer.
-        func layer(_ block: BlockWeights) throws {
-            let (P, K) = (arithmetic.geometry.patchSize, arithmetic.config.kernelSize)
+        func layer(_ block: BlockWeights, _ input: InputRows) throws {
+            let (P, D, K) = (arithmetic.geometry.patchSize, arithmetic.config.hiddenSize, arithmetic.config.kernelSize)
+            let columnBytes = R * input.rowBytes(width: D)
+            /// Rows of a tile's patches, and those of its delegates.
+            func load(_ first: Int, local: Bool, delegates: Bool) {
+                if local { arithmetic.loadLocal(first..<first + R, place: 0, as: input) { UnsafeRawPointer(columns.start + $0 * columnBytes) } }
+                if delegates { arithmetic.loadDelegates(columns.start, as: input, row: 0, rows: arithmetic.rows, firstToken: first) }
+            }
             let middle = arithmetic.geometry.patches / 2 / R * R
             for (seen, index, first) in [(true, P / 4, middle + R), (false, min(P - 1, 3 * P / 4), middle - 2 * R * P)] {
                 let window = first..<first + R * P
                 let slots = arithmetic.geometry.slots(of: window, index: index)
                 let hosts = arithmetic.geometry.hosts(of: window, index: index).prefix(R)
+                load(hosts.startIndex, local: seen, delegates: true)
                 try arithmetic.attend(
                     .delegates, hosts.map { .delegates(in: slots, of: $0, patchSize: P) }, withOthers: seen, block: block, output: answers.start, firstToken: window.lowerBound * P)
                 let tile = (seen ? middle + R : middle - R)..<(seen ? middle + 2 * R : middle)
+                load(tile.lowerBound, local: true, delegates: seen)
                 try arithmetic.mix(tile, withGuests: seen, block: block, s: s.start + (K - 1) * arithmetic.config.hiddenSize)
                 try arithmetic.feedForward(s.start, block: block, output: output.start)
+                for row in 0..<arithmetic.rows { arithmetic.store(output.start + row * D, asBF16: true, into: columns.start + row * D * 2) }
             }
         }
 

@@ -113,7 +113,7 @@ struct WorkingSetNeeds {
     ///
     /// - Throws: `Fault` (`usage`) that states the least that works.
     func choose(budget: Int) throws -> WorkingSet {
-        let commit = max(1 << 20, min(64 << 20, budget / 8))
+        let commit = max(1 << 20, min(64 << 20, budget / 16))
         func halved(_ size: Int, unit: Int) -> Int { max(unit, (size / 2 + unit - 1) / unit * unit) }
         let largest = fixedPatchesPerBlock ?? preferredPatchesPerBlock
 

@@ -42,6 +42,7 @@ struct TuneCommand: ParsableCommand {
             tuning.arithmetic[Tuning.key(model.config, threads: threads, kernels: kernels)] = arithmetic
             report.add("threads", threads)
             report.add("token layers per second", arithmetic.tokenLayersPerSecond)
+            report.add("first layer tokens per second", arithmetic.firstLayerTokensPerSecond)
             report.add("head tokens per second", arithmetic.headTokensPerSecond)
         }
         tuning.save()

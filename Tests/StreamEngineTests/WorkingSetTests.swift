@@ -42,7 +42,7 @@ import Testing
         let needs = try needs(tokens: 1_000_000)
         let resident = try needs.choose(budget: 2 << 30)
         #expect(resident.isResident && resident.statesBytes >= needs.geometry.paddedTokens * 128)
-        let next = try needs.choose(budget: 320 << 20)
+        let next = try needs.choose(budget: 250 << 20)
         #expect(!next.isResident && next.stateSlots == needs.stateDemand(T: next.patchesPerBlock, W: next.windowPatches).all)
     }
 
