@@ -78,10 +78,10 @@ final class ColumnCache {
     /// Says where in its file the column of a slot was found. Workers call it, each for slots of its own.
     func note(_ offset: Int, _ bytes: Int, ofSlot slot: Int) { places[slot] = (offset, bytes) }
 
-    /// Finds a place for everything that a step at `time` needs, and holds it there until `release`.
+    /// Finds a place for everything that a step needs, and holds it there until `release`.
     ///
     /// - Returns: nil when there is no room beside what other steps hold; nothing is changed then.
-    func admit(_ needs: [LayerSchedule.Need], at time: Int) throws -> (columns: CachedColumns, loads: [Load])? {
+    func admit(_ needs: [LayerSchedule.Need]) throws -> (columns: CachedColumns, loads: [Load])? {
         let columns = CachedColumns(columns: P, slotStart: { [memory, columnBytes] in memory + $0 * columnBytes })
         var missing: [(block: Int, column: Int, role: LayerSchedule.Role)] = []
         for need in needs {

@@ -11,6 +11,7 @@ final class Engine {
     let tiling: Tiling
     /// Number format of the states.
     let state: Element
+    let needs: WorkingSetNeeds
     let set: WorkingSet
     let kernels: KernelTable
     let pipeline: Pipeline
@@ -22,6 +23,7 @@ final class Engine {
     /// - Parameter arithmetic: the first worker's, if it was made already.
     init(_ model: Model, needs: WorkingSetNeeds, set: WorkingSet, threads: Int, kernels: KernelTable, arithmetic: TileArithmetic? = nil) throws {
         self.model = model
+        self.needs = needs
         self.set = set
         self.kernels = kernels
         geometry = needs.geometry
@@ -38,6 +40,11 @@ final class Engine {
 
     /// The memory that holds generation `layer`, or what is in memory of it.
     func states(of layer: Int) -> Memory<UInt8> { memory.states[layer % memory.states.count] }
+
+    /// The columns that layer `layer` reads.
+    func demand(of layer: Int) -> ColumnDemand {
+        layer == 1 ? needs.tokenDemand(T: set.patchesPerBlock, W: set.windowPatches) : needs.stateDemand(T: set.patchesPerBlock, W: set.windowPatches)
+    }
 
     /// T and the number of blocks of the states.
     var grid: BlockGrid { BlockGrid(patches: geometry.patches, patchesPerBlock: set.patchesPerBlock) }

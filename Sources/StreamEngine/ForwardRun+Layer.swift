@@ -51,10 +51,8 @@ extension ForwardRun {
         }
         let isSourceResident = residentLayer == layer - 1 && layer > 1
         let reader = isSourceResident ? nil : layer == 1 ? tokens : try store.reader(layer - 1)
-        let demand = layer == 1 ? ColumnDemand(geometry: engine.geometry, source: tokens.grid, target: engine.grid, windowPatches: plan.set.windowPatches, columnBytes: min(tokens.grid.patchesPerBlock, engine.geometry.patches) * 2)
-            : ColumnDemand(geometry: engine.geometry, source: engine.grid, target: engine.grid, windowPatches: plan.set.windowPatches, columnBytes: min(plan.set.patchesPerBlock, engine.geometry.patches) * config.hiddenSize * plan.state.size)
-        let wanted = layer == 1 ? plan.set.tokenSlots : plan.set.isResident ? demand.all : plan.set.stateSlots
-        let slots = min(demand.all, wanted, plan.set.statesBytes / demand.columnBytes)
+        let demand = engine.demand(of: layer)
+        let slots = min(demand.all, layer == 1 ? plan.set.tokenSlots : plan.set.isResident ? demand.all : plan.set.stateSlots)
         let schedule = LayerSchedule(
             geometry: engine.geometry, source: demand.source, target: engine.grid, windowPatches: plan.set.windowPatches,
             runsPerStep: isSourceResident ? engine.geometry.patchSize : demand.runsPerStep(slots: slots), firstBlock: progress.nextBlock)

@@ -129,43 +129,46 @@ final class LayerPass {
 
     // MARK: Columns in
 
-    /// Brings what `step` reads into memory.
+    /// Brings what `step` reads into memory: where it is, and the stages after which it is there.
     private func admit(_ step: LayerSchedule.Step, _ report: (Double) -> Void) throws -> (Columns, [Pipeline.Stage]) {
-        guard case .pages(let reader, let cache) = source else {
-            guard case .resident(let states) = source else { return (.resident(engine.residentStates(layer - 1)), []) }
+        switch source {
+        case .resident(let states):
             return (.resident(states), [])
-        }
-        let time = schedule.time(of: step)
-        let needs = schedule.needs(of: step)
-        while true {
-            if let (columns, loads) = try cache.admit(needs, at: time) {
-                lastTime = time
-                for load in loads {
-                    for run in load.runs { reader.prefetch(.states, block: load.block, columns: run) }
+        case .pages(let reader, let cache):
+            let (needs, time) = (schedule.needs(of: step), schedule.time(of: step))
+            while true {
+                if let (columns, loads) = try cache.admit(needs) {
+                    lastTime = time
+                    for load in loads {
+                        for run in load.runs { reader.prefetch(.states, block: load.block, columns: run) }
+                    }
+                    let stage = pipeline.add(loads.count) { [self] worker, task in try read(loads[task], from: reader, into: cache, with: engine.workers[worker].reader) }
+                    // What an earlier step loads may be among these columns.
+                    loading = loading.suffix(engine.set.stepsInFlight) + [stage]
+                    return (.cached(columns), loading)
                 }
-                let stage = pipeline.add(loads.count) { [self] worker, task in
-                    let load = loads[task]
-                    let pages = engine.workers[worker].reader
-                    let (bytes, seconds) = (pages.bytesRead, pages.readSeconds)
-                    var next = 0
-                    try pages.read(
-                        reader, block: load.block, columns: load.columns.map(\.column),
-                        into: { _ in
-                            defer { next += 1 }
-                            return UnsafeMutableRawPointer(cache.start(ofSlot: load.columns[next].slot))
-                        },
-                        found: { _, offset, bytes in cache.note(offset, bytes, ofSlot: load.columns[next - 1].slot) })
-                    traffic.withLock { $0.add(pages.bytesRead - bytes, load.role, seconds: pages.readSeconds - seconds) }
+                guard !underWay.isEmpty else {
+                    throw Fault(.inputOutput, "a window's columns do not fit in the memory that was planned for them: this is a defect of bbp-stream", advice: "Another --memory may avoid it.")
                 }
-                // What an earlier step loads may be among these columns.
-                loading = loading.suffix(engine.set.stepsInFlight) + [stage]
-                return (.cached(columns), loading)
+                try endOldest(report)
             }
-            guard !underWay.isEmpty else {
-                throw Fault(.inputOutput, "a window's columns do not fit in the memory that was planned for them: this is a defect of bbp-stream", advice: "Another --memory may avoid it.")
-            }
-            try endOldest(report)
         }
+    }
+
+    /// Reads and decodes columns of one block into their slots.
+    private func read(_ load: ColumnCache.Load, from generation: GenerationReader, into cache: ColumnCache, with pages: PageReader) throws {
+        let (bytes, seconds) = (pages.bytesRead, pages.readSeconds)
+        // Columns come in the order in which they are asked for.
+        var slots = load.columns.map(\.slot).makeIterator()
+        var slot = 0
+        try pages.read(
+            generation, block: load.block, columns: load.columns.map(\.column),
+            into: { _ in
+                slot = slots.next() ?? slot
+                return UnsafeMutableRawPointer(cache.start(ofSlot: slot))
+            },
+            found: { _, offset, bytes in cache.note(offset, bytes, ofSlot: slot) })
+        traffic.withLock { $0.add(pages.bytesRead - bytes, load.role, seconds: pages.readSeconds - seconds) }
     }
 
     /// Waits for the oldest step under way and lets its columns go.

@@ -107,7 +107,7 @@ import Testing
         for window in schedule.windows {
             for step in schedule.steps(ofWindow: window) {
                 let needs = schedule.needs(of: step)
-                let (columns, loads) = try #require(try cache.admit(needs, at: schedule.time(of: step)))
+                let (columns, loads) = try #require(try cache.admit(needs))
                 reads += loads.map(\.columns.count).reduce(0, +)
                 // No two columns share a slot.
                 #expect(Set(columns.held).count == columns.held.count)
