@@ -72,7 +72,7 @@ struct ForwardCommand: ParsableCommand {
             return
         }
         try Console.print(json ? summary.json() : describe(summary))
-        if let nll { Console.say("surprisal : \(nll)") }
+        if let nll, progress == .line { Console.say("surprisal : \(nll)") }
     }
 
     private func describe(_ summary: ForwardSummary) -> String {

@@ -41,7 +41,7 @@ struct TuneTests {
         let model = try bench.model(patchSize: 16, hiddenSize: 64)
         var numbers = TestNumbers(6)
         let store = try bench.store(numbers.bytes(20_000), "--patch-size", "32")
-        let result = try run("forward", "--store", store, "--model", model, "--progress", "json").expect(0)
+        let result = try run("forward", "--store", store, "--model", model, "--progress", "json", "--nll", bench.file("nll.npy")).expect(0)
         let events = try result.error.split(separator: "\n").map { try #require(JSONSerialization.jsonObject(with: Data($0.utf8)) as? [String: Any], "\($0)") }
         #expect(events.first?["event"] as? String == "plan")
         #expect((events.first?["plan"] as? [String: Any])?["tokens"] as? Int == 20_002)
@@ -50,6 +50,10 @@ struct TuneTests {
         #expect(last["share"] as? Double == 1 && last["layer"] as? Int == 2)
         for key in ["tokens_per_second", "read_bytes_per_second", "written_bytes_per_second", "eta_seconds", "seconds"] { #expect(last[key] as? Double != nil, "\(key)") }
         #expect(try run("forward", "--store", store, "--model", model, "--restart", "--progress", "none").expect(0).error.isEmpty)
+        // An error is an object as well.
+        let failed = try run("forward", "--store", store, "--model", model, "--restart", "--progress", "json", "--memory", "1MiB").expect(64)
+        let error = try #require(failed.error.split(separator: "\n").last.flatMap { try? JSONSerialization.jsonObject(with: Data($0.utf8)) } as? [String: Any])
+        #expect(error["event"] as? String == "error" && error["status"] as? Int == 64)
     }
 
     @Test("A dry run as JSON states memory, disk and time; compression is measured where the sequence is long")
