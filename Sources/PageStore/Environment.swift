@@ -67,7 +67,7 @@ final class Environment: @unchecked Sendable {
     /// The descriptor that values are read through.
     func descriptor() throws -> Int32 {
         var fd: mdb_filehandle_t = -1
-        try Self.check(mdb_env_get_fd(handle, &fd), "find the descriptor of", dataFile)
+        try Self.check(mdb_env_get_fd(handle, &fd), "find its descriptor", dataFile)
         return fd
     }
 
@@ -86,7 +86,7 @@ final class Environment: @unchecked Sendable {
 
     func begin(writing: Bool) throws -> Transaction {
         var transaction: OpaquePointer?
-        try Self.check(mdb_txn_begin(handle, nil, writing ? 0 : UInt32(MDB_RDONLY), &transaction), "begin a transaction in", dataFile)
+        try Self.check(mdb_txn_begin(handle, nil, writing ? 0 : UInt32(MDB_RDONLY), &transaction), "begin a transaction", dataFile)
         guard let transaction else { throw Fault(.inputOutput, "LMDB made no transaction", at: Place(file: dataFile)) }
         return Transaction(transaction, of: self)
     }
@@ -108,7 +108,7 @@ final class Environment: @unchecked Sendable {
         case EACCES, EROFS, EPERM:
             throw Fault(.cannotCreate, "cannot \(action): \(text)", at: Place(file: file))
         default:
-            throw Fault(.inputOutput, "cannot \(action): \(text)", at: Place(file: file))
+            throw Fault(.inputOutput, "cannot \(action): \(text)", at: Place(file: file), advice: "Once the cause is gone, the same command goes on from the last commit.")
         }
     }
 }
@@ -130,7 +130,7 @@ struct Transaction: ~Copyable {
     consuming func commit() throws {
         open = false
         let status = withExtendedLifetime(environment) { mdb_txn_commit(handle) }
-        try Environment.check(status, "commit to", file)
+        try Environment.check(status, "commit", file)
     }
 
     /// A table by name; nil when the environment has none of that name.
@@ -138,14 +138,14 @@ struct Transaction: ~Copyable {
         var table: MDB_dbi = 0
         let status = mdb_dbi_open(handle, name, 0, &table)
         if status == MDB_NOTFOUND { return nil }
-        try Environment.check(status, "open table \(name) of", file)
+        try Environment.check(status, "open table \(name)", file)
         return Table(id: table)
     }
 
     /// A table by name, made where there is none.
     func createTable(_ name: String) throws -> Table {
         var table: MDB_dbi = 0
-        try Environment.check(mdb_dbi_open(handle, name, UInt32(MDB_CREATE), &table), "create table \(name) of", file)
+        try Environment.check(mdb_dbi_open(handle, name, UInt32(MDB_CREATE), &table), "create table \(name)", file)
         return Table(id: table)
     }
 
