@@ -34,7 +34,10 @@ final class Environment: @unchecked Sendable {
             try Self.check(status, "open", file)
             handle = opened
         case .write, .append:
-            if let size, size > 0, access == .write { try EnvironmentCheck.run(file) }
+            if let size, size > 0, access == .write {
+                // Shorter than LMDB's two meta pages: its making was cut short, and nothing was ever in it.
+                if size < 2 * Int(sysconf(Int32(_SC_PAGESIZE))) { try File.remove(file) } else { try EnvironmentCheck.run(file) }
+            }
             // Data is synced at each commit, the meta page with the next: sound after a power cut, at most the
             // last commit lost. No MDB_WRITEMAP: with it a full disk is a signal, not an error.
             let (opened, status) = try Self.open(directory, UInt32(MDB_NOMETASYNC), mapBytes: Self.room(for: size ?? 0))

@@ -65,6 +65,20 @@ struct GenerationTests {
         #expect(try fault { _ = try store.reader().locate(.surprisal, block: 0) }?.kind == .usage)
     }
 
+    @Test(arguments: [1, 4096, 8191]) func anEnvironmentWhoseMakingWasCutShortIsMadeAnew(bytes: Int) throws {
+        let store = try TestStore(tokens: 8, patchesPerBlock: 2, element: .bf16, width: 3)
+        var record = store.record
+        record.directory = "generation-9"
+        let identity = GenerationIdentity(store: "s", record: record, patchSize: 4)
+        try File.makeDirectory("\(store.directory)/generation-9")
+        try File.replace("\(store.directory)/generation-9/data.mdb", with: [UInt8](repeating: 7, count: bytes))
+        let writer = try GenerationWriter(store: store.directory, identity: identity, record: record)
+        #expect(writer.progress == nil)
+        try writer.append(.states, block: 0, page: store.page(0))
+        try writer.commit(progress: [1])
+        #expect(try GenerationWriter(store: store.directory, identity: identity, record: record).progress == [1])
+    }
+
     @Test func keysAreInNumericOrder() throws {
         // Appending refuses a key that is not beyond the last: byte order must be the order of numbers.
         let store = try TestStore(tokens: 4 * 600, patchesPerBlock: 2, element: .token, width: 1)

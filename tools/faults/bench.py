@@ -137,8 +137,8 @@ def scenes(bench, short):
     tiny = ["--hidden-size", "8", "--heads", "2", "--patch-size", "8", "--kernel-size", "3", "--layers", "2"]
     made = [
         Scene(bench, "tiny", 700, tiny, ["--state", "bf16"], least=True),
-        Scene(bench, "bf16", 40_000, wide + ["--layers", "3"], ["--state", "bf16"]),
-        Scene(bench, "f32", 20_000, wide + ["--layers", "2"], ["--state", "f32", "--keep", "all"]),
+        Scene(bench, "bf16", 20_000 if short else 40_000, wide + ["--layers", "3"], ["--state", "bf16"]),
+        Scene(bench, "f32", 12_000 if short else 20_000, wide + ["--layers", "2"], ["--state", "f32", "--keep", "all"]),
     ]
     if not short:
         made += [
