@@ -15,6 +15,7 @@ extension ForwardRun {
             try spill(layer, engine, plan: plan)
         } catch {
             observer.note("It could not be written: \(error)")
+            engine.pipeline.recover()
             lastDurable = Stopwatch()
         }
     }

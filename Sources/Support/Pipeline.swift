@@ -79,6 +79,9 @@ public final class Pipeline {
     /// Begins no task any more and waits until none runs.
     public func abandon() { crew.abandon() }
 
+    /// After an error was thrown: forgets it and the stages that it stopped, so that other work can be added.
+    public func recover() { crew.recover() }
+
     public var times: Times { crew.currentTimes }
 }
 
@@ -276,6 +279,15 @@ private final class Crew: @unchecked Sendable {
             failure = failure ?? (Int.max, 0, Fault(.interrupted, "the work was given up"))
             drop()
             while running > 0 { waitBriefly() }
+        }
+    }
+
+    func recover() {
+        locked {
+            while running > 0 { waitBriefly() }
+            failure = nil
+            pending = [:]
+            open = 0
         }
     }
 

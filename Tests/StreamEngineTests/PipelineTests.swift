@@ -49,6 +49,11 @@ import Testing
         pipeline.add { _, _ in ran.add(1, ordering: .relaxed) }
         #expect(throws: Failure.self) { try pipeline.drain() }
         #expect(ran.load(ordering: .relaxed) == 0)
+        // Once it is known, other work can go on.
+        pipeline.recover()
+        pipeline.add(5) { _, _ in ran.add(1, ordering: .relaxed) }
+        try pipeline.drain()
+        #expect(ran.load(ordering: .relaxed) == 5)
     }
 
     @Test("work that is given up begins nothing more")
