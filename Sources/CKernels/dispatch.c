@@ -18,8 +18,13 @@ const bbp_kernels *bbp_kernels_for(bbp_path path) {
     }
 }
 
-// Vectors of 16 queries: one for each channel of a head, in blocks of 16, and one for each row, in blocks of 8.
+// Two vectors of 16 queries for each channel of a head, in blocks of 16, and for each row, in blocks of 8.
 // The plain path keeps one double a row, which is less.
 int64_t bbp_attention_scratch(int64_t rows, int64_t head_size) {
-    return 16 * ((head_size + 15) / 16 * 16 + (rows + 7) / 8 * 8);
+    return 2 * 16 * ((head_size + 15) / 16 * 16 + (rows + 7) / 8 * 8);
+}
+
+// One vector of real and one of imaginary parts a point.
+int64_t bbp_transform_scratch(int64_t size) {
+    return 2 * 16 * size;
 }

@@ -12,8 +12,11 @@
 
 typedef float lanes __attribute__((vector_size(64)));
 
-// Keys and value channels that attention takes at a time: 4 sums are 8 of the 16 registers.
-enum { BLOCK = 4, CHANNELS = 4 };
+// Groups of queries, keys and value channels that attention takes at a time: 4 sums are 8 of the 16 registers.
+enum { GROUPS = 1, BLOCK = 4, CHANNELS = 4 };
+
+// Rows and vectors of a tile of sums in a product: 12 or 8 of the registers.
+enum { ROWS = 6, VECTORS = 1, SPECTRAL_ROWS = 2, SPECTRAL_VECTORS = 1 };
 
 /// All bits of the first n of 8 lanes.
 static inline __attribute__((always_inline)) __m256i first_of_8(int64_t n) {

@@ -11,9 +11,12 @@
 
 typedef float lanes __attribute__((vector_size(64)));
 
-// Keys and value channels that attention takes at a time: enough sums to cover the latency of the multiply-add on
-// both ports; keys also need a pointer each.
-enum { BLOCK = 8, CHANNELS = 16 };
+// Groups of queries, keys and value channels that attention takes at a time: every number that is read serves two
+// multiply-adds, and 16 sums cover their latency.
+enum { GROUPS = 2, BLOCK = 8, CHANNELS = 8 };
+
+// Rows and vectors of a tile of sums in a product: 24 of the 32 registers.
+enum { ROWS = 12, VECTORS = 2, SPECTRAL_ROWS = 6, SPECTRAL_VECTORS = 2 };
 
 /// The first n of 16 floats, the rest 0; touches no memory past them. 0 < n < 16.
 static inline __attribute__((always_inline)) lanes load_first(const float *x, int64_t n) {

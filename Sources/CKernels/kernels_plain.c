@@ -26,9 +26,10 @@ static void average(float *x, const float *y, int64_t count) {
     for (int64_t i = 0; i < count; i++) x[i] = (x[i] + y[i]) / 2;
 }
 
+#include "plain_product.inc"
+
 static void gelu(float *x, int64_t count) {
-    // erfc keeps the small results of large negative x, where 1 + erf would cancel.
-    for (int64_t i = 0; i < count; i++) x[i] = (float)(x[i] / 2.0 * erfc(-x[i] / sqrt(2)));
+    for (int64_t i = 0; i < count; i++) x[i] = (float)activated(x[i]);
 }
 
 static double dot(const float *a, const float *b, int64_t count) {
@@ -109,20 +110,26 @@ static void surprisal(const float *logits, const uint16_t *target, int64_t rows,
     }
 }
 
-static void bf16_from_f32(const float *x, int64_t count, uint16_t *out) {
-    for (int64_t i = 0; i < count; i++) {
-        uint32_t bits;
-        memcpy(&bits, x + i, sizeof bits);
-        const uint32_t kept = bits >> 16, dropped = bits & 0xffff;
-        const int up = dropped > 0x8000 || (dropped == 0x8000 && kept % 2 == 1);
-        out[i] = (uint16_t)(isnan(x[i]) ? kept | 0x40 : kept + (uint32_t)up);
+static void bf16_from_f32(const float *x, int64_t x_stride, int64_t rows, int64_t width, uint16_t *out,
+                          int64_t out_stride) {
+    for (int64_t r = 0; r < rows; r++, x += x_stride, out += out_stride) {
+        for (int64_t i = 0; i < width; i++) {
+            uint32_t bits;
+            memcpy(&bits, x + i, sizeof bits);
+            const uint32_t kept = bits >> 16, dropped = bits & 0xffff;
+            const int up = dropped > 0x8000 || (dropped == 0x8000 && kept % 2 == 1);
+            out[i] = (uint16_t)(isnan(x[i]) ? kept | 0x40 : kept + (uint32_t)up);
+        }
     }
 }
 
-static void f32_from_bf16(const uint16_t *x, int64_t count, float *out) {
-    for (int64_t i = 0; i < count; i++) {
-        const uint32_t bits = (uint32_t)x[i] << 16;
-        memcpy(out + i, &bits, sizeof bits);
+static void f32_from_bf16(const uint16_t *x, int64_t x_stride, int64_t rows, int64_t width, float *out,
+                          int64_t out_stride) {
+    for (int64_t r = 0; r < rows; r++, x += x_stride, out += out_stride) {
+        for (int64_t i = 0; i < width; i++) {
+            const uint32_t bits = (uint32_t)x[i] << 16;
+            memcpy(out + i, &bits, sizeof bits);
+        }
     }
 }
 
@@ -168,6 +175,10 @@ const bbp_kernels bbp_plain_kernels = {
     .add = add,
     .average = average,
     .gelu = gelu,
+    .product = product,
+    .transform_forward = transform_forward,
+    .spectral_product = spectral_product,
+    .transform_back = transform_back,
     .attend = attend,
     .position = position,
     .surprisal = surprisal,

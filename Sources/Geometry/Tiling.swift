@@ -1,4 +1,4 @@
-/// The fixed unit of arithmetic: R whole patches, about 512 tokens, anchored at multiples of R.
+/// The fixed unit of arithmetic: R whole patches, about 768 tokens, anchored at multiples of R.
 ///
 /// R depends on P alone. Blocks and windows are multiples of it, so a token sits at the same place of the same tile
 /// whatever the budget or thread count: that is why results are bit-identical.
@@ -10,7 +10,7 @@ public struct Tiling: Sendable, Equatable {
     }
 
     /// R.
-    public var patchesPerTile: Int { max(1, 512 / patchSize) }
+    public var patchesPerTile: Int { max(1, 768 / patchSize) }
     /// Rows of a tile, R·P: at most 1024.
     public var rows: Int { patchesPerTile * patchSize }
 

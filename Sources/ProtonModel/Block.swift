@@ -1,10 +1,10 @@
 import Geometry
 import Support
 
-/// One block of BigBang-Proton on a tile, step by step as in Model.md. Symbols: n tokens, P patch size, G patches,
-/// D hidden size, H heads, F intermediate size, K kernel; a tile has L rows.
+/// One block of BigBang-Proton, step by step as in Model.md. Symbols: n tokens, P patch size, G patches, D hidden size,
+/// H heads, F intermediate size, K kernel; a tile has L rows.
 ///
-/// Every row's result depends on that row's inputs alone. Rows beyond a tile's end are computed and not used.
+/// Every row's result depends on that row's inputs alone, and on its place in its tile.
 extension TileArithmetic {
     /// Which rows of a context ask. A patch's local rows ask when the patch is in the window; its delegate rows ask
     /// when the tokens they come from are.
@@ -28,71 +28,66 @@ extension TileArithmetic {
         }
     }
 
-    // MARK: Rows in
+    // MARK: Rows in and out
 
-    /// Loads `rows` contiguous stored rows as the delegates from row `row` of the tile on.
+    /// Loads `rows` contiguous stored rows as the delegates from row `row` of the group on.
     public func loadDelegates(_ stored: UnsafeRawPointer, as input: InputRows, row: Int, rows: Int, firstToken: Int) {
-        input.expand(stored, rows: rows, first: firstToken, step: geometry.patchSize, width: config.hiddenSize,
-            into: delegates.start + row * config.hiddenSize, scratch: positionScratch.start, kernels: kernels)
+        input.expand(stored, rows: rows, first: firstToken, step: geometry.patchSize, into: delegates.start + row * config.hiddenSize, stride: config.hiddenSize, with: self)
     }
 
-    /// Loads the local rows of `patches`, as the patches from `place` of the tile on, from columns: column j, row r of the stored rows is at `column(j) + r·rowBytes`,
+    /// Loads the local rows of `patches`, as the patches from `place` of the group on, from columns: column j, row r of the stored rows is at `column(j) + r·rowBytes`,
     /// r counted from the first of `patches`.
     public func loadLocal(_ patches: Range<Int>, place: Int, as input: InputRows, column: (_ index: Int) throws -> UnsafeRawPointer) rethrows {
-        let P = geometry.patchSize
-        let rowBytes = input.rowBytes(width: config.hiddenSize)
-        for index in 0..<P {
-            let source = try column(index)
-            for patch in 0..<patches.count {
-                (UnsafeMutableRawPointer(gathered.start) + (patch * P + index) * rowBytes).copyMemory(from: source + patch * rowBytes, byteCount: rowBytes)
+        let (P, D) = (geometry.patchSize, config.hiddenSize)
+        let rows = local.start + place * P * D
+        guard case .tokens = input else {
+            for index in 0..<P {
+                input.expand(try column(index), rows: patches.count, first: patches.lowerBound * P + index, step: P, into: rows + index * D, stride: P * D, with: self)
             }
+            return
         }
-        input.expand(gathered.start, rows: patches.count * P, first: patches.lowerBound * P, step: 1, width: config.hiddenSize,
-            into: local.start + place * P * config.hiddenSize, scratch: positionScratch.start, kernels: kernels)
+        // Ids are short, and positions come cheapest in their order.
+        for index in 0..<P {
+            let ids = try column(index).assumingMemoryBound(to: UInt16.self)
+            for patch in 0..<patches.count { gathered[patch * P + index] = ids[patch] }
+        }
+        input.expand(gathered.start, rows: patches.count * P, first: patches.lowerBound * P, step: 1, into: rows, stride: D, with: self)
     }
 
-    /// Stores one row of states [D] in the states' number format.
-    public func store(_ states: UnsafePointer<Float>, asBF16: Bool, into target: UnsafeMutableRawPointer) {
-        if asBF16 {
-            kernels.bf16_from_f32(states, Int64(config.hiddenSize), target.assumingMemoryBound(to: UInt16.self))
-        } else {
-            target.copyMemory(from: states, byteCount: config.hiddenSize * 4)
+    /// Stores the states of `patches`, rows [patches·P, D], in the states' number format: column j, row r goes to `column(j) + r·rowBytes`.
+    public func store(_ states: UnsafePointer<Float>, patches: Int, asBF16: Bool, column: (_ index: Int) -> UnsafeMutableRawPointer) {
+        let (P, D) = (geometry.patchSize, config.hiddenSize)
+        for index in 0..<P {
+            let target = column(index)
+            if asBF16 {
+                kernels.pointee.bf16_from_f32(states + index * D, Int64(P * D), Int64(patches), Int64(D), target.assumingMemoryBound(to: UInt16.self), Int64(D))
+            } else {
+                for patch in 0..<patches { (target + patch * D * 4).copyMemory(from: states + (patch * P + index) * D, byteCount: D * 4) }
+            }
         }
     }
 
     // MARK: Steps 1 to 5
 
-    /// Attention of the rows that ask over the contexts of the visited patches (at most a tile), before the output projection.
+    /// Attention of the rows that ask over the contexts of the visited patches (at most a group), before the output projection.
     ///
     /// `local` holds the patches' rows and `delegates` those in their slots, in the order of `visits`; rows that no query
     /// sees need not be loaded.
     /// The result of the query with origin t goes to row t - `firstToken` of `output` [·, D].
     ///
     /// - Parameter withOthers: whether any query sees a row of the other kind; their projections are left out where none does.
-    public func attend(_ queries: Queries, _ visits: [Visit], withOthers: Bool, block: BlockWeights, output: UnsafeMutablePointer<Float>, firstToken: Int) throws {
+    public func attend(_ queries: Queries, _ visits: [Visit], withOthers: Bool, block: BlockWeights, output: UnsafeMutablePointer<Float>, firstToken: Int) {
         let (P, D) = (geometry.patchSize, config.hiddenSize)
         // 1. u = LayerNorm(x), and 2., 5. the projections: q, k, v of the rows that ask, k, v of the others.
         //    Delegates use Wqkv·Wd and Wqkv·bd, which is Wqkv·(Wd u + bd).
+        let rows = visits.count * P
         let queriesLocal = queries == .local
         if queriesLocal || withOthers {
-            layerNorm(local.start, block.preNorm, into: normalised.start)
-            if queriesLocal {
-                try qkvLocal.run(normalised.start, weight: block.localQKV, into: localProjections.start)
-            } else {
-                try kvLocal.run(normalised.start, weight: block.localQKV + D * D, into: localProjections.start)
-            }
+            project(local.start, rows: rows, block.preNorm, query: queriesLocal ? block.localQuery : nil, keyValue: block.localKeyValue, into: localProjections.start)
         }
         if !queriesLocal || withOthers {
-            layerNorm(delegates.start, block.preNorm, into: normalised.start)
-            if queriesLocal {
-                try kvDelegate.run(normalised.start, weight: block.delegateQKV.start + D * D, bias: block.delegateBias.start + D, into: delegateProjections.start)
-            } else {
-                try qkvDelegate.run(normalised.start, weight: block.delegateQKV.start, bias: block.delegateBias.start, into: delegateProjections.start)
-            }
+            project(delegates.start, rows: rows, block.preNorm, query: queriesLocal ? nil : block.delegateQuery, keyValue: block.delegateKeyValue, into: delegateProjections.start)
         }
-        // Rows that ask are q, k, v; the others k, v.
-        let (localKeys, localStride) = queriesLocal ? (localProjections.start + D, 3 * D) : (localProjections.start, 2 * D)
-        let (delegateKeys, delegateStride) = queriesLocal ? (delegateProjections.start, 2 * D) : (delegateProjections.start + D, 3 * D)
 
         let scale = 1 / Float(config.headSize).squareRoot()
         for (place, visit) in visits.enumerated() {
@@ -104,55 +99,70 @@ extension TileArithmetic {
             var count = 0
             for place in 0..<context.count {
                 let member = Int(context.rows[place])
-                let keys = UnsafePointer(member < P ? localKeys + (row + member) * localStride : delegateKeys + (row + member - P) * delegateStride)
-                contextRows[place] = keys
+                let projected = UnsafePointer(member < P ? localProjections.start + (row + member) * 3 * D : delegateProjections.start + (row + member - P) * 3 * D)
+                contextRows[place] = projected + D
                 if asking.contains(member) {
-                    queryRows[count] = keys - D
+                    queryRows[count] = projected
                     queryVisible[count] = context.visible[place]
                     outputRows[count] = output + (context.origins[place] - firstToken) * D
                     count += 1
                 }
             }
-            kernels.attend(Int64(count), queryRows.start, queryVisible.start, outputRows.start, Int64(context.count), contextRows.start,
+            kernels.pointee.attend(Int64(count), queryRows.start, queryVisible.start, outputRows.start, Int64(context.count), contextRows.start,
                 Int64(config.heads), Int64(config.headSize), scale, attentionScratch.start)
+        }
+    }
+
+    /// Rows of q, k, v [rows, 3D] from u = LayerNorm(x), a few at a time; without q where `query` is nil.
+    private func project(_ x: UnsafePointer<Float>, rows: Int, _ norm: Norm, query: PreparedMatrix?, keyValue: PreparedMatrix, into projections: UnsafeMutablePointer<Float>) {
+        let D = config.hiddenSize
+        let u = normalised.start
+        inGroups(of: Self.rowsAtOnce, rows) { first, count in
+            layerNorm(x + first * D, rows: count, norm, into: u)
+            query?.multiply(u, rows: count, into: projections + first * 3 * D, yStride: 3 * D, kernels: kernels)
+            keyValue.multiply(u, rows: count, into: projections + first * 3 * D + D, yStride: 3 * D, kernels: kernels)
         }
     }
 
     // MARK: Steps 6 to 8
 
-    /// s = LayerNorm(x + y; norm1) of a tile of own patches, whose x is in `local`.
+    /// s = LayerNorm(x + y; norm1) of a group of own patches, whose x is in `local`.
     ///
     /// - Parameters:
-    ///   - withGuests: whether a patch of the tile sees any of the delegates in its slots.
-    ///   - s: on entry the attention of the tile's delegates, as `attend` left it; on return s. [patches·P, D]
-    public func mix(_ patches: Range<Int>, withGuests: Bool, block: BlockWeights, s: UnsafeMutablePointer<Float>) throws {
+    ///   - withGuests: whether a patch of the group sees any of the delegates in its slots.
+    ///   - s: on entry the attention of the group's delegates, as `attend` left it; on return s. [patches·P, D]
+    public func mix(_ patches: Range<Int>, withGuests: Bool, block: BlockWeights, s: UnsafeMutablePointer<Float>) {
         let (P, D) = (geometry.patchSize, config.hiddenSize)
-        let count = patches.count * P
-        try attend(.local, patches.map { .local($0, patchSize: P) }, withOthers: withGuests, block: block, output: attended.start, firstToken: patches.lowerBound * P)
-        // 6., 7. y = (proj(local) + proj(delegate)) / 2 = proj((local + delegate) / 2): proj is affine.
-        kernels.average(attended.start, s, Int64(count * D))
-        try projection.run(attended.start, weight: block.projection.weight, bias: block.projection.bias, into: mixed.start)
-        // 8. The residual stream is replaced by its normalised value.
-        kernels.add(mixed.start, local.start, Int64(count * D))
-        kernels.layer_norm(mixed.start, block.norm1.weight, block.norm1.bias, epsilon, Int64(count), Int64(D), s)
+        attend(.local, patches.map { .local($0, patchSize: P) }, withOthers: withGuests, block: block, output: attended.start, firstToken: patches.lowerBound * P)
+        inGroups(of: Self.rowsAtOnce, patches.count * P) { first, count in
+            let (attended, s) = (attended.start + first * D, s + first * D)
+            // 6., 7. y = (proj(local) + proj(delegate)) / 2 = proj((local + delegate) / 2): proj is affine; and x + y.
+            kernels.pointee.average(attended, s, Int64(count * D))
+            block.projection.multiply(attended, rows: count, adding: local.start + first * D, into: mixed.start, kernels: kernels)
+            // 8. The residual stream is replaced by its normalised value.
+            layerNorm(mixed.start, rows: count, block.norm1, into: s)
+        }
     }
 
     // MARK: Step 9
 
-    /// x' = s + cov4(gelu(c)), c the causal convolution of s over time, for one tile.
+    /// x' = s + cov4(gelu(c)), c the causal convolution of s over time, for up to `tilesAtOnce` tiles.
     ///
     /// - Parameters:
-    ///   - s: [K-1 + L, D]: the K-1 rows before the tile, then the tile's.
-    ///   - output: [L, D].
-    public func feedForward(_ s: UnsafePointer<Float>, block: BlockWeights, output: UnsafeMutablePointer<Float>) throws {
-        let (D, F, K) = (config.hiddenSize, config.intermediateSize, config.kernelSize)
-        try convolution.run(s, weight: block.cov3.start, bias: block.cov3Bias, into: convolved.start)
-        kernels.gelu(convolved.start, Int64(rows * F))
-        try cov4.run(convolved.start, weight: block.cov4.weight, bias: block.cov4.bias, into: output)
-        kernels.add(output, s + (K - 1) * D, Int64(rows * D))
+    ///   - s: [K-1 + rows, D]: the K-1 rows before the first tile, then the tiles'.
+    ///   - output: [rows, D].
+    public func feedForward(_ s: UnsafePointer<Float>, rows: Int, block: BlockWeights, output: UnsafeMutablePointer<Float>) {
+        convolution.run(s, rows: rows, weights: block.cov3, scratch: convolutionScratch, into: convolved.start, kernels: kernels)
+        block.cov4.multiply(convolved.start, rows: rows, adding: s + (config.kernelSize - 1) * config.hiddenSize, into: output, kernels: kernels)
     }
 
-    private func layerNorm(_ x: UnsafePointer<Float>, _ norm: (weight: UnsafePointer<Float>, bias: UnsafePointer<Float>), into u: UnsafeMutablePointer<Float>) {
-        kernels.layer_norm(x, norm.weight, norm.bias, epsilon, Int64(rows), Int64(config.hiddenSize), u)
+    typealias Norm = (weight: UnsafePointer<Float>, bias: UnsafePointer<Float>)
+
+    func layerNorm(_ x: UnsafePointer<Float>, rows: Int, _ norm: Norm, into u: UnsafeMutablePointer<Float>) {
+        kernels.pointee.layer_norm(x, norm.weight, norm.bias, epsilon, Int64(rows), Int64(config.hiddenSize), u)
+    }
+
+    func inGroups(of size: Int, _ rows: Int, _ body: (_ first: Int, _ count: Int) -> Void) {
+        for first in stride(from: 0, to: rows, by: size) { body(first, min(size, rows - first)) }
     }
 }

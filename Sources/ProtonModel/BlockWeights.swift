@@ -1,44 +1,46 @@
 import CKernels
 import Support
 
-/// The weights of one block, ready for use: as the file's map holds them where that serves, prepared where it does not.
+/// The weights of one block, ready for use.
 public final class BlockWeights {
-    // Norms, projections: in the map.
     let preNorm: (weight: UnsafePointer<Float>, bias: UnsafePointer<Float>)
     let norm1: (weight: UnsafePointer<Float>, bias: UnsafePointer<Float>)
-    /// Wqkv [3D, D] for local rows; no bias.
-    let localQKV: UnsafePointer<Float>
-    let projection: (weight: UnsafePointer<Float>, bias: UnsafePointer<Float>)
-    let cov3Bias: UnsafePointer<Float>
-    let cov4: (weight: UnsafePointer<Float>, bias: UnsafePointer<Float>)
-    /// Wqkv·Wd [3D, D] and Wqkv·bd [3D]: the delegate map folded into its projections, so that
+    /// Queries, and keys with values, of local rows; no bias.
+    let localQuery: PreparedMatrix
+    let localKeyValue: PreparedMatrix
+    /// The same of delegates: Wqkv·Wd and Wqkv·bd, the delegate map folded into its projections, so that
     /// Wqkv·(Wd u + bd) takes one product (Model.md, "What the code makes of it").
-    let delegateQKV: Memory<Float>
-    let delegateBias: Memory<Float>
-    /// cov3.weight [F, D, K] as the convolution lays it.
-    let cov3: Memory<UInt8>
+    let delegateQuery: PreparedMatrix
+    let delegateKeyValue: PreparedMatrix
+    let projection: PreparedMatrix
+    let cov3: CausalConvolution.Weights
+    let cov4: PreparedMatrix
+    /// Norms stay in its map.
     private let model: Model
 
     public init(_ model: Model, layer: Int, arithmetic: TileArithmetic) throws {
         self.model = model
-        let D = model.config.hiddenSize
+        let (D, F) = (model.config.hiddenSize, model.config.intermediateSize)
         func tensor(_ name: String) throws -> UnsafePointer<Float> { try model.tensor("blocks.\(layer).\(name)") }
         preNorm = (try tensor("pre_norm.norm.weight"), try tensor("pre_norm.norm.bias"))
         norm1 = (try tensor("norm1.norm.weight"), try tensor("norm1.norm.bias"))
-        localQKV = try tensor("self_attn.qkv.weight")
-        projection = (try tensor("self_attn.proj.weight"), try tensor("self_attn.proj.bias"))
-        cov3Bias = try tensor("cov3.bias")
-        cov4 = (try tensor("cov4.weight"), try tensor("cov4.bias"))
-        delegateQKV = try Memory(3 * D * D)
-        delegateBias = try Memory(3 * D)
-        bbp_product_f64(localQKV, try tensor("cov1_delegate.weight"), Int64(3 * D), Int64(D), Int64(D), delegateQKV.start)
-        bbp_product_f64(localQKV, try tensor("cov1_delegate.bias"), Int64(3 * D), Int64(D), 1, delegateBias.start)
-        cov3 = try Memory(arithmetic.convolution.weightBytes)
-        try arithmetic.convolution.prepare(try tensor("cov3.weight"), into: cov3.start)
+        let qkv = try tensor("self_attn.qkv.weight")
+        localQuery = try PreparedMatrix(qkv, inputs: D, outputs: D)
+        localKeyValue = try PreparedMatrix(qkv + D * D, inputs: D, outputs: 2 * D)
+        let folded = try Memory<Float>(3 * D * D), foldedBias = try Memory<Float>(3 * D)
+        bbp_product_f64(qkv, try tensor("cov1_delegate.weight"), Int64(3 * D), Int64(D), Int64(D), folded.start)
+        bbp_product_f64(qkv, try tensor("cov1_delegate.bias"), Int64(3 * D), Int64(D), 1, foldedBias.start)
+        delegateQuery = try PreparedMatrix(folded.start, bias: foldedBias.start, inputs: D, outputs: D)
+        delegateKeyValue = try PreparedMatrix(folded.start + D * D, bias: foldedBias.start + D, inputs: D, outputs: 2 * D)
+        projection = try PreparedMatrix(try tensor("self_attn.proj.weight"), bias: try tensor("self_attn.proj.bias"), inputs: D, outputs: D)
+        cov3 = try arithmetic.convolution.prepare(try tensor("cov3.weight"), bias: try tensor("cov3.bias"))
+        cov4 = try PreparedMatrix(try tensor("cov4.weight"), bias: try tensor("cov4.bias"), inputs: F, outputs: D)
     }
 
-    /// Bytes of the prepared weights of one block, before the convolution's.
+    /// Bytes of the prepared weights of one block but the convolution's, and of what preparing them takes.
     static func footprint(_ config: ModelConfig) -> Int {
-        (3 * config.hiddenSize * config.hiddenSize + 3 * config.hiddenSize) * 4
+        let (D, F) = (config.hiddenSize, config.intermediateSize)
+        let square = PreparedMatrix.footprint(inputs: D, outputs: D)
+        return 3 * square + 2 * PreparedMatrix.footprint(inputs: D, outputs: 2 * D) + PreparedMatrix.footprint(inputs: F, outputs: D) + (3 * D * D + 3 * D) * 4
     }
 }

@@ -1,27 +1,32 @@
+import CKernels
 import Support
 
 /// The head: `norm` (LayerNorm), then `fc`. logits[t] predict token t+1.
 public final class Head {
     private let norm: (weight: UnsafePointer<Float>, bias: UnsafePointer<Float>)
-    private let fc: (weight: UnsafePointer<Float>, bias: UnsafePointer<Float>)
+    private let fc: PreparedMatrix
     private let model: Model
 
     public init(_ model: Model) throws {
         self.model = model
         norm = (try model.tensor("norm.weight"), try model.tensor("norm.bias"))
-        fc = (try model.tensor("fc.weight"), try model.tensor("fc.bias"))
+        fc = try PreparedMatrix(try model.tensor("fc.weight"), bias: try model.tensor("fc.bias"), inputs: model.config.hiddenSize, outputs: ModelConfig.vocabulary)
     }
 
-    /// Bits of surprisal of `targets[r]` after the states in row r, for the first `count` rows of a tile.
+    static func footprint(_ config: ModelConfig) -> Int { PreparedMatrix.footprint(inputs: config.hiddenSize, outputs: ModelConfig.vocabulary) }
+
+    /// Bits of surprisal of `targets[r]` after the states in row r.
     ///
     /// - Parameters:
-    ///   - states: [L, D] the residual stream after the last block; overwritten.
+    ///   - states: [count, D] the residual stream after the last block.
     ///   - targets: [count] the tokens that follow.
     ///   - bits: [count] -log2 softmax(logits)[target].
-    public func surprisal(_ states: UnsafeMutablePointer<Float>, targets: UnsafePointer<UInt16>, count: Int, bits: UnsafeMutablePointer<Float>, with arithmetic: TileArithmetic) throws {
-        let kernels = arithmetic.kernels
-        kernels.layer_norm(states, norm.weight, norm.bias, arithmetic.epsilon, Int64(arithmetic.rows), Int64(arithmetic.config.hiddenSize), states)
-        try arithmetic.head.run(states, weight: fc.weight, bias: fc.bias, into: arithmetic.logits.start)
-        kernels.surprisal(arithmetic.logits.start, targets, Int64(count), Int64(ModelConfig.vocabulary), bits)
+    public func surprisal(_ states: UnsafePointer<Float>, targets: UnsafePointer<UInt16>, count: Int, bits: UnsafeMutablePointer<Float>, with arithmetic: TileArithmetic) {
+        let D = arithmetic.config.hiddenSize
+        arithmetic.inGroups(of: TileArithmetic.rowsAtOnce, count) { first, rows in
+            arithmetic.layerNorm(states + first * D, rows: rows, norm, into: arithmetic.normalised.start)
+            fc.multiply(arithmetic.normalised.start, rows: rows, into: arithmetic.logits.start, kernels: arithmetic.kernels)
+            arithmetic.kernels.pointee.surprisal(arithmetic.logits.start, targets + first, Int64(rows), Int64(ModelConfig.vocabulary), bits + first)
+        }
     }
 }

@@ -17,17 +17,22 @@ public enum InputRows: Sendable {
         }
     }
 
-    /// x [rows, D] in f32 from `rows` contiguous stored rows.
+    /// x in f32 from `rows` contiguous stored rows.
     ///
     /// - Parameters:
     ///   - first: token index of row 0.
     ///   - step: tokens from one row to the next: 1 along a patch, P down a column.
-    func expand(_ stored: UnsafeRawPointer, rows: Int, first: Int, step: Int, width: Int, into x: UnsafeMutablePointer<Float>, scratch: UnsafeMutablePointer<Double>, kernels: bbp_kernels) {
+    ///   - x: `rows` rows of D values, `stride` values from one to the next; tokens need them contiguous.
+    func expand(_ stored: UnsafeRawPointer, rows: Int, first: Int, step: Int, into x: UnsafeMutablePointer<Float>, stride: Int, with arithmetic: TileArithmetic) {
+        let width = arithmetic.config.hiddenSize
         switch self {
         case .tokens(let embedding):
-            embedding.expand(stored.assumingMemoryBound(to: UInt16.self), rows: rows, first: first, step: step, into: x, scratch: scratch, kernels: kernels)
-        case .bf16: kernels.f32_from_bf16(stored.assumingMemoryBound(to: UInt16.self), Int64(rows * width), x)
-        case .f32: x.update(from: stored.assumingMemoryBound(to: Float.self), count: rows * width)
+            embedding.expand(
+                stored.assumingMemoryBound(to: UInt16.self), rows: rows, first: first, step: step, into: x, scratch: arithmetic.positionScratch.start, kernels: arithmetic.kernels)
+        case .bf16:
+            arithmetic.kernels.pointee.f32_from_bf16(stored.assumingMemoryBound(to: UInt16.self), Int64(width), Int64(rows), Int64(width), x, Int64(stride))
+        case .f32:
+            for row in 0..<rows { (x + row * stride).update(from: stored.assumingMemoryBound(to: Float.self) + row * width, count: width) }
         }
     }
 }
@@ -50,7 +55,7 @@ public final class Embedding: Sendable {
 
     public static func footprint(width: Int) -> Int { PositionTerm.footprint(width: width) }
 
-    func expand(_ tokens: UnsafePointer<UInt16>, rows: Int, first: Int, step: Int, into x: UnsafeMutablePointer<Float>, scratch: UnsafeMutablePointer<Double>, kernels: bbp_kernels) {
+    func expand(_ tokens: UnsafePointer<UInt16>, rows: Int, first: Int, step: Int, into x: UnsafeMutablePointer<Float>, scratch: UnsafeMutablePointer<Double>, kernels: KernelTable) {
         for row in 0..<rows {
             let token = Int(tokens[row])
             if token < ModelConfig.vocabulary {
@@ -59,6 +64,6 @@ public final class Embedding: Sendable {
                 (x + row * width).update(repeating: 0, count: width)
             }
         }
-        withUnsafePointer(to: position.tables) { kernels.position($0, Int64(first), Int64(step), Int64(rows), x, scratch) }
+        withUnsafePointer(to: position.tables) { kernels.pointee.position($0, Int64(first), Int64(step), Int64(rows), x, scratch) }
     }
 }

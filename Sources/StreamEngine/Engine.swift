@@ -29,7 +29,7 @@ final class Engine {
         geometry = needs.geometry
         tiling = Tiling(patchSize: geometry.patchSize)
         state = needs.state
-        pipeline = try Pipeline(workers: threads) { TileArithmetic.prepareThread() }
+        pipeline = try Pipeline(workers: threads)
         workers = try (0..<threads).map { worker in
             try Worker(
                 arithmetic: worker == 0 ? arithmetic ?? TileArithmetic(model.config, geometry: needs.geometry, kernels: kernels) : TileArithmetic(model.config, geometry: needs.geometry, kernels: kernels),
@@ -44,6 +44,14 @@ final class Engine {
     /// The columns that layer `layer` reads.
     func demand(of layer: Int) -> ColumnDemand {
         layer == 1 ? needs.tokenDemand(T: set.patchesPerBlock, W: set.windowPatches) : needs.stateDemand(T: set.patchesPerBlock, W: set.windowPatches)
+    }
+
+    /// Pieces of a block for the feed-forward, which takes several tiles at a time: whole tiles, and something for every worker.
+    func feedForwardStrides(of block: Range<Int>) -> [Range<Int>] {
+        let tiles = (block.count + tiling.patchesPerTile - 1) / tiling.patchesPerTile
+        let pieces = (tiles + workers[0].arithmetic.tilesAtOnce - 1) / workers[0].arithmetic.tilesAtOnce
+        let length = (tiles + pieces - 1) / pieces * tiling.patchesPerTile
+        return stride(from: block.lowerBound, to: block.upperBound, by: length).map { $0..<min(block.upperBound, $0 + length) }
     }
 
     /// T and the number of blocks of the states.

@@ -29,7 +29,7 @@ public enum Export {
             try Interruption.check { "nothing was written" }
             if generation.element == .bf16 {
                 let values = bytes.bindMemory(to: UInt16.self)
-                kernels.pointee.f32_from_bf16(values.baseAddress, Int64(values.count), expanded.start)
+                kernels.pointee.f32_from_bf16(values.baseAddress, Int64(values.count), 1, Int64(values.count), expanded.start, Int64(values.count))
                 try file.write(UnsafeRawBufferPointer(start: expanded.start, count: values.count * 4))
             } else {
                 try file.write(bytes)

@@ -66,7 +66,7 @@ extension ForwardRun {
         guard let threads = computed.threads, seconds > 0 else { return nil }
         var tuning = Tuning.load()
         let (shape, device) = (Tuning.key(model.config, threads: threads, kernels: kernels), Tuning.device(of: store.directory))
-        let affordable = threads.multipliedReportingOverflow(by: SelfTest.workerBytes(model.config))
+        let affordable = threads.multipliedReportingOverflow(by: computed.selfTestBytes)
         if seconds > Self.secondsWorthTuning, !affordable.overflow, affordable.partialValue < (computed.budget ?? 0) / 2, File.freeBytes(at: store.directory) ?? 0 > 16 * SelfTest.diskBytes {
             let known = (tuning.arithmetic.count, tuning.disks.count)
             if tuning.arithmetic[shape] == nil || tuning.disks[device] == nil { observer.note("Measuring what this machine can do, once.") }

@@ -48,10 +48,9 @@ extension ForwardRun {
         let budget = options.memory ?? MemoryUse.availableBytes() / 2
         let isLaidOut = store.manifest.patchSize == config.patchSize
         let tokenPatches = isLaidOut ? store.manifest.generations[0].patchesPerBlock : TokenWriter.patchesPerBlock(patchSize: config.patchSize)
-        TileArithmetic.prepareThread()
         let arithmetic = try TileArithmetic(config, geometry: geometry, kernels: kernels)
         let needs = WorkingSetNeeds(
-            geometry: geometry, config: config, state: state, threads: threads, arithmeticBytes: arithmetic.ownedBytes, weightBytes: arithmetic.blockWeightBytes,
+            geometry: geometry, config: config, state: state, threads: threads, arithmeticBytes: arithmetic.ownedBytes, outputValues: arithmetic.outputValues, weightBytes: arithmetic.blockWeightBytes,
             baseBytes: Self.programBytes(arithmetic, threads: threads), tokenPatchesPerBlock: tokenPatches,
             fixedPatchesPerBlock: store.manifest.generations.contains { $0.index > 0 && !isStranded($0) } ? begun?.patchesPerBlock : nil)
         let set = try needs.choose(budget: budget)

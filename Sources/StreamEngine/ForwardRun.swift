@@ -111,6 +111,8 @@ public final class ForwardRun {
         var budget: Int?
         var threads: Int?
         var set: WorkingSet?
+        /// Memory of the self-test for each worker.
+        var selfTestBytes = 0
         /// Layers computed here, in parts, and how much of the first and of the last one.
         var share = 0.0
         var firstShare = 0.0
@@ -128,6 +130,7 @@ public final class ForwardRun {
             try store.publish(manifest)
         }
         computed.set = plan.set
+        computed.selfTestBytes = SelfTest.workerBytes(engine.workers[0].arithmetic)
         computed.budget = plan.budget
         computed.threads = plan.threads
         let tokens = try store.reader(0)

@@ -5,34 +5,31 @@ import Support
 
 /// A window's blocks: what their guests add, the rest of the layer, and the page that goes out.
 extension LayerPass {
-    /// s of one tile: its patches attend, with their guests.
+    /// s of one tile: its patches attend, with their guests, a group at a time.
     func mix(_ tile: Range<Int>, window: Range<Int>, columns: Columns, s: Memory<Float>, _ arithmetic: TileArithmetic) throws {
-        try loadLocal(tile, place: 0, from: columns, arithmetic)
-        let seesGuests = try loadDelegates(inSlotsOf: tile, before: tile.upperBound, place: 0, from: columns, arithmetic)
-        try arithmetic.mix(tile, withGuests: seesGuests, block: weights, s: row(of: tile.lowerBound * P, window: window, s: s))
+        for first in stride(from: tile.lowerBound, to: tile.upperBound, by: arithmetic.groupPatches) {
+            let group = first..<min(tile.upperBound, first + arithmetic.groupPatches)
+            try loadLocal(group, place: 0, from: columns, arithmetic)
+            let seesGuests = try loadDelegates(inSlotsOf: group, before: group.upperBound, place: 0, from: columns, arithmetic)
+            arithmetic.mix(group, withGuests: seesGuests, block: weights, s: row(of: group.lowerBound * P, window: window, s: s))
+        }
     }
 
-    /// x' of one tile of `block`, in the states' number format, and in the last layer the surprisal that follows from it.
-    func feedForward(_ tile: Range<Int>, window: Range<Int>, block: Range<Int>, s: Memory<Float>, _ outgoing: OutgoingBlock, _ worker: Worker) throws {
+    /// x' of a few tiles of `block`, in the states' number format, and in the last layer the surprisal that follows from it.
+    func feedForward(_ patches: Range<Int>, window: Range<Int>, block: Range<Int>, s: Memory<Float>, _ outgoing: OutgoingBlock, _ worker: Worker) {
         let arithmetic = worker.arithmetic
         let output = worker.output.start
-        try arithmetic.feedForward(row(of: tile.lowerBound * P, window: window, s: s) - (K - 1) * D, block: weights, output: output)
+        arithmetic.feedForward(row(of: patches.lowerBound * P, window: window, s: s) - (K - 1) * D, rows: patches.count * P, block: weights, output: output)
         if target != nil || writer?.record.holds(.states) == true {
             let rowBytes = D * engine.state.size
-            let columns = staged(block.lowerBound / schedule.target.patchesPerBlock, outgoing)
-            for patch in tile {
-                for index in 0..<P {
-                    arithmetic.store(
-                        output + ((patch - tile.lowerBound) * P + index) * D, asBF16: engine.state == .bf16,
-                        into: columns + (index * block.count + patch - block.lowerBound) * rowBytes)
-                }
-            }
+            let columns = staged(block.lowerBound / schedule.target.patchesPerBlock, outgoing) + (patches.lowerBound - block.lowerBound) * rowBytes
+            arithmetic.store(output, patches: patches.count, asBF16: engine.state == .bf16) { UnsafeMutableRawPointer(columns + $0 * block.count * rowBytes) }
         }
         if let head {
-            let first = (tile.lowerBound - block.lowerBound) * P
-            let count = min(tile.count * P, geometry.tokens - 1 - tile.lowerBound * P)
+            let first = (patches.lowerBound - block.lowerBound) * P
+            let count = min(patches.count * P, geometry.tokens - 1 - patches.lowerBound * P)
             if count > 0 {
-                try head.head.surprisal(output, targets: outgoing.tokens.start + first + 1, count: count, bits: outgoing.bits.start + first + 1, with: arithmetic)
+                head.head.surprisal(output, targets: outgoing.tokens.start + first + 1, count: count, bits: outgoing.bits.start + first + 1, with: arithmetic)
             }
         }
     }

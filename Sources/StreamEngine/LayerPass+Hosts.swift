@@ -5,26 +5,26 @@ import Support
 
 /// A window's hosts: its delegates ask in the patches they visit.
 extension LayerPass {
-    /// Runs of hosts shared out in bundles whose patches fill several tiles, for the last tile of a bundle is computed whole
-    /// however few its patches; but enough bundles for all workers.
+    /// Runs of hosts shared out in bundles whose patches fill several groups; but enough bundles for all workers.
     func hostBundles(of window: Range<Int>, group: Int) -> [Range<Int>] {
         let indices = schedule.indices(ofGroup: group)
         let perRun = window.count / P + 1
         let workers = pipeline.workers
-        // A narrow window visits a patch or two in each run: a full tile matters more than a task for everyone.
-        let (least, most) = (engine.tiling.patchesPerTile / perRun, 8 * engine.tiling.patchesPerTile / perRun)
+        // A narrow window visits a patch or two in each run: a full group matters more than a task for everyone.
+        let group = engine.workers[0].arithmetic.groupPatches
+        let (least, most) = (group / perRun, 16 * group / perRun)
         let bundle = max(1, min((indices.count + workers - 1) / workers, max(least, min(most, indices.count / (4 * workers)))))
         return stride(from: indices.lowerBound, to: indices.upperBound, by: bundle).map { $0..<min(indices.upperBound, $0 + bundle) }
     }
 
-    /// Visits the hosts of the delegates with the token indices `indices`, a tile of patches at a time. The answers go where s will be.
+    /// Visits the hosts of the delegates with the token indices `indices`, a group of patches at a time. The answers go where s will be.
     func visitHosts(of window: Range<Int>, indices: Range<Int>, columns: Columns, s: Memory<Float>, worker: Worker) throws {
         let arithmetic = worker.arithmetic
         let firstToken = window.lowerBound * P
         var visits: [TileArithmetic.Visit] = []
         var seesLocal = false
-        func attend() throws {
-            try arithmetic.attend(.delegates, visits, withOthers: seesLocal, block: weights, output: row(of: firstToken, window: window, s: s), firstToken: firstToken)
+        func attend() {
+            arithmetic.attend(.delegates, visits, withOthers: seesLocal, block: weights, output: row(of: firstToken, window: window, s: s), firstToken: firstToken)
             visits.removeAll(keepingCapacity: true)
             seesLocal = false
         }
@@ -33,19 +33,19 @@ extension LayerPass {
             let hosts = geometry.hosts(of: window, index: index)
             var next = hosts.lowerBound
             while next < hosts.upperBound {
-                let taken = next..<min(hosts.upperBound, next + engine.tiling.patchesPerTile - visits.count)
+                let taken = next..<min(hosts.upperBound, next + arithmetic.groupPatches - visits.count)
                 // Rows from after the window are seen by none of its delegates.
                 if try loadLocal(taken.clamped(to: 0..<max(taken.lowerBound, window.upperBound)), place: visits.count, from: columns, arithmetic) { seesLocal = true }
                 try loadDelegates(inSlotsOf: taken, before: window.upperBound, place: visits.count, from: columns, arithmetic)
                 visits += taken.map { .delegates(in: slots, of: $0, patchSize: P) }
                 next = taken.upperBound
-                if visits.count == engine.tiling.patchesPerTile { try attend() }
+                if visits.count == arithmetic.groupPatches { attend() }
             }
         }
-        if !visits.isEmpty { try attend() }
+        if !visits.isEmpty { attend() }
     }
 
-    /// Loads the local rows of `patches`, from place `place` of the tile on.
+    /// Loads the local rows of `patches`, from place `place` of the group on.
     ///
     /// - Returns: whether there were any.
     @discardableResult
@@ -57,7 +57,7 @@ extension LayerPass {
         return !patches.isEmpty
     }
 
-    /// Loads the delegates in the slots of `patches` that come from patches before `limit`, from place `place` of the tile on.
+    /// Loads the delegates in the slots of `patches` that come from patches before `limit`, from place `place` of the group on.
     ///
     /// - Returns: whether there were any.
     @discardableResult

@@ -231,8 +231,9 @@ final class LayerPass {
         // The convolution reaches K-1 rows back: into the carry, or blocks of this window.
         let reach = max(window.lowerBound, patches.lowerBound - (K - 2 + P) / P)
         let reached = schedule.target.blocks(of: reach..<patches.lowerBound).compactMap { mixed[$0] }
-        let feed = pipeline.add(tiles.count, after: [mix] + reached + isFree + [carried[index], targeted].compactMap { $0 }) { [self] worker, task in
-            try feedForward(tiles[task], window: window, block: patches, s: s(index), outgoing, engine.workers[worker])
+        let strides = engine.feedForwardStrides(of: patches)
+        let feed = pipeline.add(strides.count, after: [mix] + reached + isFree + [carried[index], targeted].compactMap { $0 }) { [self] worker, task in
+            feedForward(strides[task], window: window, block: patches, s: s(index), outgoing, engine.workers[worker])
         }
         let finish = pipeline.add(after: [feed] + (finished[block - 1].map { [$0] } ?? [])) { [self] _, _ in
             finishBlock(block, window: window, s: s(index), outgoing)

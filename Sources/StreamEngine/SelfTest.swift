@@ -55,10 +55,10 @@ public enum SelfTest {
     }
 
     /// FLOP/s of an f32 matrix product that fits the caches, on one core.
-    public static func productRate() throws -> Double {
-        let pipeline = try Pipeline(workers: 1) { TileArithmetic.prepareThread() }
-        let test = try ProductTest(rows: 512, inputs: 256, outputs: 256)
-        return try rate(pipeline, seconds: 0.2) { _ in try test.run() } * test.operations
+    public static func productRate(kernels: KernelTable) throws -> Double {
+        let pipeline = try Pipeline(workers: 1)
+        let test = try ProductTest(rows: 512, inputs: 256, outputs: 256, kernels: kernels)
+        return try rate(pipeline, seconds: 0.2) { _ in test.run() } * test.operations
     }
 
     /// The model's tiles, over and over: the window's delegates in their hosts, mix, feed-forward. Tiles just before and just after
@@ -68,23 +68,30 @@ public enum SelfTest {
         let P = config.patchSize
         let R = Tiling(patchSize: P).patchesPerTile
         guard let geometry = SequenceGeometry(tokens: 4096 * R * P * P, patchSize: P) else { throw Fault(.usage, "patches of \(P) tokens are no patches") }
-        let pipeline = try Pipeline(workers: threads) { TileArithmetic.prepareThread() }
+        let pipeline = try Pipeline(workers: threads)
         let tiles = try (0..<threads).map { _ in try TileTest(model, geometry: geometry, kernels: kernels) }
         let block = try BlockWeights(model, layer: 0, arithmetic: tiles[0].arithmetic)
         let head = try Head(model)
         let embedding = try Embedding(model, length: geometry.paddedTokens)
-        let layers = try rate(pipeline, seconds: seconds) { try tiles[$0].layer(block, .bf16) }
-        let first = try rate(pipeline, seconds: seconds / 2) { try tiles[$0].layer(block, .tokens(embedding)) }
-        let heads = try rate(pipeline, seconds: seconds / 4) { try tiles[$0].head(head) }
-        return Arithmetic(tokenLayersPerSecond: layers * Double(2 * R * P), firstLayerTokensPerSecond: first * Double(2 * R * P), headTokensPerSecond: heads * Double(R * P))
+        let layers = try rate(pipeline, seconds: seconds) { tiles[$0].layer(block, .bf16) }
+        let first = try rate(pipeline, seconds: seconds / 2) { tiles[$0].layer(block, .tokens(embedding)) }
+        let heads = try rate(pipeline, seconds: seconds / 4) { tiles[$0].head(head) }
+        let tokens = Double(tiles[0].tokens)
+        return Arithmetic(tokenLayersPerSecond: layers * tokens, firstLayerTokensPerSecond: first * tokens, headTokensPerSecond: heads * tokens)
     }
 
-    /// One worker's tiles.
+    /// One worker's share: as many tiles as go through the feed-forward at a time.
     private final class TileTest {
         let arithmetic: TileArithmetic
+        /// Tokens of one turn.
+        var tokens: Int { tiles * R * P }
+        private let tiles: Int
         private let R: Int
-        /// P columns of R stored rows: zeros are tokens as well as states.
+        private var P: Int { arithmetic.geometry.patchSize }
+        private var D: Int { arithmetic.config.hiddenSize }
+        /// P columns of a turn's stored rows: zeros are tokens as well as states.
         private let columns: Memory<UInt8>
+        /// [K-1 + tiles·L, D]
         private let s: Memory<Float>
         private let answers: Memory<Float>
         private let output: Memory<Float>
@@ -94,15 +101,17 @@ public enum SelfTest {
         init(_ model: Model, geometry: SequenceGeometry, kernels: KernelTable) throws {
             let config = model.config
             arithmetic = try TileArithmetic(config, geometry: geometry, kernels: kernels)
-            let L = arithmetic.rows
-            R = L / config.patchSize
-            columns = try Memory(L * config.hiddenSize * 2)
-            s = try Memory((config.kernelSize - 1 + L) * config.hiddenSize)
+            R = Tiling(patchSize: config.patchSize).patchesPerTile
+            // An even number: half of them see their hosts and guests.
+            tiles = (arithmetic.tilesAtOnce + 1) / 2 * 2
+            let rows = tiles * R * config.patchSize
+            columns = try Memory(rows * config.hiddenSize * 2)
+            s = try Memory((config.kernelSize - 1 + rows) * config.hiddenSize)
             // A row for each token of the window that asks; one in P of them is written.
-            answers = try Memory((R * config.patchSize + 2 * config.patchSize) * config.patchSize * config.hiddenSize)
-            output = try Memory(L * config.hiddenSize)
-            targets = try Memory(L)
-            bits = try Memory(L)
+            answers = try Memory((arithmetic.groupPatches * config.patchSize + 2 * config.patchSize) * config.patchSize * config.hiddenSize)
+            output = try Memory(rows * config.hiddenSize)
+            targets = try Memory(rows)
+            bits = try Memory(rows)
             var noise: UInt64 = 1
             for memory in [s, output] {
                 for value in 0..<memory.count {
@@ -112,33 +121,48 @@ public enum SelfTest {
             }
         }
 
-        /// Two tiles' worth of a layer.
-        func layer(_ block: BlockWeights, _ input: InputRows) throws {
-            let (P, D, K) = (arithmetic.geometry.patchSize, arithmetic.config.hiddenSize, arithmetic.config.kernelSize)
-            let columnBytes = R * input.rowBytes(width: D)
-            /// Rows of a tile's patches, and those of its delegates.
-            func load(_ first: Int, local: Bool, delegates: Bool) {
-                if local { arithmetic.loadLocal(first..<first + R, place: 0, as: input) { UnsafeRawPointer(columns.start + $0 * columnBytes) } }
-                if delegates { arithmetic.loadDelegates(columns.start, as: input, row: 0, rows: arithmetic.rows, firstToken: first) }
-            }
-            let middle = arithmetic.geometry.patches / 2 / R * R
-            for (seen, index, first) in [(true, P / 4, middle + R), (false, min(P - 1, 3 * P / 4), middle - 2 * R * P)] {
-                let window = first..<first + R * P
+        /// A turn of a layer.
+        func layer(_ block: BlockWeights, _ input: InputRows) {
+            let K = arithmetic.config.kernelSize
+            let (readBytes, columnBytes) = (tiles * R * input.rowBytes(width: D), tiles * R * D * 2)
+            let middle = arithmetic.geometry.patches / 2 / (tiles * R) * tiles * R
+            let group = arithmetic.groupPatches
+            for first in stride(from: 0, to: tiles * R, by: group) {
+                let patches = min(group, tiles * R - first)
+                let seen = first < tiles * R / 2
+                let own = (seen ? middle : middle - tiles * R) + first
+                /// Rows of a group's patches, and those of its delegates.
+                func load(_ patch: Int, local: Bool, delegates: Bool) {
+                    if local { arithmetic.loadLocal(patch..<patch + patches, place: 0, as: input) { UnsafeRawPointer(columns.start + $0 * readBytes) } }
+                    if delegates {
+                        for place in stride(from: 0, to: patches * P, by: tiles * R) {
+                            let rows = min(tiles * R, patches * P - place)
+                            arithmetic.loadDelegates(columns.start, as: input, row: place, rows: rows, firstToken: patch)
+                        }
+                    }
+                }
+                // Delegates of a window of P times as many patches visit as many hosts.
+                let index = seen ? P / 4 : min(P - 1, 3 * P / 4)
+                let window = own..<own + patches * P
                 let slots = arithmetic.geometry.slots(of: window, index: index)
-                let hosts = arithmetic.geometry.hosts(of: window, index: index).prefix(R)
+                let hosts = arithmetic.geometry.hosts(of: window, index: index).prefix(patches)
                 load(hosts.startIndex, local: seen, delegates: true)
-                try arithmetic.attend(
+                arithmetic.attend(
                     .delegates, hosts.map { .delegates(in: slots, of: $0, patchSize: P) }, withOthers: seen, block: block, output: answers.start, firstToken: window.lowerBound * P)
-                let tile = (seen ? middle + R : middle - R)..<(seen ? middle + 2 * R : middle)
-                load(tile.lowerBound, local: true, delegates: seen)
-                try arithmetic.mix(tile, withGuests: seen, block: block, s: s.start + (K - 1) * arithmetic.config.hiddenSize)
-                try arithmetic.feedForward(s.start, block: block, output: output.start)
-                for row in 0..<arithmetic.rows { arithmetic.store(output.start + row * D, asBF16: true, into: columns.start + row * D * 2) }
+                load(own, local: true, delegates: seen)
+                arithmetic.mix(own..<own + patches, withGuests: seen, block: block, s: s.start + (K - 1 + first * P) * D)
+            }
+            let step = arithmetic.tilesAtOnce * R
+            for first in stride(from: 0, to: tiles * R, by: step) {
+                let patches = min(step, tiles * R - first)
+                arithmetic.feedForward(s.start + first * P * D, rows: patches * P, block: block, output: output.start)
+                let place = columns.start + first * D * 2
+                arithmetic.store(output.start, patches: patches, asBF16: true) { UnsafeMutableRawPointer(place + $0 * columnBytes) }
             }
         }
 
-        func head(_ head: Head) throws {
-            try head.surprisal(output.start, targets: targets.start, count: arithmetic.rows, bits: bits.start, with: arithmetic)
+        func head(_ head: Head) {
+            head.surprisal(output.start, targets: targets.start, count: tokens, bits: bits.start, with: arithmetic)
         }
     }
 
@@ -146,10 +170,9 @@ public enum SelfTest {
     public static let diskBytes = 128 << 20
 
     /// Bytes that the test of the arithmetic takes a worker, about.
-    static func workerBytes(_ config: ModelConfig) -> Int {
-        let tile = Tiling(patchSize: config.patchSize).rows
-        return (tile + 2 * config.patchSize) * max(4096, config.hiddenSize * 4) + tile * (20 * config.hiddenSize + 2 * config.intermediateSize) * 4
-            + 4 * config.hiddenSize * (3 * config.hiddenSize + config.kernelSize * config.intermediateSize)
+    static func workerBytes(_ arithmetic: TileArithmetic) -> Int {
+        let P = arithmetic.config.patchSize
+        return 2 * arithmetic.ownedBytes + 6 * arithmetic.outputValues + (arithmetic.groupPatches + 2) * P * P * arithmetic.config.hiddenSize * 4
     }
 
     /// Writes and reads a file in `directory`; it is gone afterwards.

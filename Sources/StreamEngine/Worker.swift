@@ -7,12 +7,12 @@ import Support
 final class Worker {
     let arithmetic: TileArithmetic
     let reader: PageReader
-    /// [L, D] a tile's new states.
+    /// [tiles, D] new states of the tiles that go through the feed-forward at a time.
     let output: Memory<Float>
 
     init(arithmetic: TileArithmetic, pageBytes: Int, columnBytes: Int, kernels: KernelTable) throws {
         self.arithmetic = arithmetic
         reader = try PageReader(pageBytes: pageBytes, columnBytes: columnBytes, kernels: kernels)
-        output = try Memory(arithmetic.rows * arithmetic.config.hiddenSize)
+        output = try Memory(arithmetic.outputValues)
     }
 }

@@ -11,6 +11,8 @@ struct WorkingSetNeeds {
     var threads: Int
     /// Bytes that one worker's arithmetic owns, measured.
     var arithmeticBytes: Int
+    /// Values of the new states that one worker makes at a time.
+    var outputValues: Int
     /// Bytes of one block's prepared weights.
     var weightBytes: Int
     /// The process itself: runtime, libraries, generated code.
@@ -85,7 +87,7 @@ struct WorkingSetNeeds {
             ("blocks being written", blocks * outgoing),
             ("tokens to predict", tokenBlockBytes),
             ("uncommitted pages", commit + pageBytes(T: T) + 4 * (K - 1) * D * 4 + (3 << 20)),
-            ("\(threads) worker\(threads == 1 ? "" : "s")", threads * (arithmeticBytes + reader + L * D * 4)),
+            ("\(threads) worker\(threads == 1 ? "" : "s")", threads * (arithmeticBytes + outputValues * 4 + reader)),
         ]
         return WorkingSet(
             patchesPerBlock: T, windowPatches: W, isResident: slots == nil, statesBytes: statesBytes, stateSlots: stateSlots, tokenSlots: tokenSlots, windowsInFlight: windows,

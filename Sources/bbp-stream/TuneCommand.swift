@@ -29,7 +29,7 @@ struct TuneCommand: ParsableCommand {
         var report = Report()
         report.add("machine", tuning.machine)
         report.add("kernels", String(cString: kernels.pointee.name))
-        let product = try SelfTest.productRate()
+        let product = try SelfTest.productRate(kernels: kernels)
         tuning.productFlopsPerSecond = product
         report.add("product flops per second and core", product)
         let disk = try SelfTest.disk(directory)

@@ -8,7 +8,7 @@ private let counts = [0, 1, 15, 16, 17, 63, 64, 65, 500]
 struct FormatKernelTests {
     private func rounded(_ kernels: bbp_kernels, _ bits: [UInt32]) -> [UInt16] {
         let x = Edge(bits.map(Float.init(bitPattern:))), out = Edge([UInt16](repeating: 0xdead, count: bits.count))
-        kernels.bf16_from_f32(x.start, Int64(bits.count), out.start)
+        kernels.bf16_from_f32(x.start, Int64(bits.count), 1, Int64(bits.count), out.start, Int64(bits.count))
         return out.values
     }
 
@@ -40,7 +40,7 @@ struct FormatKernelTests {
     @Test(arguments: VectorPath.allCases) func widensEveryValue(_ path: VectorPath) throws {
         let every = Edge(Array(UInt16.min...UInt16.max)), out = Edge([Float](repeating: 0, count: 65_536))
         for kernels in [try path.kernels(), try plainKernels()] {
-            kernels.f32_from_bf16(every.start, 65_536, out.start)
+            kernels.f32_from_bf16(every.start, 65_536, 1, 65_536, out.start, 65_536)
             let same = out.values.bits == every.values.map { UInt32($0) << 16 }
             #expect(same)
         }

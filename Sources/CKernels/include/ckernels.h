@@ -29,6 +29,25 @@ typedef struct {
     const float *alone;         // [D/8, 8, 8]: the middle tap only; for N = 1
 } bbp_position_tables;
 
+/// Columns of a panel, the unit in which weights are laid out.
+enum { BBP_PANEL = 32 };
+
+/// Weights [inputs, outputs] of a product, in panels of BBP_PANEL outputs, each [inputs, BBP_PANEL]; columns past
+/// `outputs` are 0.
+typedef struct {
+    int64_t inputs, outputs;
+    const float *panels;
+    const float *bias;  // [outputs to a multiple of BBP_PANEL], or null
+} bbp_matrix;
+
+/// A Fourier transform of `size` points, a power of two from 16 on, made by FourierTransform.swift.
+typedef struct {
+    int64_t size;
+    int64_t frequencies;    // size / 2 + 1: those that real rows need
+    const float *twiddles;  // for each radix-4 pass, the widest first: [span/4, 3, 2]: e^(-2 pi i j k / span) of j < span/4, k = 1, 2, 3
+    const int32_t *place;   // [size]: where a frequency is after the forward transform
+} bbp_transform;
+
 typedef struct {
     const char *name;
 
@@ -42,8 +61,30 @@ typedef struct {
     /// x[i] = (x[i] + y[i]) / 2
     void (*average)(float *x, const float *y, int64_t count);
 
-    /// x[i] = x[i] / 2 * (1 + erf(x[i] / sqrt 2)), exact GELU; absolute error below 5e-7 * max(1, |x|).
+    /// x[i] = x[i] / 2 * (1 + erf(x[i] / sqrt 2)), exact GELU; absolute error below 3e-7 * max(1, |x|).
     void (*gelu)(float *x, int64_t count);
+
+    /// y[r,c] = start[r,c] + bias[c] + sum over k of x[r,k] * weight[k,c], then GELU of it if `activation`.
+    /// start may be null, or y. Strides count floats from row to row; rows of x may overlap.
+    void (*product)(const float *x, int64_t x_stride, int64_t rows, const bbp_matrix *matrix, const float *start,
+                    int64_t start_stride, int activation, float *y, int64_t y_stride);
+
+    /// Twice the transform of up to BBP_PANEL channels of `size` rows, of which the first `present` exist and the others
+    /// count as zero. spectrum + f * frequency_stride <- real parts of frequency f, imaginary parts `imaginary` after
+    /// them; always BBP_PANEL of each. scratch: bbp_transform_scratch(size) floats, 64-byte aligned.
+    void (*transform_forward)(const bbp_transform *transform, const float *rows, int64_t stride, int64_t present,
+                              int64_t channels, float *spectrum, int64_t frequency_stride, int64_t imaginary, float *scratch);
+
+    /// Complex products, frequency by frequency, for one panel of outputs: products [blocks, frequencies, 2, BBP_PANEL] of
+    /// spectra [blocks, frequencies, 2, inputs to a multiple of BBP_PANEL] and panel [frequencies, inputs, 2, BBP_PANEL],
+    /// where 2 is real and imaginary parts.
+    void (*spectral_product)(const bbp_transform *transform, const float *spectra, int64_t blocks, int64_t inputs,
+                             const float *panel, float *products);
+
+    /// The inverse of `transform_forward` but for its scale, `size`, on one block of `spectral_product`: rows first to
+    /// first + rows - 1 of it, plus bias [BBP_PANEL], then GELU if `activation`, go to `out`.
+    void (*transform_back)(const bbp_transform *transform, const float *product, const float *bias, int64_t first,
+                           int64_t rows, int64_t channels, int activation, float *out, int64_t stride, float *scratch);
 
     /// Attention of one patch over its context rows, which the caller has sorted by origin, so that query i
     /// sees exactly the first visible[i] rows (1 <= visible[i] <= rows).
@@ -60,9 +101,9 @@ typedef struct {
     /// bits[r] = -log2 softmax(logits[r,:])[target[r]], logits [rows, vocabulary].
     void (*surprisal)(const float *logits, const uint16_t *target, int64_t rows, int64_t vocabulary, float *bits);
 
-    /// bfloat16: round to nearest, ties to even; NaN stays NaN (quiet).
-    void (*bf16_from_f32)(const float *x, int64_t count, uint16_t *out);
-    void (*f32_from_bf16)(const uint16_t *x, int64_t count, float *out);
+    /// bfloat16: round to nearest, ties to even; NaN stays NaN (quiet). Strides count values from row to row.
+    void (*bf16_from_f32)(const float *x, int64_t x_stride, int64_t rows, int64_t width, uint16_t *out, int64_t out_stride);
+    void (*f32_from_bf16)(const uint16_t *x, int64_t x_stride, int64_t rows, int64_t width, float *out, int64_t out_stride);
 
     /// Byte planes of `count` little-endian values: plane p takes byte p of each (planes contiguous, `count`
     /// bytes each). rotate != 0: the value is first rotated left by one bit, so that the sign is the lowest bit.
@@ -77,6 +118,15 @@ const bbp_kernels *bbp_kernels_for(bbp_path path);
 
 /// Floats of scratch that `attend` needs.
 int64_t bbp_attention_scratch(int64_t rows, int64_t head_size);
+
+/// Floats of scratch that a transform of `size` points needs.
+int64_t bbp_transform_scratch(int64_t size);
+
+/// Half the transform of a convolution's kernels, divided by its size, as `spectral_product` reads it, summed in double
+/// precision: panels [outputs in panels, frequencies, inputs, 2, BBP_PANEL] from weight [outputs, inputs, taps], whose
+/// last tap meets the present row. waves [taps, 2, frequencies]: cos and sin of 2 pi f m / size at row m.
+void bbp_kernel_spectra(const bbp_transform *transform, const float *weight, int64_t outputs, int64_t inputs,
+                        int64_t taps, const double *waves, float *panels);
 
 /// out [m,n] = a [m,k] * b [k,n], summed in double precision. For preparing weights, not for the hot path.
 void bbp_product_f64(const float *a, const float *b, int64_t m, int64_t k, int64_t n, float *out);

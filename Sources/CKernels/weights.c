@@ -1,0 +1,110 @@
+// Double precision, for preparing weights.
+#include "ckernels.h"
+
+// Sums of a few rows and a run of columns stay in the first cache, so that b is read once for all of these rows.
+enum { ROWS = 8, COLUMNS = 256 };
+
+static inline int64_t smaller(int64_t a, int64_t b) {
+    return a < b ? a : b;
+}
+
+// The product of two floats is exact in double, so fused and separate multiply-adds give the same bits:
+// every instruction set returns the same result.
+static inline __attribute__((always_inline)) void product(const float *a, const float *b, int64_t m, int64_t k,
+                                                          int64_t n, float *restrict out) {
+    for (int64_t top = 0; top < m; top += ROWS) {
+        const int64_t rows = smaller(m - top, ROWS);
+        for (int64_t first = 0; first < n; first += COLUMNS) {
+            const int64_t columns = smaller(n - first, COLUMNS);
+            double sum[ROWS][COLUMNS] = {{0}};
+            for (int64_t s = 0; s < k; s++) {
+                const float *row = b + s * n + first;
+                for (int64_t i = 0; i < rows; i++) {
+                    const double scale = a[(top + i) * k + s];
+                    for (int64_t j = 0; j < columns; j++) sum[i][j] += scale * (double)row[j];
+                }
+            }
+            for (int64_t i = 0; i < rows; i++)
+                for (int64_t j = 0; j < columns; j++) out[(top + i) * n + first + j] = (float)sum[i][j];
+        }
+    }
+}
+
+static inline __attribute__((always_inline)) void kernel_spectra(const bbp_transform *t, const float *weight,
+                                                                 int64_t outputs, int64_t inputs, int64_t taps,
+                                                                 const double *waves, float *panels) {
+    const int64_t frequencies = t->frequencies;
+    for (int64_t c = 0; c < (outputs + BBP_PANEL - 1) / BBP_PANEL * BBP_PANEL; c++) {
+        float *panel = panels + c / BBP_PANEL * frequencies * inputs * 2 * BBP_PANEL + c % BBP_PANEL;
+        for (int64_t d = 0; d < inputs; d++) {
+            const float *tap = weight + (c * inputs + d) * taps;
+            // A run of frequencies at a time, for their sums to stay in the first cache.
+            for (int64_t first = 0; first < 2 * frequencies; first += COLUMNS) {
+                const int64_t count = smaller(2 * frequencies - first, COLUMNS);
+                double sum[COLUMNS] = {0};
+                for (int64_t m = 0; m < taps && c < outputs; m++) {
+                    const double value = tap[taps - 1 - m];
+                    for (int64_t i = 0; i < count; i++) sum[i] += value * waves[m * 2 * frequencies + first + i];
+                }
+                for (int64_t i = 0; i < count; i++) {
+                    const int64_t f = (first + i) % frequencies, imaginary = first + i >= frequencies;
+                    panel[(f * inputs + d) * 2 * BBP_PANEL + imaginary * BBP_PANEL] =
+                        (float)((imaginary ? -sum[i] : sum[i]) / (double)(2 * t->size));
+                }
+            }
+        }
+    }
+}
+
+#if defined(__x86_64__)
+__attribute__((target("avx512f,avx512vl")))
+static void product_avx512(const float *a, const float *b, int64_t m, int64_t k, int64_t n, float *out) {
+    product(a, b, m, k, n, out);
+}
+
+__attribute__((target("avx512f,avx512vl")))
+static void kernel_spectra_avx512(const bbp_transform *t, const float *weight, int64_t outputs, int64_t inputs,
+                                  int64_t taps, const double *waves, float *panels) {
+    kernel_spectra(t, weight, outputs, inputs, taps, waves, panels);
+}
+
+__attribute__((target("avx2,fma")))
+static void kernel_spectra_avx2(const bbp_transform *t, const float *weight, int64_t outputs, int64_t inputs,
+                                int64_t taps, const double *waves, float *panels) {
+    kernel_spectra(t, weight, outputs, inputs, taps, waves, panels);
+}
+
+__attribute__((target("avx2,fma")))
+static void product_avx2(const float *a, const float *b, int64_t m, int64_t k, int64_t n, float *out) {
+    product(a, b, m, k, n, out);
+}
+#endif
+
+void bbp_product_f64(const float *a, const float *b, int64_t m, int64_t k, int64_t n, float *out) {
+#if defined(__x86_64__)
+    if (bbp_kernels_for(BBP_AVX512)) {
+        product_avx512(a, b, m, k, n, out);
+        return;
+    }
+    if (bbp_kernels_for(BBP_AVX2)) {
+        product_avx2(a, b, m, k, n, out);
+        return;
+    }
+#endif
+    product(a, b, m, k, n, out);
+}
+
+void bbp_kernel_spectra(const bbp_transform *transform, const float *weight, int64_t outputs, int64_t inputs,
+                        int64_t taps, const double *waves, float *panels) {
+#if defined(__x86_64__)
+    if (bbp_kernels_for(BBP_AVX512)) {
+        kernel_spectra_avx512(transform, weight, outputs, inputs, taps, waves, panels);
+        return;
+    }
+    if (bbp_kernels_for(BBP_AVX2)) {
+        kernel_spectra_avx2(transform, weight, outputs, inputs, taps, waves, panels);
+        return;
+    }
+#endif
+    kernel_spectra(transform, weight, outputs, inputs, taps, waves, panels);
+}

@@ -1,0 +1,147 @@
+import CKernels
+import Geometry
+import Support
+
+/// The causal convolution of step 9 with its bias and GELU: c[t] = gelu(b + Σ_k W[:, :, k]·s[t - (K-1) + k]).
+///
+/// Two ways to the same sums. Direct: the K rows that an output sees are contiguous, so that the convolution is a matrix
+/// product whose rows of K·D values overlap. Fourier (overlap-save): blocks of `size` rows make `size` - K + 1 outputs
+/// each; blocks are anchored at the beginning of a tile, so results do not depend on what else is computed with them.
+struct CausalConvolution {
+    enum Method {
+        case direct
+        case fourier(FourierTransform)
+    }
+
+    let inputs: Int
+    let outputs: Int
+    let kernelSize: Int
+    /// Rows of a tile.
+    let tileRows: Int
+    let method: Method
+
+    /// - Parameter forced: a transform's size, or 0 for the direct way; nil for the cheaper one.
+    init(_ config: ModelConfig, tileRows: Int, forced: Int? = nil) throws {
+        inputs = config.hiddenSize
+        outputs = config.intermediateSize
+        kernelSize = config.kernelSize
+        self.tileRows = tileRows
+        let size = forced ?? Self.cheapestSize(config, tileRows: tileRows)
+        method = size == 0 ? .direct : .fourier(try FourierTransform(size: size))
+    }
+
+    /// The size of the cheapest transform, 0 for the direct way. Depends on the model's shape alone: the choice makes a
+    /// difference to the last bits.
+    static func cheapestSize(_ config: ModelConfig, tileRows: Int) -> Int {
+        let (D, F, K) = (Double(config.hiddenSize), Double(config.intermediateSize), config.kernelSize)
+        var best = (size: 0, cost: Double(K) * D * F)
+        var size = 32
+        while size <= 4096 {
+            if size >= 2 * (K - 1), size < 4 * tileRows {
+                let blocks = (tileRows + size - K) / (size - K + 1)
+                // In multiply-adds a token, at the rates that tools/bench measures: the products read their weights from
+                // far away, and the transforms are half additions.
+                let products = 4 * Double(size / 2 + 1) * D * F * 1.4
+                let transforms = Double(size) * Double(size.trailingZeroBitCount) * (D + 2 * F) * 2
+                let cost = (products + transforms) * Double(blocks) / Double(tileRows)
+                if cost < best.cost { best = (size, cost) }
+            }
+            size *= 2
+        }
+        return best.size
+    }
+
+    /// Blocks of a tile, in the Fourier way.
+    private func blocks(_ transform: FourierTransform) -> Int { (tileRows + transform.size - kernelSize) / (transform.size - kernelSize + 1) }
+
+    private var panelWidth: Int { BBP_PANEL }
+    private var panels: Int { (outputs + panelWidth - 1) / panelWidth }
+    private var paddedInputs: Int { (inputs + panelWidth - 1) / panelWidth * panelWidth }
+
+    /// Values of scratch that `run` needs for `tiles` tiles.
+    func scratchValues(tiles: Int) -> Int {
+        guard case .fourier(let transform) = method else { return 0 }
+        return tiles * blocks(transform) * transform.frequencies * 2 * (paddedInputs + panelWidth) + transform.scratchValues
+    }
+
+    /// Bytes of the prepared weights.
+    var weightBytes: Int {
+        switch method {
+        case .direct: PreparedMatrix.footprint(inputs: inputs * kernelSize, outputs: outputs)
+        case .fourier(let transform): (panels * transform.frequencies * inputs * 2 + panels) * panelWidth * 4
+        }
+    }
+
+    /// A block's weights, ready for `run`.
+    enum Weights {
+        case direct(PreparedMatrix)
+        /// [panels, frequencies, inputs, 2, BBP_PANEL], and the bias in panels.
+        case fourier(FourierTransform, Memory<Float>, bias: Memory<Float>)
+    }
+
+    /// - Parameters:
+    ///   - weight: `cov3.weight` [F, D, K].
+    ///   - bias: [F].
+    func prepare(_ weight: UnsafePointer<Float>, bias: UnsafePointer<Float>) throws -> Weights {
+        switch method {
+        case .direct:
+            // [F, K, D]: the order in which an output's rows lie.
+            let turned = try Memory<Float>(outputs * kernelSize * inputs)
+            for output in 0..<outputs {
+                for input in 0..<inputs {
+                    for tap in 0..<kernelSize { turned[(output * kernelSize + tap) * inputs + input] = weight[(output * inputs + input) * kernelSize + tap] }
+                }
+            }
+            return .direct(try PreparedMatrix(turned.start, bias: bias, inputs: kernelSize * inputs, outputs: outputs))
+        case .fourier(let transform):
+            let spectra = try Memory<Float>(panels * transform.frequencies * inputs * 2 * panelWidth)
+            let padded = try Memory<Float>(panels * panelWidth)
+            padded.start.update(from: bias, count: outputs)
+            let waves = try transform.waves(taps: kernelSize)
+            withUnsafePointer(to: transform.tables) {
+                bbp_kernel_spectra($0, weight, Int64(outputs), Int64(inputs), Int64(kernelSize), waves.start, spectra.start)
+            }
+            return .fourier(transform, spectra, bias: padded)
+        }
+    }
+
+    /// - Parameters:
+    ///   - s: [K-1 + rows, D]: the K-1 rows before a tile's beginning, then that tile's and those of the next ones.
+    ///   - scratch: `scratchValues(tiles:)` values, for as many tiles as the rows touch.
+    ///   - c: [rows, F].
+    func run(_ s: UnsafePointer<Float>, rows: Int, weights: Weights, scratch: Memory<Float>, into c: UnsafeMutablePointer<Float>, kernels: KernelTable) {
+        switch weights {
+        case .direct(let matrix):
+            matrix.multiply(s, stride: inputs, rows: rows, gelu: true, into: c, kernels: kernels)
+        case .fourier(let transform, let weights, let bias):
+            let (frequencies, step) = (transform.frequencies, transform.size - kernelSize + 1)
+            // First outputs of all blocks, and how many: a tile's last block ends with the tile, and sees no row of the next one.
+            let blocks = stride(from: 0, to: rows, by: tileRows).flatMap { tile in
+                let end = min(tile + tileRows, rows)
+                return stride(from: tile, to: end, by: step).map { (first: $0, rows: end - $0) }
+            }
+            let room = scratch.start
+            let spectra = room + transform.scratchValues
+            let products = spectra + blocks.count * frequencies * 2 * paddedInputs
+            withUnsafePointer(to: transform.tables) { tables in
+                for (index, block) in blocks.enumerated() {
+                    let spectrum = spectra + index * frequencies * 2 * paddedInputs
+                    for channel in Swift.stride(from: 0, to: inputs, by: panelWidth) {
+                        kernels.pointee.transform_forward(
+                            tables, s + block.first * inputs + channel, Int64(inputs), Int64(kernelSize - 1 + block.rows), Int64(min(panelWidth, inputs - channel)),
+                            spectrum + channel, Int64(2 * paddedInputs), Int64(paddedInputs), room)
+                    }
+                }
+                for panel in 0..<panels {
+                    let channel = panel * panelWidth
+                    kernels.pointee.spectral_product(tables, spectra, Int64(blocks.count), Int64(inputs), weights.start + channel * frequencies * inputs * 2, products)
+                    for (index, block) in blocks.enumerated() {
+                        kernels.pointee.transform_back(
+                            tables, products + index * frequencies * 2 * panelWidth, bias.start + channel, Int64(kernelSize - 1), Int64(min(step, block.rows)),
+                            Int64(min(panelWidth, outputs - channel)), 1, c + block.first * outputs + channel, Int64(outputs), room)
+                    }
+                }
+            }
+        }
+    }
+}

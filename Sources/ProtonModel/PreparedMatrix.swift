@@ -1,0 +1,58 @@
+import CKernels
+import Support
+
+/// Weights of a matrix product as the kernels read them: y [rows, outputs] = x [rows, inputs] · weightᵀ + bias.
+///
+/// A row of y depends on its row of x alone: the kernels sum every value in the order of the inputs, whatever rows come
+/// with it (tested).
+final class PreparedMatrix {
+    let inputs: Int
+    let outputs: Int
+    private let panels: Memory<Float>
+    private let bias: Memory<Float>?
+    private let matrix: bbp_matrix
+
+    /// - Parameters:
+    ///   - weight: [outputs, inputs] row-major, as checkpoints store it.
+    ///   - bias: [outputs].
+    init(_ weight: UnsafePointer<Float>, bias: UnsafePointer<Float>? = nil, inputs: Int, outputs: Int) throws {
+        let panel = BBP_PANEL
+        let padded = (outputs + panel - 1) / panel * panel
+        self.inputs = inputs
+        self.outputs = outputs
+        panels = try Memory(padded * inputs)
+        for output in 0..<outputs {
+            let column = panels.start + output / panel * panel * inputs + output % panel
+            for input in 0..<inputs { column[input * panel] = weight[output * inputs + input] }
+        }
+        if let bias {
+            let copy = try Memory<Float>(padded)
+            copy.start.update(from: bias, count: outputs)
+            self.bias = copy
+        } else {
+            self.bias = nil
+        }
+        matrix = bbp_matrix(inputs: Int64(inputs), outputs: Int64(outputs), panels: panels.start, bias: self.bias.map { UnsafePointer($0.start) })
+    }
+
+    static func footprint(inputs: Int, outputs: Int) -> Int {
+        let panel = BBP_PANEL
+        return (outputs + panel - 1) / panel * panel * (inputs + 1) * 4
+    }
+
+    /// y = x · weightᵀ + bias, and what else is asked for.
+    ///
+    /// - Parameters:
+    ///   - x: `rows` rows, `xStride` values from one to the next; they may overlap.
+    ///   - addend: [rows, outputs] added to the product; may be y.
+    ///   - gelu: GELU of the sum.
+    ///   - y: `rows` rows, `yStride` values from one to the next.
+    func multiply(
+        _ x: UnsafePointer<Float>, stride xStride: Int? = nil, rows: Int, adding addend: UnsafePointer<Float>? = nil, gelu: Bool = false, into y: UnsafeMutablePointer<Float>, yStride: Int? = nil,
+        kernels: KernelTable
+    ) {
+        withUnsafePointer(to: matrix) {
+            kernels.pointee.product(x, Int64(xStride ?? inputs), Int64(rows), $0, addend, Int64(outputs), gelu ? 1 : 0, y, Int64(yStride ?? outputs))
+        }
+    }
+}

@@ -1,0 +1,120 @@
+"""BigBang-Proton in PyTorch, written as one would from the model's description: whole sequence in memory, f32 or bf16.
+
+    python tools/torch_model.py check CASE    # compares with a fixture of Tests/Fixtures, or any folder of that form
+
+The engine is measured against it (tools/bench).
+"""
+import json
+import math
+import struct
+import sys
+from pathlib import Path
+
+import torch
+import torch.nn.functional as F
+
+VOCABULARY = 259
+NO_TOKEN = VOCABULARY  # the padded length's end: a zero vector
+
+
+def read_tensors(path):
+    """The tensors of a .safetensors file (F32)."""
+    data = bytearray(Path(path).read_bytes())
+    (length,) = struct.unpack_from("<Q", data)
+    header = json.loads(data[8 : 8 + length])
+    header.pop("__metadata__", None)
+    return {
+        name: torch.frombuffer(data, dtype=torch.float32, count=math.prod(entry["shape"]), offset=8 + length + entry["data_offsets"][0])
+        .reshape(entry["shape"]).clone()
+        for name, entry in header.items()
+    }
+
+
+class Proton:
+    def __init__(self, directory, dtype=torch.float32):
+        config = json.loads((Path(directory) / "config.json").read_text())
+        self.P, self.D = config["patch_size"], config["hidden_size"]
+        self.heads, self.layers = config["num_attention_heads"], config["num_hidden_layers"]
+        self.eps = config.get("layer_norm_eps", 1e-5)
+        self.dtype = dtype
+        tensors = read_tensors(Path(directory) / "model.safetensors")
+        self.position = tensors["coord_conv.conv.weight"], tensors["coord_conv.scale"]
+        self.weights = {name: tensor.to(dtype) for name, tensor in tensors.items()}
+
+    def norm(self, x, name):
+        return F.layer_norm(x, (self.D,), self.weights[name + ".weight"], self.weights[name + ".bias"], self.eps)
+
+    def embed(self, tokens, N):
+        x = torch.zeros(N, self.D, dtype=self.dtype)
+        x[: len(tokens)] = self.weights["codebook"][tokens]
+        frequency = torch.exp(torch.arange(0, self.D, 2, dtype=torch.float64) * (-math.log(50000.0) / self.D))
+        angle = torch.arange(N, dtype=torch.float64)[:, None] * frequency
+        pe = torch.stack([angle.sin(), angle.cos()], -1).reshape(N, self.D).float()
+        weight, scale = self.position
+        return x + (scale * F.conv1d(pe.T[None], weight, padding=1, groups=self.D // 8)[0].T).to(self.dtype)
+
+    def block(self, x, i, visible):
+        w = lambda name: self.weights[f"blocks.{i}.{name}"]
+        (N, D), P = x.shape, self.P
+        G = N // P
+        u = self.norm(x, f"blocks.{i}.pre_norm.norm")
+        delegates = F.linear(u, w("cov1_delegate.weight").flatten(1), w("cov1_delegate.bias"))
+        # Slot j·G + g holds token (g, j).
+        slots = delegates.view(G, P, D).transpose(0, 1).reshape(G, P, D)
+        context = torch.cat([u.view(G, P, D), slots], 1)
+        q, k, v = F.linear(context, w("self_attn.qkv.weight").flatten(1)).view(G, 2 * P, 3, self.heads, D // self.heads).permute(2, 0, 3, 1, 4)
+        y = F.scaled_dot_product_attention(q, k, v, attn_mask=visible).transpose(1, 2).reshape(G, 2 * P, D)
+        y = F.linear(y, w("self_attn.proj.weight").flatten(1), w("self_attn.proj.bias"))
+        back = y[:, P:].reshape(P, G, D).transpose(0, 1).reshape(N, D)
+        s = self.norm(x + (y[:, :P].reshape(N, D) + back) / 2, f"blocks.{i}.norm1.norm")
+        c = F.conv1d(F.pad(s.T[None], (w("cov3.weight").shape[2] - 1, 0)), w("cov3.weight"), w("cov3.bias"))
+        return s + F.conv1d(F.gelu(c), w("cov4.weight"), w("cov4.bias"))[0].T
+
+    @torch.inference_mode()
+    def forward(self, tokens, keep=()):
+        """Surprisal in bits [n] of tokens [n], and the states after the layers in `keep` (1 is the first)."""
+        n, P = len(tokens), self.P
+        N = (n + P - 1) // P * P
+        G = N // P
+        x = self.embed(tokens, N)
+        own = torch.arange(N).view(G, P)
+        origin = torch.cat([own, own.T.reshape(G, P)], 1)
+        visible = (origin[:, :, None] >= origin[:, None, :])[:, None]
+        states = {}
+        for i in range(self.layers):
+            x = self.block(x, i, visible)
+            if i + 1 in keep:
+                states[i + 1] = x[:n].float()
+        x = self.norm(x[:n], "norm")
+        bits = torch.full((n,), float("nan"))
+        for first in range(0, n - 1, 65536):
+            last = min(first + 65536, n - 1)
+            logits = F.linear(x[first:last], self.weights["fc.weight"], self.weights["fc.bias"]).float()
+            bits[first + 1 : last + 1] = F.cross_entropy(logits, tokens[first + 1 : last + 1], reduction="none") / math.log(2)
+        return bits, states
+
+
+def check(case):
+    import numpy as np
+
+    case = Path(case)
+    tokens = torch.from_numpy(np.fromfile(case / "tokens.u16", "<u2").astype(np.int64))
+    model = Proton(case)
+    bits, states = model.forward(tokens, keep=(1, model.layers))
+    worst = 0.0
+    for name, got in (("layer1", states[1]), ("hidden", states[model.layers])):
+        wanted = np.load(case / f"{name}.npy")
+        worst = max(worst, float(np.abs(got.numpy() - wanted).max() / np.abs(wanted).max()))
+    wanted = np.load(case / "nll_bits.npy")
+    if len(wanted) > 1:
+        worst = max(worst, float(np.abs(bits.numpy() - wanted)[1:].max()))
+    if worst > 2e-4:
+        sys.exit(f"{case}: differs by {worst:.1e}")
+    print(f"{case}: agrees to {worst:.1e}")
+
+
+if __name__ == "__main__":
+    if len(sys.argv) < 3 or sys.argv[1] != "check":
+        sys.exit(__doc__)
+    for case in sys.argv[2:]:
+        check(case)
