@@ -10,6 +10,11 @@
 #pragma clang diagnostic ignored "-Wpsabi"
 #pragma clang attribute push(__attribute__((target("avx2,fma"))), apply_to = function)
 
+// The checksum is compiled here once more, for these registers.
+#define XXH_INLINE_ALL
+#define XXH_VECTOR XXH_AVX2
+#include <xxhash.h>
+
 typedef float lanes __attribute__((vector_size(64)));
 
 // Groups of queries, keys and value channels that attention takes at a time: 4 sums are 8 of the 16 registers.

@@ -9,6 +9,11 @@
 // min_vector_width: the compiler may use whole 512-bit registers in loops it vectorises itself.
 #pragma clang attribute push(__attribute__((target("avx512f,avx512bw,avx512dq,avx512vl"), min_vector_width(512))), apply_to = function)
 
+// The checksum is compiled here once more, for these registers.
+#define XXH_INLINE_ALL
+#define XXH_VECTOR XXH_AVX512
+#include <xxhash.h>
+
 typedef float lanes __attribute__((vector_size(64)));
 
 // Groups of queries, keys and value channels that attention takes at a time: every number that is read serves two

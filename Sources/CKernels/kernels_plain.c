@@ -3,6 +3,9 @@
 #include <math.h>
 #include <string.h>
 
+#define XXH_INLINE_ALL
+#include <xxhash.h>
+
 #include "paths.h"
 
 static void layer_norm(const float *x, const float *weight, const float *bias, float eps, int64_t rows, int64_t width,
@@ -169,6 +172,41 @@ static void merge32(const uint8_t *planes, int64_t count, int rotate, uint32_t *
     }
 }
 
+static int64_t fold(const uint8_t *plane, int64_t count, uint8_t *folded) {
+    const int64_t half = (count + 1) / 2;
+    uint8_t base = 0;
+    for (int64_t i = 0; i < count; i++) base = plane[i] > base ? plane[i] : base;
+    int64_t end = 1 + half;
+    folded[0] = base;
+    memset(folded + 1, 0, (size_t)half);
+    for (int64_t i = 0; i < count; i++) {
+        const int below = base - plane[i];
+        folded[1 + i % half] |= (uint8_t)((below < 15 ? below : 15) << (i < half ? 0 : 4));
+        if (below < 15) continue;
+        if (end == 1 + half + count / 16) return 0;
+        folded[end++] = plane[i];
+    }
+    return end;
+}
+
+static int unfold(const uint8_t *folded, int64_t bytes, int64_t count, uint8_t *plane) {
+    const int64_t half = (count + 1) / 2;
+    int64_t next = 1 + half;
+    if (bytes < next) return 0;
+    for (int64_t i = 0; i < count; i++) {
+        const int below = folded[1 + i % half] >> (i < half ? 0 : 4) & 15;
+        plane[i] = (uint8_t)(folded[0] - below);
+        if (below < 15) continue;
+        if (next == bytes) return 0;
+        plane[i] = folded[next++];
+    }
+    return next == bytes;
+}
+
+static uint64_t checksum(const void *bytes, int64_t count) {
+    return XXH3_64bits(bytes, (size_t)count);
+}
+
 const bbp_kernels bbp_plain_kernels = {
     .name = "plain",
     .layer_norm = layer_norm,
@@ -188,4 +226,7 @@ const bbp_kernels bbp_plain_kernels = {
     .merge16 = merge16,
     .split32 = split32,
     .merge32 = merge32,
+    .fold = fold,
+    .unfold = unfold,
+    .checksum = checksum,
 };

@@ -2,7 +2,11 @@ import CKernels
 import CZstd
 import Support
 
-/// Compresses and decompresses one column at a time: byte planes, each zstd or as it is, whichever is smaller.
+/// Compresses and decompresses one column at a time: byte planes, each as short as it gets (PageFormat.md).
+///
+/// What compresses in hidden states is the exponent: few values, no repeats. So the work is entropy coding, and the way
+/// to make it fast is to give it less: two exponents in a byte where their range allows it, planes that look like noise
+/// not at all, and no search for matches.
 ///
 /// One codec a worker: it owns the zstd contexts and the planes' scratch.
 public final class ColumnCodec {
@@ -10,9 +14,11 @@ public final class ColumnCodec {
     private let decompressor: OpaquePointer
     private let kernels: KernelTable
     private let planes: Memory<UInt8>
+    /// An exponent plane folded; never longer than the plane, from two values on.
+    private let folded: Memory<UInt8>
 
     /// Bytes a codec for columns of `columnBytes` owns: planes, and an allowance for zstd's contexts.
-    public static func footprint(columnBytes: Int) -> Int { columnBytes + 2 * min(columnBytes, 1 << 20) + 640 << 10 }
+    public static func footprint(columnBytes: Int) -> Int { columnBytes + columnBytes / 2 + 2 * min(columnBytes, 1 << 20) + 640 << 10 }
 
     /// - Parameter columnBytes: the longest column it will see, in bytes before compression.
     public init(columnBytes: Int, kernels: KernelTable) throws {
@@ -22,13 +28,14 @@ public final class ColumnCodec {
         self.compressor = compressor
         self.decompressor = decompressor
         self.kernels = kernels
-        self.planes = try Memory(columnBytes)
-        // Level 1, long matches only and a tiny table: exponent bytes have skewed frequencies and next to no repeats,
-        // so entropy coding does the work and searching costs time for nothing (PageFormat.md).
-        for (parameter, value) in [
-            (ZSTD_c_compressionLevel, Int32(1)), (ZSTD_c_minMatch, 7), (ZSTD_c_hashLog, 6), (ZSTD_c_checksumFlag, 1),
-        ] {
+        planes = try Memory(columnBytes)
+        folded = try Memory(columnBytes / 2 + 2)
+        // Level 1 with a table of 64 entries and steps of a whole block: next to no search.
+        for (parameter, value) in [(ZSTD_c_compressionLevel, Int32(1)), (ZSTD_c_minMatch, 7), (ZSTD_c_hashLog, 6)] {
             ZSTD_CCtx_setParameter(compressor, parameter, value)
+        }
+        if ZSTD_isError(bbp_zstd_always_code_literals(compressor)) == 0 {
+            ZSTD_CCtx_setParameter(compressor, ZSTD_c_targetLength, 1 << 17)
         }
     }
 
@@ -42,22 +49,51 @@ public final class ColumnCodec {
     /// - Parameter stored: room for the column uncompressed: `count * element.size` bytes.
     func encode(_ values: UnsafeRawPointer, count: Int, element: Element, into stored: UnsafeMutableRawPointer) -> ColumnEntry {
         element.split(values, count: count, planes: planes.start, with: kernels)
-        var sizes: [Int] = []
-        var end = 0
+        var entry = ColumnEntry(offset: 0, checksum: kernels.pointee.checksum(values, Int64(count * element.size)), planes: [])
         for plane in 0..<element.size {
             let source = planes.start + plane * count
-            // One byte less than the plane: what does not shrink is an error to zstd and stored as it is.
-            let written = ZSTD_compress2(compressor, stored + end, max(count - 1, 0), source, count)
-            if ZSTD_isError(written) != 0 || written >= count {
-                (stored + end).copyMemory(from: source, byteCount: count)
-                sizes.append(count)
-            } else {
-                sizes.append(written)
+            let target = stored + entry.storedBytes
+            let isExponent = element.rotatesSign && plane == element.size - 1
+            let foldedBytes = isExponent && count > 1 ? Int(kernels.pointee.fold(source, Int64(count), folded.start)) : 0
+            var written = count
+            if foldedBytes > 0 {
+                written = compressed(folded.start, foldedBytes, into: target, room: count)
+                entry.isFolded = written < count
+            } else if isExponent || !looksLikeNoise(source, count) {
+                written = compressed(source, count, into: target, room: count)
             }
-            end += sizes[plane]
+            if written == count { target.copyMemory(from: source, byteCount: count) }
+            entry.planes.append(written)
         }
-        let sum = checksum(UnsafeRawBufferPointer(start: values, count: count * element.size))
-        return ColumnEntry(offset: 0, checksum: sum, planes: sizes)
+        return entry
+    }
+
+    /// Bytes of the zstd frame in `target`; `room` where it would not be shorter than that.
+    private func compressed(_ source: UnsafePointer<UInt8>, _ bytes: Int, into target: UnsafeMutableRawPointer, room: Int) -> Int {
+        let written = ZSTD_compress2(compressor, target, max(room - 1, 0), source, bytes)
+        return ZSTD_isError(written) != 0 ? room : min(written, room)
+    }
+
+    /// Whether 512 bytes from all over the plane coincide no more often than noise does: not worth a try.
+    private func looksLikeNoise(_ plane: UnsafePointer<UInt8>, _ count: Int) -> Bool {
+        let samples = 512
+        guard count >= 2 * samples else { return false }
+        return withUnsafeTemporaryAllocation(of: UInt16.self, capacity: 256) { seen in
+            seen.initialize(repeating: 0)
+            // An odd step visits all channels of a row.
+            let step = count / samples | 1
+            var coincidences = 0
+            var at = 0
+            for _ in 0..<samples {
+                let byte = Int(plane[at])
+                coincidences += Int(seen[byte])
+                seen[byte] += 1
+                at += step
+                if at >= count { at -= count }
+            }
+            // Pairs over 256 for noise; its own deviation is a twentieth of that.
+            return coincidences * 256 < samples * (samples - 1) / 2 * 6 / 5
+        }
     }
 
     /// Decodes a column of `count` values into `values` and checks it against its checksum.
@@ -68,7 +104,14 @@ public final class ColumnCodec {
         var start = 0
         for (plane, size) in entry.planes.enumerated() {
             let target = planes.start + plane * count
-            if size == count {
+            let isFolded = entry.isFolded && plane == entry.planes.count - 1
+            if isFolded {
+                let read = ZSTD_decompressDCtx(decompressor, folded.start, folded.count, stored + start, size)
+                guard ZSTD_isError(read) == 0 else { throw damaged("the exponents do not decompress: \(String(cString: ZSTD_getErrorName(read)))") }
+                guard kernels.pointee.unfold(folded.start, Int64(read), Int64(count), target) != 0 else {
+                    throw damaged("the exponents decompress to \(read) bytes, which are not \(count) exponents")
+                }
+            } else if size == count {
                 target.update(from: (stored + start).assumingMemoryBound(to: UInt8.self), count: count)
             } else {
                 let read = ZSTD_decompressDCtx(decompressor, target, count, stored + start, size)
@@ -80,7 +123,7 @@ public final class ColumnCodec {
             start += size
         }
         element.merge(planes.start, count: count, values: values, with: kernels)
-        guard checksum(UnsafeRawBufferPointer(start: values, count: count * element.size)) == entry.checksum else {
+        guard kernels.pointee.checksum(values, Int64(count * element.size)) == entry.checksum else {
             throw damaged("the column's values do not match their checksum")
         }
     }

@@ -10,9 +10,10 @@ public final class PageEncoder: @unchecked Sendable {
     private struct StoredColumn: BitwiseCopyable {
         var checksum: UInt64 = 0
         var planes = (0, 0, 0, 0)
+        var isFolded = false
     }
 
-    public static func footprint(_ largest: PageHeader) -> Int { largest.largestPageBytes + largest.columns * 40 }
+    public static func footprint(_ largest: PageHeader) -> Int { largest.largestPageBytes + largest.columns * 48 }
 
     /// - Parameter largest: the largest page it will build.
     public init(largest: PageHeader) throws {
@@ -25,7 +26,7 @@ public final class PageEncoder: @unchecked Sendable {
         let slot = page.start + PageHeader.size + header.directoryBytes + column * header.columnBytes
         let entry = codec.encode(values, count: header.columnValues, element: header.element, into: slot)
         let planes = entry.planes + Array(repeating: 0, count: 4 - entry.planes.count)
-        entries[column] = StoredColumn(checksum: entry.checksum, planes: (planes[0], planes[1], planes[2], planes[3]))
+        entries[column] = StoredColumn(checksum: entry.checksum, planes: (planes[0], planes[1], planes[2], planes[3]), isFolded: entry.isFolded)
     }
 
     /// The finished page, valid until the next `encode`. Call after every column of `header` was encoded.
@@ -36,7 +37,8 @@ public final class PageEncoder: @unchecked Sendable {
         for column in 0..<header.columns {
             let stored = entries[column]
             let planes = Array([stored.planes.0, stored.planes.1, stored.planes.2, stored.planes.3].prefix(header.element.size))
-            let entry = ColumnEntry(offset: end, checksum: stored.checksum, planes: planes)
+            var entry = ColumnEntry(offset: end, checksum: stored.checksum, planes: planes)
+            entry.isFolded = stored.isFolded
             let slot = page.start + PageHeader.size + header.directoryBytes + column * header.columnBytes
             (page.start + end).update(from: slot, count: entry.storedBytes)
             directory.append(entry)

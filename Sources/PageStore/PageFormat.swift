@@ -14,7 +14,9 @@ public func checksum(_ bytes: UnsafeRawBufferPointer) -> UInt64 {
 ///     8  generation          36  columns        56  checksum of bytes 0..<56 and the directory
 public struct PageHeader: Sendable, Equatable {
     public static let magic: UInt32 = 0x4750_4242
-    public static let version: UInt16 = 1
+    public static let version: UInt16 = 2
+    /// Format 1 has no folded planes.
+    static let oldestVersion: UInt16 = 1
     public static let size = 64
 
     public var element: Element
@@ -61,6 +63,10 @@ public struct ColumnEntry: Sendable, Equatable {
     public var checksum: UInt64
     /// Stored bytes of each byte plane, lowest first; as many as the values' count means not compressed.
     public var planes: [Int]
+    /// The last plane's exponents are folded two into a byte.
+    public var isFolded = false
+
+    static let foldedFlag: UInt32 = 1 << 31
 
     public var storedBytes: Int { planes.reduce(0, +) }
 
@@ -92,7 +98,10 @@ extension PageHeader {
             let base = Self.size + column * ColumnEntry.size
             put(UInt64(entry.offset), base)
             put(entry.checksum, base + 8)
-            for plane in 0..<4 { put(UInt32(plane < entry.planes.count ? entry.planes[plane] : 0), base + 16 + 4 * plane) }
+            for (plane, bytes) in entry.planes.enumerated() {
+                put(UInt32(bytes) | (entry.isFolded && plane == entry.planes.count - 1 ? ColumnEntry.foldedFlag : 0), base + 16 + 4 * plane)
+            }
+            for plane in entry.planes.count..<4 { put(UInt32(0), base + 16 + 4 * plane) }
         }
         put(Self.headerChecksum(UnsafeRawBufferPointer(start: page, count: Self.size + directoryBytes)), 56)
     }
@@ -123,8 +132,8 @@ extension PageHeader {
         }
         guard get(UInt32.self, 0) == magic else { throw fail("magic", "not a page of a bbp-stream store") }
         let version = get(UInt16.self, 4)
-        guard version == Self.version else {
-            throw fail("version", "page format \(version); this program reads format \(Self.version)")
+        guard (oldestVersion...Self.version).contains(version) else {
+            throw fail("version", "page format \(version); this program reads formats \(oldestVersion) to \(Self.version)")
         }
         guard let element = Element(rawValue: get(UInt16.self, 6)) else {
             throw fail("element", "unknown number format \(get(UInt16.self, 6))")
@@ -158,8 +167,11 @@ extension PageHeader {
         var expected = Self.size + directoryBytes
         return try (0..<columns).map { column in
             let base = Self.size + column * ColumnEntry.size
-            let planes = (0..<element.size).map { Int(get(UInt32.self, base + 16 + 4 * $0)) }
-            let entry = ColumnEntry(offset: Int(clamping: get(UInt64.self, base)), checksum: get(UInt64.self, base + 8), planes: planes)
+            var planes = (0..<element.size).map { get(UInt32.self, base + 16 + 4 * $0) }
+            let isFolded = element.rotatesSign && planes[element.size - 1] & ColumnEntry.foldedFlag != 0
+            if isFolded { planes[element.size - 1] &= ~ColumnEntry.foldedFlag }
+            var entry = ColumnEntry(offset: Int(clamping: get(UInt64.self, base)), checksum: get(UInt64.self, base + 8), planes: planes.map(Int.init))
+            entry.isFolded = isFolded
             guard entry.offset == expected, entry.planes.allSatisfy({ $0 <= columnValues }), entry.storedBytes <= pageBytes - expected else {
                 var place = place
                 place.column = column

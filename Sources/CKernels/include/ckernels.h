@@ -111,6 +111,17 @@ typedef struct {
     void (*merge16)(const uint8_t *planes, int64_t count, int rotate, uint16_t *values);
     void (*split32)(const uint32_t *values, int64_t count, int rotate, uint8_t *planes);
     void (*merge32)(const uint8_t *planes, int64_t count, int rotate, uint32_t *values);
+
+    /// A plane of exponents in half the bytes: the largest, then what each is below it, up to 15, in four bits, the first
+    /// half of the plane in the low bits and the second half in the high ones, then the exponents that are 15 or more below
+    /// as they are. Returns the bytes written, at most 1 + (count + 1) / 2 + count / 16; 0 where that is too few.
+    int64_t (*fold)(const uint8_t *plane, int64_t count, uint8_t *folded);
+
+    /// The inverse; 0 where `bytes` bytes cannot be a folded plane of `count`.
+    int (*unfold)(const uint8_t *folded, int64_t bytes, int64_t count, uint8_t *plane);
+
+    /// XXH3, 64 bits, seed 0.
+    uint64_t (*checksum)(const void *bytes, int64_t count);
 } bbp_kernels;
 
 /// The table of one path; null where the processor (or the build) lacks it. BBP_PLAIN is never null.
