@@ -43,6 +43,9 @@ let package = Package(
             dependencies: ["StreamEngine", "ProtonModel", "PageStore", "Geometry", "Support", .product(name: "ArgumentParser", package: "swift-argument-parser")],
             swiftSettings: swift),
 
+        // Kernels and codec by themselves, for tools/bench.
+        .executableTarget(name: "microbench", dependencies: ["Support", "PageStore", "ProtonModel", "CKernels"], path: "tools/microbench", swiftSettings: swift),
+
         // Tests: a target for each module, and one for the program as its users run it.
         .target(name: "TestSupport", dependencies: ["Support"], path: "Tests/TestSupport", swiftSettings: swift),
         .testTarget(name: "CKernelsTests", dependencies: ["CKernels", "TestSupport"], swiftSettings: swift),

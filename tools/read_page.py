@@ -33,14 +33,29 @@ def check(condition, problem):
         sys.exit(65)
 
 
+def unfolded(data, count):
+    """A plane of exponents from its folded form."""
+    half = (count + 1) // 2
+    whole = np.frombuffer(data, "u1")
+    codes = np.concatenate([whole[1:1 + half] & 15, whole[1:1 + half] >> 4])[:count]
+    check(len(codes) == count and len(whole) == 1 + half + np.count_nonzero(codes == 15), "a folded plane is of the wrong length")
+    plane = whole[0] - codes
+    plane[codes == 15] = whole[1 + half:]
+    return plane.tobytes()
+
+
 def column(page, entry, count, element):
     """The values of one column, [count], in the element's own number format."""
     offset, checksum, *planes = entry
     size = SIZES[element]
     merged = np.zeros(count, f"<u{size}")
     for p, stored in enumerate(planes[:size]):
+        folded, stored = stored >> 31, stored & 0x7FFFFFFF
         data = page[offset:offset + stored]
-        if stored < count:
+        if folded:
+            check(element != 1 and p == size - 1, f"plane {p} is folded")
+            data = unfolded(zstandard.ZstdDecompressor().decompress(data, max_output_size=count + 1), count)
+        elif stored < count:
             data = zstandard.ZstdDecompressor().decompress(data, max_output_size=count)
         check(len(data) == count, f"plane {p} has {len(data)} bytes, not {count}")
         merged |= np.frombuffer(data, "u1").astype(merged.dtype) << (8 * p)
@@ -61,7 +76,7 @@ def expand(values, element):
 def block(page, number):
     """All rows of a page in natural order: [patches * columns, width]."""
     magic, version, element, _, stated, first, patches, columns, width, directory, length, checksum = HEADER.unpack_from(page)
-    check(magic == b"BBPG" and version == 1, "not a page of format 1")
+    check(magic == b"BBPG" and version in (1, 2), "not a page of format 1 or 2")
     check(stated == number and length == len(page) and directory == 32 * columns, "the header contradicts the store")
     covered = page[:56] + page[64:64 + directory]
     check(xxhash.xxh3_64_intdigest(covered) == checksum, "the header's checksum differs")

@@ -47,7 +47,7 @@ public final class ColumnCodec {
     /// Encodes `count` values of `element` into `stored` and describes them; `offset` is left 0 for the caller.
     ///
     /// - Parameter stored: room for the column uncompressed: `count * element.size` bytes.
-    func encode(_ values: UnsafeRawPointer, count: Int, element: Element, into stored: UnsafeMutableRawPointer) -> ColumnEntry {
+    public func encode(_ values: UnsafeRawPointer, count: Int, element: Element, into stored: UnsafeMutableRawPointer) -> ColumnEntry {
         element.split(values, count: count, planes: planes.start, with: kernels)
         var entry = ColumnEntry(offset: 0, checksum: kernels.pointee.checksum(values, Int64(count * element.size)), planes: [])
         for plane in 0..<element.size {
@@ -99,7 +99,7 @@ public final class ColumnCodec {
     /// Decodes a column of `count` values into `values` and checks it against its checksum.
     ///
     /// - Parameter place: block and column, named in errors.
-    func decode(_ stored: UnsafeRawPointer, entry: ColumnEntry, count: Int, element: Element, into values: UnsafeMutableRawPointer, at place: @autoclosure () -> Place) throws {
+    public func decode(_ stored: UnsafeRawPointer, entry: ColumnEntry, count: Int, element: Element, into values: UnsafeMutableRawPointer, at place: @autoclosure () -> Place) throws {
         func damaged(_ problem: String) -> Fault { Fault(.badData, problem, at: place(), advice: PageHeader.damageAdvice) }
         var start = 0
         for (plane, size) in entry.planes.enumerated() {

@@ -214,9 +214,7 @@ extension Manifest {
             guard Element(name: run.state) != nil, run.layers >= 1, run.hiddenSize >= 1, run.patchesPerBlock >= 1 else {
                 throw fail("run", "the run record has impossible values")
             }
-            guard run.patchesPerBlock <= 1 << 40, run.patchesPerBlock % Tiling(patchSize: patchSize).patchesPerTile == 0 else {
-                throw fail("run.patches_per_block", "is \(run.patchesPerBlock), not a number of whole tiles")
-            }
+            guard run.patchesPerBlock <= 1 << 40 else { throw fail("run.patches_per_block", "is \(run.patchesPerBlock), which is impossible") }
             let states = generations.dropFirst()
             for record in states {
                 guard record.index <= run.layers, record.element == run.state, record.width == run.hiddenSize, record.patchesPerBlock == run.patchesPerBlock else {

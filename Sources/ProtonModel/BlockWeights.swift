@@ -18,7 +18,13 @@ public final class BlockWeights {
     /// Norms stay in its map.
     private let model: Model
 
-    public init(_ model: Model, layer: Int, arithmetic: TileArithmetic) throws {
+    /// - Parameters:
+    ///   - layer: from 0.
+    ///   - parallel: runs `body` for 0..<count, as many at once as it likes.
+    public init(
+        _ model: Model, layer: Int, arithmetic: TileArithmetic,
+        parallel: (_ count: Int, _ body: @escaping @Sendable (Int) -> Void) throws -> Void = { count, body in for task in 0..<count { body(task) } }
+    ) throws {
         self.model = model
         let (D, F) = (model.config.hiddenSize, model.config.intermediateSize)
         func tensor(_ name: String) throws -> UnsafePointer<Float> { try model.tensor("blocks.\(layer).\(name)") }
@@ -33,7 +39,7 @@ public final class BlockWeights {
         delegateQuery = try PreparedMatrix(folded.start, bias: foldedBias.start, inputs: D, outputs: D)
         delegateKeyValue = try PreparedMatrix(folded.start + D * D, bias: foldedBias.start + D, inputs: D, outputs: 2 * D)
         projection = try PreparedMatrix(try tensor("self_attn.proj.weight"), bias: try tensor("self_attn.proj.bias"), inputs: D, outputs: D)
-        cov3 = try arithmetic.convolution.prepare(try tensor("cov3.weight"), bias: try tensor("cov3.bias"))
+        cov3 = try arithmetic.convolution.prepare(try tensor("cov3.weight"), bias: try tensor("cov3.bias"), parallel: parallel)
         cov4 = try PreparedMatrix(try tensor("cov4.weight"), bias: try tensor("cov4.bias"), inputs: F, outputs: D)
     }
 

@@ -34,16 +34,19 @@ struct CausalConvolution {
     /// difference to the last bits.
     static func cheapestSize(_ config: ModelConfig, tileRows: Int) -> Int {
         let (D, F, K) = (Double(config.hiddenSize), Double(config.intermediateSize), config.kernelSize)
-        var best = (size: 0, cost: Double(K) * D * F)
+        // The direct way is exact row by row, and no row's last bits depend on later ones: a transform must be worth it.
+        var best = (size: 0, cost: 0.6 * Double(K) * D * F)
         var size = 32
         while size <= 4096 {
             if size >= 2 * (K - 1), size < 4 * tileRows {
                 let blocks = (tileRows + size - K) / (size - K + 1)
-                // In multiply-adds a token, at the rates that tools/bench measures: the products read their weights from
-                // far away, and the transforms are half additions.
-                let products = 4 * Double(size / 2 + 1) * D * F * 1.4
-                let transforms = Double(size) * Double(size.trailingZeroBitCount) * (D + 2 * F) * 2
-                let cost = (products + transforms) * Double(blocks) / Double(tileRows)
+                // In multiply-adds a token, at the rates that tools/bench measures. Products: four for each frequency, and
+                // weights of 8 bytes that come from far away, once for as many rows as are convolved at a time.
+                // Transforms: half additions, and untangling, bias and GELU with them.
+                let rows = Double(TileArithmetic.rowsConvolvedAtOnce(config))
+                let products = Double(size / 2 + 1) * D * F * (4.6 * Double(blocks) / Double(tileRows) + 48 / rows)
+                let transforms = 3 * Double(size) * Double(size.trailingZeroBitCount) * (D + 2 * F) * Double(blocks) / Double(tileRows)
+                let cost = products + transforms
                 if cost < best.cost { best = (size, cost) }
             }
             size *= 2
@@ -82,7 +85,11 @@ struct CausalConvolution {
     /// - Parameters:
     ///   - weight: `cov3.weight` [F, D, K].
     ///   - bias: [F].
-    func prepare(_ weight: UnsafePointer<Float>, bias: UnsafePointer<Float>) throws -> Weights {
+    ///   - parallel: runs `body` for 0..<count.
+    func prepare(
+        _ weight: UnsafePointer<Float>, bias: UnsafePointer<Float>,
+        parallel: (_ count: Int, _ body: @escaping @Sendable (Int) -> Void) throws -> Void = { count, body in for task in 0..<count { body(task) } }
+    ) throws -> Weights {
         switch method {
         case .direct:
             // [F, K, D]: the order in which an output's rows lie.
@@ -98,8 +105,15 @@ struct CausalConvolution {
             let padded = try Memory<Float>(panels * panelWidth)
             padded.start.update(from: bias, count: outputs)
             let waves = try transform.waves(taps: kernelSize)
-            withUnsafePointer(to: transform.tables) {
-                bbp_kernel_spectra($0, weight, Int64(outputs), Int64(inputs), Int64(kernelSize), waves.start, spectra.start)
+            let (inputs, kernelSize, outputs, panelWidth) = (inputs, kernelSize, outputs, panelWidth)
+            nonisolated(unsafe) let weight = weight
+            try parallel(panels) { panel in
+                let first = panel * panelWidth
+                withUnsafePointer(to: transform.tables) {
+                    bbp_kernel_spectra(
+                        $0, weight + first * inputs * kernelSize, Int64(min(panelWidth, outputs - first)), Int64(inputs), Int64(kernelSize), waves.start,
+                        spectra.start + first * transform.frequencies * inputs * 2)
+                }
             }
             return .fourier(transform, spectra, bias: padded)
         }

@@ -41,8 +41,8 @@ public final class TileArithmetic {
 
     let convolution: CausalConvolution
 
-    /// Rows that are normalised and projected while they are in the first cache.
-    static let rowsAtOnce = 48
+    /// Rows that are normalised and projected at a time: they stay in the near caches, and the weights serve all of them.
+    static let rowsAtOnce = 96
 
     public init(_ config: ModelConfig, geometry: SequenceGeometry, kernels: KernelTable) throws {
         let (D, F, P) = (config.hiddenSize, config.intermediateSize, geometry.patchSize)
@@ -75,6 +75,9 @@ public final class TileArithmetic {
         queryVisible = try Memory(P)
     }
 
+    /// Rows that go through the feed-forward at a time, about: wider models have more weights to read for them.
+    static func rowsConvolvedAtOnce(_ config: ModelConfig) -> Int { min(4608, config.hiddenSize * 24) }
+
     /// How much is done at a time.
     struct Sizes {
         let groupPatches: Int
@@ -84,8 +87,7 @@ public final class TileArithmetic {
         init(_ config: ModelConfig, patchSize P: Int) {
             tileRows = Tiling(patchSize: P).rows
             groupPatches = max(1, 256 / P)
-            // Wider models have more weights to read for the same rows.
-            tilesAtOnce = max(1, min(4608, config.hiddenSize * 24) / tileRows)
+            tilesAtOnce = max(1, TileArithmetic.rowsConvolvedAtOnce(config) / tileRows)
         }
     }
 
@@ -102,29 +104,4 @@ public final class TileArithmetic {
 
     /// Bytes of one block's prepared weights, and the head's.
     public var blockWeightBytes: Int { BlockWeights.footprint(config) + convolution.weightBytes + Head.footprint(config) }
-}
-
-/// A matrix product over and over, to see what a core can do.
-public final class ProductTest {
-    private let product: PreparedMatrix
-    private let x: Memory<Float>
-    private let y: Memory<Float>
-    private let rows: Int
-    private let kernels: KernelTable
-    /// Floating-point operations of one run.
-    public let operations: Double
-
-    public init(rows: Int, inputs: Int, outputs: Int, kernels: KernelTable) throws {
-        self.rows = rows
-        self.kernels = kernels
-        let weight = try Memory<Float>(inputs * outputs)
-        for value in 0..<weight.count { weight[value] = Float(value % 17) - 8 }
-        product = try PreparedMatrix(weight.start, inputs: inputs, outputs: outputs)
-        x = try Memory(rows * inputs)
-        y = try Memory(rows * outputs)
-        for value in 0..<x.count { x[value] = Float(value % 31) - 15 }
-        operations = 2 * Double(rows) * Double(inputs) * Double(outputs)
-    }
-
-    public func run() { product.multiply(x.start, rows: rows, into: y.start, kernels: kernels) }
 }

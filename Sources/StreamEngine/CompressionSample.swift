@@ -63,7 +63,7 @@ struct CompressionSample {
             let pass = LayerPass(
                 layer, engine: engine, schedule: schedule, source: .resident(layer == 1 ? tokens : engine.residentStates(layer - 1)),
                 input: layer == 1 ? .tokens(try Embedding(model, length: geometry.paddedTokens)) : needs.state == .bf16 ? .bf16 : .f32,
-                weights: try BlockWeights(model, layer: layer - 1, arithmetic: engine.workers[0].arithmetic), target: engine.residentStates(layer), writer: nil, head: nil,
+                weights: try engine.weights(ofLayer: layer), target: engine.residentStates(layer), writer: nil, head: nil,
                 progress: RunProgress(carryValues: (config.kernelSize - 1) * config.hiddenSize))
             for window in schedule.windows { try pass.run(window: window) { _ in } }
             try pass.finish { _ in }

@@ -41,6 +41,13 @@ final class Engine {
     /// The memory that holds generation `layer`, or what is in memory of it.
     func states(of layer: Int) -> Memory<UInt8> { memory.states[layer % memory.states.count] }
 
+    /// The weights of layer `layer`, prepared by all workers, which are to have nothing else to do.
+    func weights(ofLayer layer: Int) throws -> BlockWeights {
+        try BlockWeights(model, layer: layer - 1, arithmetic: workers[0].arithmetic) { count, body in
+            try pipeline.wait(for: pipeline.add(count, named: "weights") { _, task in body(task) })
+        }
+    }
+
     /// The columns that layer `layer` reads.
     func demand(of layer: Int) -> ColumnDemand {
         layer == 1 ? needs.tokenDemand(T: set.patchesPerBlock, W: set.windowPatches) : needs.stateDemand(T: set.patchesPerBlock, W: set.windowPatches)

@@ -65,7 +65,7 @@ extension ForwardRun {
         let pass = LayerPass(
             layer, engine: engine, schedule: schedule, source: source,
             input: layer == 1 ? .tokens(try Embedding(model, length: engine.geometry.paddedTokens)) : plan.state == .bf16 ? .bf16 : .f32,
-            weights: try BlockWeights(model, layer: layer - 1, arithmetic: engine.workers[0].arithmetic), target: plan.set.isResident ? engine.residentStates(layer) : nil, writer: writer,
+            weights: try engine.weights(ofLayer: layer), target: plan.set.isResident ? engine.residentStates(layer) : nil, writer: writer,
             head: isLast ? (try Head(model), tokens) : nil, progress: progress)
         if progress.nextBlock > 0 { observer.note("Going on with layer \(layer) at block \(progress.nextBlock) of \(engine.grid.blocks).") }
         return LayerRun(pass, record: record, sourceBytes: layer > 1 ? reader?.record.storedBytes ?? 0 : 0)
@@ -91,7 +91,7 @@ extension ForwardRun {
             layer: layer, traffic: pass.traffic.withLock { $0 }, disk: run.disk.until(.now()), progress: pass.progress, unit: unit,
             share: 1 - Double(run.begunAt) / Double(engine.grid.blocks), seconds: run.watch.seconds,
             working: times.working - run.times.working, waitingForWriter: times.waitingForWriter - run.times.waitingForWriter, idle: times.idle - run.times.idle,
-            writing: times.writing - run.times.writing)
+            writing: times.writing - run.times.writing, byStage: times.byStage.merging(run.times.byStage) { $0 - $1 })
     }
 
     /// What one layer came to.
@@ -111,6 +111,7 @@ extension ForwardRun {
         var waitingForWriter: Double
         var idle: Double
         var writing: Double
+        var byStage: [String: Double]
     }
 
     /// The record of the generation being computed: the one begun before, or a new one, named in the manifest first.

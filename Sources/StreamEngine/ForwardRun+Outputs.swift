@@ -11,7 +11,8 @@ extension ForwardRun {
             layer: done.layer, seconds: done.seconds, reads: Double(traffic.read) / unit, readsOwn: Double(traffic.own) / unit, readsHosts: Double(traffic.hosts) / unit,
             readsGuests: Double(traffic.guests) / unit, readsTokens: Double(traffic.tokens) / unit, writes: Double(traffic.written) / unit, bytesRead: traffic.read, bytesWritten: traffic.written,
             resultBytes: traffic.results, diskBytesRead: done.disk.read, diskBytesWritten: done.disk.written,
-            waitingForDisk: (traffic.readSeconds + done.waitingForWriter) / workers, idle: done.idle / workers, waitingForCores: max(0, 1 - done.writing / max(done.seconds, 1e-9)))
+            waitingForDisk: (traffic.readSeconds + done.waitingForWriter) / workers, idle: done.idle / workers, waitingForCores: max(0, 1 - done.writing / max(done.seconds, 1e-9)),
+            stages: done.byStage.mapValues { $0 / workers })
     }
 
     func sumSurprisal(_ last: GenerationReader) throws -> (Double, Int) {

@@ -21,6 +21,11 @@ extension ForwardRun {
         guard store.manifest.patchSize == model.config.patchSize else {
             throw Fault(.badData, "the store is laid out in patches of \(store.manifest.patchSize), the model has \(model.config.patchSize)", at: place, advice: advice)
         }
+        guard run.complete || run.patchesPerBlock % Tiling(patchSize: model.config.patchSize).patchesPerTile == 0 else {
+            throw Fault(
+                .badData, "the run was begun with blocks of \(run.patchesPerBlock) patches, by an older version or not by this program; it cannot be gone on with", at: place,
+                advice: "Use --restart to begin anew.")
+        }
         if let state = options.state, state.name != run.state {
             throw Fault(.usage, "the store's states are \(run.state), --state asks for \(state.name)", at: place, advice: advice)
         }

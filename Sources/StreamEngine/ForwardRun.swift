@@ -138,18 +138,21 @@ public final class ForwardRun {
         guard present == tokens.grid.blocks else {
             throw Fault(.badData, "generation 0 holds \(present) blocks, \(tokens.grid.blocks) belong to \(plan.geometry.tokens) tokens", at: Place(file: tokens.file, generation: 0), advice: "Ingest again with --force.")
         }
-        var run = try open(plan.firstLayer, engine, plan: plan, tokens: tokens)
-        let windows = run.pass.schedule.windows
+        var current: LayerRun? = try open(plan.firstLayer, engine, plan: plan, tokens: tokens)
+        guard let windows = current?.pass.schedule.windows else { return }
         let order = WorkOrder.layerByLayer(plan.firstLayer...plan.config.layers, windows: windows.upperBound, firstWindow: windows.lowerBound)
         for task in order {
-            if task.layer != run.layer {
-                try end(run, engine, plan: plan, &computed)
-                run = try open(task.layer, engine, plan: plan, tokens: tokens)
+            if let done = current, done.layer != task.layer {
+                try end(done, engine, plan: plan, &computed)
+                // With its weights, which are large, before the next layer's come.
+                current = nil
             }
+            let run = try current ?? open(task.layer, engine, plan: plan, tokens: tokens)
+            current = run
             try run.pass.run(window: task.window) { report(run, $0, plan, computed) }
             if run.pass.isInterrupted { break }
         }
-        try end(run, engine, plan: plan, &computed)
+        if let last = current { try end(last, engine, plan: plan, &computed) }
     }
 
     /// Finishes a layer; one that a signal stopped is kept as far as it is.

@@ -142,7 +142,7 @@ final class LayerPass {
                     for load in loads {
                         for run in load.runs { reader.prefetch(.states, block: load.block, columns: run) }
                     }
-                    let stage = pipeline.add(loads.count) { [self] worker, task in try read(loads[task], from: reader, into: cache, with: engine.workers[worker].reader) }
+                    let stage = pipeline.add(loads.count, named: "read") { [self] worker, task in try read(loads[task], from: reader, into: cache, with: engine.workers[worker].reader) }
                     // What an earlier step loads may be among these columns.
                     loading = loading.suffix(engine.set.stepsInFlight) + [stage]
                     return (.cached(columns), loading)
@@ -191,7 +191,7 @@ final class LayerPass {
         let buffers = engine.memory.s.count
         let before = loads + [windowEnd(index - buffers), carried[index - buffers + 1]].compactMap { $0 }
         let bundles = hostBundles(of: window, group: group)
-        let stage = pipeline.add(bundles.count, after: before) { [self] worker, task in
+        let stage = pipeline.add(bundles.count, named: "hosts", after: before) { [self] worker, task in
             try visitHosts(of: window, indices: bundles[task], columns: columns, s: s(index), worker: engine.workers[worker])
         }
         hosted[index, default: []].append(stage)
@@ -204,7 +204,7 @@ final class LayerPass {
         let window = schedule.patches(ofWindow: index - 1)
         let (from, to, count) = (s(index - 1).start + window.count * P * D, s(index).start, (K - 1) * D)
         let mixes = schedule.target.blocks(of: window).compactMap { mixed[$0] }
-        carried[index] = pipeline.add(after: mixes + [windowEnd(index - engine.memory.s.count), carried[index - 1]].compactMap { $0 }) { _, _ in to.update(from: from, count: count) }
+        carried[index] = pipeline.add(named: "carry", after: mixes + [windowEnd(index - engine.memory.s.count), carried[index - 1]].compactMap { $0 }) { _, _ in to.update(from: from, count: count) }
     }
 
     /// Guests, mix, feed-forward, and the page goes out.
@@ -216,12 +216,12 @@ final class LayerPass {
         let outgoing = engine.memory.outgoing[block % engine.memory.outgoing.count]
         let isFree = gone[block - engine.memory.outgoing.count].map { [$0] } ?? []
 
-        let mix = pipeline.add(tiles.count, after: loads + (hosted[index] ?? [])) { [self] worker, task in
+        let mix = pipeline.add(tiles.count, named: "mix", after: loads + (hosted[index] ?? [])) { [self] worker, task in
             try self.mix(tiles[task], window: window, columns: columns, s: s(index), engine.workers[worker].arithmetic)
         }
         mixed[block] = mix
         if let tokens = head?.tokens {
-            targeted = pipeline.add(after: isFree + (targeted.map { [$0] } ?? [])) { [self] worker, _ in
+            targeted = pipeline.add(named: "targets", after: isFree + (targeted.map { [$0] } ?? [])) { [self] worker, _ in
                 let reader = engine.workers[worker].reader
                 let before = reader.bytesRead
                 try engine.memory.targets.load(patches, of: tokens, with: reader, into: outgoing.tokens)
@@ -232,15 +232,15 @@ final class LayerPass {
         let reach = max(window.lowerBound, patches.lowerBound - (K - 2 + P) / P)
         let reached = schedule.target.blocks(of: reach..<patches.lowerBound).compactMap { mixed[$0] }
         let strides = engine.feedForwardStrides(of: patches)
-        let feed = pipeline.add(strides.count, after: [mix] + reached + isFree + [carried[index], targeted].compactMap { $0 }) { [self] worker, task in
+        let feed = pipeline.add(strides.count, named: "feed_forward", after: [mix] + reached + isFree + [carried[index], targeted].compactMap { $0 }) { [self] worker, task in
             feedForward(strides[task], window: window, block: patches, s: s(index), outgoing, engine.workers[worker])
         }
-        let finish = pipeline.add(after: [feed] + (finished[block - 1].map { [$0] } ?? [])) { [self] _, _ in
+        let finish = pipeline.add(named: "finish", after: [feed] + (finished[block - 1].map { [$0] } ?? [])) { [self] _, _ in
             finishBlock(block, window: window, s: s(index), outgoing)
         }
         finished[block] = finish
         if let writer {
-            let encode = pipeline.add(P, after: [finish]) { [self] worker, column in encodeColumn(column, of: block, outgoing, engine.workers[worker].reader.codec) }
+            let encode = pipeline.add(P, named: "encode", after: [finish]) { [self] worker, column in encodeColumn(column, of: block, outgoing, engine.workers[worker].reader.codec) }
             gone[block] = pipeline.add(after: [encode] + (gone[block - 1].map { [$0] } ?? []), lane: .writer) { [self] _, _ in try append(block, outgoing, to: writer) }
         } else {
             gone[block] = finish

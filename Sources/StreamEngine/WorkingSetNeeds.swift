@@ -96,9 +96,9 @@ struct WorkingSetNeeds {
 
     // MARK: The choice
 
-    /// A column of about 64 KiB and a block of at least 256 KiB make reads long, and directories and LMDB's overhead small.
+    /// A column of about 128 KiB and a block of at least 256 KiB make reads long, and directories and LMDB's overhead small.
     private var preferredPatchesPerBlock: Int {
-        let wanted = max(64 << 10, (256 << 10) / P) / stateRowBytes
+        let wanted = max(128 << 10, (256 << 10) / P) / stateRowBytes
         return min(roundedToTile(wanted), roundedToTile(geometry.patches))
     }
 

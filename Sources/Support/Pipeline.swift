@@ -15,6 +15,7 @@ public final class Pipeline {
 
     /// A number of tasks that may run at once.
     public final class Stage: @unchecked Sendable {
+        fileprivate let name: String
         fileprivate let number: Int
         fileprivate let count: Int
         fileprivate let lane: Lane
@@ -26,7 +27,8 @@ public final class Pipeline {
         fileprivate var followers: [Stage] = []
         fileprivate var isDone = false
 
-        fileprivate init(number: Int, count: Int, lane: Lane, body: @escaping (Int, Int) throws -> Void) {
+        fileprivate init(name: String, number: Int, count: Int, lane: Lane, body: @escaping (Int, Int) throws -> Void) {
+            self.name = name
             self.number = number
             self.count = count
             self.lane = lane
@@ -44,6 +46,8 @@ public final class Pipeline {
         public var idle = 0.0
         /// The writer in tasks.
         public var writing = 0.0
+        /// Workers in tasks, by the names of the stages.
+        public var byStage: [String: Double] = [:]
     }
 
     public var workers: Int { crew.workers }
@@ -60,9 +64,11 @@ public final class Pipeline {
     /// Adds a stage of `count` tasks that begins when every stage of `after` is done.
     ///
     /// After a task has thrown, no task is begun any more and every `wait` throws.
+    ///
+    /// - Parameter name: what `Times.byStage` has its seconds under.
     @discardableResult
-    public func add(_ count: Int = 1, after: [Stage] = [], lane: Lane = .cores, _ body: @escaping (_ worker: Int, _ task: Int) throws -> Void) -> Stage {
-        crew.add(count, after: after, lane: lane, body)
+    public func add(_ count: Int = 1, named name: String = "other", after: [Stage] = [], lane: Lane = .cores, _ body: @escaping (_ worker: Int, _ task: Int) throws -> Void) -> Stage {
+        crew.add(count, named: name, after: after, lane: lane, body)
     }
 
     /// Waits until `stage` is done.
@@ -172,9 +178,9 @@ private final class Crew: @unchecked Sendable {
 
     func share(of stage: Stage) -> Double { locked { stage.count > 0 ? Double(stage.finished) / Double(stage.count) : 1 } }
 
-    func add(_ count: Int, after: [Stage], lane: Pipeline.Lane, _ body: @escaping (Int, Int) throws -> Void) -> Stage {
+    func add(_ count: Int, named name: String, after: [Stage], lane: Pipeline.Lane, _ body: @escaping (Int, Int) throws -> Void) -> Stage {
         locked {
-            let stage = Stage(number: stages, count: count, lane: lane, body: body)
+            let stage = Stage(name: name, number: stages, count: count, lane: lane, body: body)
             stages += 1
             if failure != nil { return stage }
             open += 1
@@ -241,6 +247,7 @@ private final class Crew: @unchecked Sendable {
                 times.writing += spent
             } else {
                 times.working += spent
+                times.byStage[stage.name, default: 0] += spent
             }
             if let thrown { fail(stage, task, thrown) }
             stage.finished += 1

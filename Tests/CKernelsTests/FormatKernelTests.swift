@@ -83,6 +83,67 @@ struct FormatKernelTests {
     }
 }
 
+@Suite("Folded exponents") struct FoldTests {
+    /// Exponents around 120, some far below, as states have them.
+    private func exponents(_ count: Int, far: Int) -> [UInt8] {
+        var numbers = TestNumbers(10)
+        return (0..<count).map { _ in
+            Int.random(in: 0..<1000, using: &numbers) < far ? UInt8.random(in: 0...100, using: &numbers) : UInt8.random(in: 106...128, using: &numbers)
+        }
+    }
+
+    private func folded(_ plane: [UInt8], _ table: bbp_kernels) -> [UInt8] {
+        let room = Edge([UInt8](repeating: 0xee, count: 1 + (plane.count + 1) / 2 + plane.count / 16))
+        let bytes = plane.withUnsafeBufferPointer { table.fold($0.baseAddress, Int64(plane.count), room.start) }
+        return Array(room.values.prefix(Int(bytes)))
+    }
+
+    private func unfolded(_ folded: [UInt8], count: Int, _ table: bbp_kernels) -> [UInt8]? {
+        let plane = Edge([UInt8](repeating: 0xee, count: count))
+        let fits = folded.withUnsafeBufferPointer { table.unfold($0.baseAddress, Int64(folded.count), Int64(count), plane.start) }
+        return fits != 0 ? plane.values : nil
+    }
+
+    @Test("the layout is what the article says") func layout() throws {
+        // 7 below 9 is 2, and so on; the first half in the low bits; 200 below is written out.
+        let plane: [UInt8] = [207, 209, 1, 208, 209] + [UInt8](repeating: 209, count: 27)
+        let plain = try plainKernels()
+        let bytes = folded(plane, plain)
+        #expect(bytes.count == 1 + 16 + 1)
+        #expect(Array(bytes.prefix(6)) == [209, 2, 0, 15, 1, 0])
+        #expect(bytes.last == 1)
+    }
+
+    @Test("vector paths fold as the plain one and come back", arguments: VectorPath.allCases) func paths(_ path: VectorPath) throws {
+        let (kernels, plain) = (try path.kernels(), try plainKernels())
+        for count in [1, 2, 3, 31, 64, 65, 127, 1000, 4096] {
+            for far in [0, 3, 30, 400] {
+                let plane = exponents(count, far: far)
+                let bytes = folded(plane, plain)
+                #expect(folded(plane, kernels) == bytes)
+                let most = plane.filter { Int(plane.max() ?? 0) - Int($0) >= 15 }.count
+                #expect(bytes.isEmpty == (most > count / 16))
+                if bytes.isEmpty { continue }
+                for table in [kernels, plain] {
+                    #expect(unfolded(bytes, count: count, table) == plane)
+                    // One exponent too few or too many is noticed.
+                    #expect(unfolded(bytes + [7], count: count, table) == nil)
+                    #expect(unfolded(bytes.dropLast(), count: count, table) == nil)
+                }
+            }
+        }
+    }
+
+    @Test("every path has the same checksum", arguments: VectorPath.allCases) func checksums(_ path: VectorPath) throws {
+        let (kernels, plain) = (try path.kernels(), try plainKernels())
+        var numbers = TestNumbers(11)
+        for count in [0, 1, 8, 16, 17, 128, 129, 240, 241, 1024, 1025, 70_000] {
+            let bytes = Edge(numbers.bytes(count))
+            #expect(kernels.checksum(bytes.start, Int64(count)) == plain.checksum(bytes.start, Int64(count)))
+        }
+    }
+}
+
 struct ProductTests {
     @Test(arguments: [(1, 1, 1), (3, 5, 7), (8, 3, 256), (9, 40, 257), (17, 2, 600)])
     func sumsInDouble(m: Int, k: Int, n: Int) {

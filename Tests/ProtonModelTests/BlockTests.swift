@@ -28,55 +28,78 @@ import Testing
         }
     }
 
-    @Test("a row of a matrix product does not depend on its place or its company")
-    func productRows() throws {
-        DNNL.becomeSingleThreaded()
-        let library = try DNNL()
+    @Test("a row of a matrix product does not depend on its place or its company", arguments: [(8, 24), (40, 80), (64, 192), (128, 259)])
+    func productRows(inputs: Int, outputs: Int) throws {
         var numbers = TestNumbers(1)
-        for (inputs, outputs) in [(8, 24), (40, 80), (64, 192), (128, 259)] {
-            let rows = 510
-            let product = try MatrixProduct(library, rows: rows, inputs: inputs, outputs: outputs, bias: true)
-            let x = try Memory<Float>(rows * inputs), weight = try Memory<Float>(outputs * inputs), bias = try Memory<Float>(outputs)
-            let y = try Memory<Float>(rows * outputs), again = try Memory<Float>(rows * outputs)
-            for memory in [x, weight, bias] { for index in 0..<memory.count { memory[index] = numbers.float() } }
-            try product.run(x.start, weight: weight.start, bias: bias.start, into: y.start)
-            // Against the definition.
-            for (row, output) in [(0, 0), (rows - 1, outputs - 1), (rows / 2, outputs / 2)] {
-                let sum = (0..<inputs).reduce(Double(bias[output])) { $0 + Double(x[row * inputs + $1]) * Double(weight[output * inputs + $1]) }
-                #expect(abs(Double(y[row * outputs + output]) - sum) < 1e-4)
+        let kernels = try Kernels.select()
+        let rows = 101
+        let x = try Memory<Float>(2 * rows * inputs), weight = try Memory<Float>(outputs * inputs), bias = try Memory<Float>(outputs), addend = try Memory<Float>(rows * outputs)
+        for memory in [x, weight, bias, addend] { for index in 0..<memory.count { memory[index] = numbers.float() } }
+        let matrix = try PreparedMatrix(weight.start, bias: bias.start, inputs: inputs, outputs: outputs)
+        let y = try Memory<Float>(rows * outputs), again = try Memory<Float>(rows * outputs)
+        matrix.multiply(x.start, rows: rows, adding: addend.start, into: y.start, kernels: kernels)
+        // Against the definition.
+        for row in [0, 1, 50, rows - 1] {
+            for output in 0..<outputs {
+                let sum = (0..<inputs).reduce(Double(bias[output] + addend[row * outputs + output])) { $0 + Double(x[row * inputs + $1]) * Double(weight[output * inputs + $1]) }
+                #expect(abs(Double(y[row * outputs + output]) - sum) < 3e-5)
             }
-            for shift in [1, 7, 16, 100, 509] {
-                let moved = try Memory<Float>(rows * inputs)
-                for row in 0..<rows { (moved.start + row * inputs).update(from: x.start + (row + shift) % rows * inputs, count: inputs) }
-                // Other company for one row: everything else changes.
-                for index in inputs..<rows * inputs where shift == 509 { moved[index] = numbers.float() }
-                try product.run(moved.start, weight: weight.start, bias: bias.start, into: again.start)
-                let compared = shift == 509 ? 1 : rows
-                #expect((0..<compared).allSatisfy { row in
-                    (0..<outputs).allSatisfy { again[row * outputs + $0].bitPattern == y[(row + shift) % rows * outputs + $0].bitPattern }
-                })
-            }
+        }
+        // From another first row, and with fewer rows.
+        for (first, count) in [(1, 100), (7, 64), (30, 13), (100, 1)] {
+            matrix.multiply(x.start + first * inputs, rows: count, adding: addend.start + first * outputs, into: again.start, kernels: kernels)
+            #expect((0..<count * outputs).allSatisfy { again[$0].bitPattern == y[first * outputs + $0].bitPattern })
         }
     }
 
-    @Test("the convolution is causal and matches its definition", arguments: [(8, 16, 1), (8, 24, 2), (16, 8, 33), (40, 24, 700)])
-    func convolution(inputs: Int, outputs: Int, kernel: Int) throws {
-        DNNL.becomeSingleThreaded()
-        let library = try DNNL()
-        let rows = 510
-        let convolution = try CausalConvolution(library, rows: rows, inputs: inputs, outputs: outputs, kernel: kernel)
+    /// The convolution as it is defined, in double precision.
+    private func convolved(_ s: Memory<Float>, _ weight: Memory<Float>, _ bias: Memory<Float>, t: Int, f: Int, inputs: Int, kernel: Int) -> Double {
+        var sum = Double(bias[f])
+        for k in 0..<kernel { for d in 0..<inputs { sum += Double(weight[(f * inputs + d) * kernel + k]) * Double(s[(t + k) * inputs + d]) } }
+        return sum / 2 * _erfc(-sum / 2.0.squareRoot())
+    }
+
+    @Test(
+        "both ways to convolve match the definition, whatever is computed with a row",
+        arguments: [(8, 16, 1, 0), (8, 24, 2, 0), (16, 8, 33, 0), (16, 8, 33, 64), (40, 72, 33, 128), (64, 128, 33, 128), (24, 40, 9, 32), (8, 8, 100, 256), (40, 24, 700, 2048)])
+    func convolution(inputs: Int, outputs: Int, kernel: Int, size: Int) throws {
+        let config = ModelConfig(hiddenSize: inputs, intermediateSize: outputs, layers: 1, heads: 1, patchSize: 10, kernelSize: kernel)
+        let L = 120
+        let convolution = try CausalConvolution(config, tileRows: L, forced: size)
+        let kernels = try Kernels.select()
         var numbers = TestNumbers(2)
+        // Two tiles and a half.
+        let rows = 2 * L + L / 2
         let s = try Memory<Float>((kernel - 1 + rows) * inputs), weight = try Memory<Float>(outputs * inputs * kernel), bias = try Memory<Float>(outputs)
         for memory in [s, weight, bias] { for index in 0..<memory.count { memory[index] = numbers.float() } }
-        let prepared = try Memory<UInt8>(convolution.weightBytes)
-        try convolution.prepare(weight.start, into: prepared.start)
-        let c = try Memory<Float>(rows * outputs)
-        try convolution.run(s.start, weight: prepared.start, bias: bias.start, into: c.start)
-        for (t, f) in [(0, 0), (1, outputs - 1), (rows / 2, outputs / 2), (rows - 1, 1)] {
-            var sum = Double(bias[f])
-            for k in 0..<kernel { for d in 0..<inputs { sum += Double(weight[(f * inputs + d) * kernel + k]) * Double(s[(t + k) * inputs + d]) } }
-            #expect(abs(Double(c[t * outputs + f]) - sum) < 2e-5 * Double(inputs * kernel).squareRoot() * 10)
+        let prepared = try convolution.prepare(weight.start, bias: bias.start)
+        let scratch = try Memory<Float>(convolution.scratchValues(tiles: 3))
+        let c = try Memory<Float>(rows * outputs), again = try Memory<Float>(rows * outputs)
+        convolution.run(s.start, rows: rows, weights: prepared, scratch: scratch, into: c.start, kernels: kernels)
+        let scale = Double(inputs * kernel).squareRoot()
+        for t in [0, 1, 95, 96, L - 1, L, 2 * L + 3, rows - 1] {
+            for f in Set([0, 1, outputs / 2, outputs - 1]) {
+                #expect(abs(Double(c[t * outputs + f]) - convolved(s, weight, bias, t: t, f: f, inputs: inputs, kernel: kernel)) < 1e-6 * scale, "t \(t), f \(f)")
+            }
         }
+        // One tile after another; the last one without the rows that would follow it.
+        for tile in 0..<3 {
+            let count = min(L, rows - tile * L)
+            let alone = try Memory<Float>((kernel - 1 + count) * inputs)
+            alone.start.update(from: s.start + tile * L * inputs, count: alone.count)
+            convolution.run(alone.start, rows: count, weights: prepared, scratch: scratch, into: again.start, kernels: kernels)
+            #expect((0..<count * outputs).allSatisfy { again[$0].bitPattern == c[tile * L * outputs + $0].bitPattern })
+        }
+    }
+
+    @Test("short kernels are convolved directly, long ones through a transform")
+    func choice() {
+        func size(_ D: Int, _ K: Int) -> Int {
+            CausalConvolution.cheapestSize(ModelConfig(hiddenSize: D, intermediateSize: 2 * D, layers: 1, heads: 1, patchSize: 32, kernelSize: K), tileRows: 768)
+        }
+        #expect([size(64, 1), size(64, 5), size(256, 5), size(16, 9)] == [0, 0, 0, 0])
+        #expect([size(64, 33), size(256, 33), size(1024, 33)] == [128, 128, 128])
+        #expect(size(64, 500) >= 1024)
     }
 
     @Test("the folded position term is the convolution of the sines")
@@ -87,7 +110,7 @@ import Testing
         for index in 0..<weight.count { weight[index] = numbers.float() }
         let scale: Float = 0.7
         let term = try PositionTerm(weight: weight.start, scale: scale, width: D, length: N)
-        let kernels = try Kernels.select().pointee
+        let kernels = try Kernels.select()
         func sines(_ t: Int) -> [Double] {
             if t < 0 || t >= N { return Array(repeating: 0, count: D) }
             return (0..<D).map { channel in
@@ -98,7 +121,7 @@ import Testing
         let x = try Memory<Float>(D), scratch = try Memory<Double>(4 * D)
         for t in [0, 1, 2, 63, 64, 4095, 4096, 4097, N - 2, N - 1] {
             for channel in 0..<D { x[channel] = 0 }
-            withUnsafePointer(to: term.tables) { kernels.position($0, Int64(t), 1, 1, x.start, scratch.start) }
+            withUnsafePointer(to: term.tables) { kernels.pointee.position($0, Int64(t), 1, 1, x.start, scratch.start) }
             for channel in 0..<D {
                 var sum = 0.0
                 for tap in 0..<3 {

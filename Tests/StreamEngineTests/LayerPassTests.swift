@@ -39,7 +39,7 @@ import Testing
         let kernels = try Kernels.select()
         let tokens = try store.reader(0)
         let needs = WorkingSetNeeds(
-            geometry: geometry, config: model.config, state: state, threads: cut.threads, arithmeticBytes: 0, weightBytes: 0, baseBytes: 0,
+            geometry: geometry, config: model.config, state: state, threads: cut.threads, arithmeticBytes: 0, outputValues: 0, weightBytes: 0, baseBytes: 0,
             tokenPatchesPerBlock: tokens.grid.patchesPerBlock)
         let T = cut.blockTiles * Tiling(patchSize: geometry.patchSize).patchesPerTile
         let W = cut.windowBlocks.map { $0 * T } ?? (geometry.patches + T - 1) / T * T

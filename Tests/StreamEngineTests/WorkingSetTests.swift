@@ -11,7 +11,7 @@ import Testing
         let geometry = try #require(SequenceGeometry(tokens: tokens, patchSize: P))
         let config = ModelConfig(hiddenSize: D, intermediateSize: 2 * D, layers: layers, heads: 4, patchSize: P, kernelSize: 33)
         return WorkingSetNeeds(
-            geometry: geometry, config: config, state: state, threads: 2, arithmeticBytes: 4 << 20, weightBytes: 1 << 20, baseBytes: 16 << 20,
+            geometry: geometry, config: config, state: state, threads: 2, arithmeticBytes: 4 << 20, outputValues: 1 << 16, weightBytes: 1 << 20, baseBytes: 16 << 20,
             tokenPatchesPerBlock: TokenWriter.patchesPerBlock(patchSize: P))
     }
 

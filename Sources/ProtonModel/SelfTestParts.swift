@@ -1,0 +1,57 @@
+import Support
+
+// Parts of the arithmetic by themselves, over and over, to see what a core can do.
+
+/// A matrix product.
+public final class ProductTest {
+    private let product: PreparedMatrix
+    private let x: Memory<Float>
+    private let y: Memory<Float>
+    private let rows: Int
+    private let kernels: KernelTable
+    /// Floating-point operations of one run.
+    public let operations: Double
+
+    public init(rows: Int, inputs: Int, outputs: Int, kernels: KernelTable) throws {
+        self.rows = rows
+        self.kernels = kernels
+        let weight = try Memory<Float>(inputs * outputs)
+        for value in 0..<weight.count { weight[value] = Float(value % 17) - 8 }
+        product = try PreparedMatrix(weight.start, inputs: inputs, outputs: outputs)
+        x = try Memory(rows * inputs)
+        y = try Memory(rows * outputs)
+        for value in 0..<x.count { x[value] = Float(value % 31) - 15 }
+        operations = 2 * Double(rows) * Double(inputs) * Double(outputs)
+    }
+
+    public func run() { product.multiply(x.start, rows: rows, into: y.start, kernels: kernels) }
+}
+
+/// The convolution of one model's shape, with as many rows at a time as the engine takes.
+public final class ConvolutionTest {
+    public let rows: Int
+    private let convolution: CausalConvolution
+    private let weights: CausalConvolution.Weights
+    private let s: Memory<Float>
+    private let c: Memory<Float>
+    private let scratch: Memory<Float>
+    private let kernels: KernelTable
+
+    /// - Parameter transform: its size; 0 for the direct way.
+    public init(hiddenSize D: Int, kernelSize K: Int, transform: Int, kernels: KernelTable) throws {
+        let config = ModelConfig(hiddenSize: D, intermediateSize: 2 * D, layers: 1, heads: 1, patchSize: 32, kernelSize: K)
+        let sizes = TileArithmetic.Sizes(config, patchSize: 32)
+        self.kernels = kernels
+        rows = sizes.tilesAtOnce * sizes.tileRows
+        convolution = try CausalConvolution(config, tileRows: sizes.tileRows, forced: transform)
+        let weight = try Memory<Float>(2 * D * D * K), bias = try Memory<Float>(2 * D)
+        for value in 0..<weight.count { weight[value] = Float(value % 17 - 8) / 64 }
+        weights = try convolution.prepare(weight.start, bias: bias.start)
+        s = try Memory((K - 1 + rows) * D)
+        for value in 0..<s.count { s[value] = Float(value % 31 - 15) / 8 }
+        c = try Memory(rows * 2 * D)
+        scratch = try Memory(convolution.scratchValues(tiles: sizes.tilesAtOnce))
+    }
+
+    public func run() { convolution.run(s.start, rows: rows, weights: weights, scratch: scratch, into: c.start, kernels: kernels) }
+}
