@@ -18,6 +18,15 @@ const bbp_kernels *bbp_kernels_for(bbp_path path) {
     }
 }
 
+const bbp_kernels *bbp_bf16_kernels_for(bbp_path path) {
+    if (path == BBP_PLAIN) return &bbp_plain_bf16_kernels;
+#if defined(__x86_64__)
+    if (path == BBP_AVX512 && bbp_kernels_for(BBP_AVX512) && __builtin_cpu_supports("avx512bf16"))
+        return &bbp_avx512_bf16_kernels;
+#endif
+    return 0;
+}
+
 // Two vectors of 16 queries for each channel of a head, in blocks of 16, and for each row, in blocks of 8.
 // The plain path keeps one double a row, which is less.
 int64_t bbp_attention_scratch(int64_t rows, int64_t head_size) {

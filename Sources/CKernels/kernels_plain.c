@@ -29,6 +29,19 @@ static void average(float *x, const float *y, int64_t count) {
     for (int64_t i = 0; i < count; i++) x[i] = (x[i] + y[i]) / 2;
 }
 
+static void bf16_from_f32(const float *x, int64_t x_stride, int64_t rows, int64_t width, uint16_t *out,
+                          int64_t out_stride) {
+    for (int64_t r = 0; r < rows; r++, x += x_stride, out += out_stride) {
+        for (int64_t i = 0; i < width; i++) {
+            uint32_t bits;
+            memcpy(&bits, x + i, sizeof bits);
+            const uint32_t kept = bits >> 16, dropped = bits & 0xffff;
+            const int up = dropped > 0x8000 || (dropped == 0x8000 && kept % 2 == 1);
+            out[i] = (uint16_t)(isnan(x[i]) ? kept | 0x40 : kept + (uint32_t)up);
+        }
+    }
+}
+
 #include "plain_product.inc"
 
 static void gelu(float *x, int64_t count) {
@@ -113,19 +126,6 @@ static void surprisal(const float *logits, const uint16_t *target, int64_t rows,
     }
 }
 
-static void bf16_from_f32(const float *x, int64_t x_stride, int64_t rows, int64_t width, uint16_t *out,
-                          int64_t out_stride) {
-    for (int64_t r = 0; r < rows; r++, x += x_stride, out += out_stride) {
-        for (int64_t i = 0; i < width; i++) {
-            uint32_t bits;
-            memcpy(&bits, x + i, sizeof bits);
-            const uint32_t kept = bits >> 16, dropped = bits & 0xffff;
-            const int up = dropped > 0x8000 || (dropped == 0x8000 && kept % 2 == 1);
-            out[i] = (uint16_t)(isnan(x[i]) ? kept | 0x40 : kept + (uint32_t)up);
-        }
-    }
-}
-
 static void f32_from_bf16(const uint16_t *x, int64_t x_stride, int64_t rows, int64_t width, float *out,
                           int64_t out_stride) {
     for (int64_t r = 0; r < rows; r++, x += x_stride, out += out_stride) {
@@ -207,26 +207,34 @@ static uint64_t checksum(const void *bytes, int64_t count) {
     return XXH3_64bits(bytes, (size_t)count);
 }
 
-const bbp_kernels bbp_plain_kernels = {
-    .name = "plain",
-    .layer_norm = layer_norm,
-    .add = add,
-    .average = average,
-    .gelu = gelu,
-    .product = product,
-    .transform_forward = transform_forward,
-    .spectral_product = spectral_product,
-    .transform_back = transform_back,
-    .attend = attend,
-    .position = position,
-    .surprisal = surprisal,
-    .bf16_from_f32 = bf16_from_f32,
-    .f32_from_bf16 = f32_from_bf16,
-    .split16 = split16,
-    .merge16 = merge16,
-    .split32 = split32,
-    .merge32 = merge32,
-    .fold = fold,
-    .unfold = unfold,
+#define EVERYTHING_ELSE \
+    .layer_norm = layer_norm, \
+    .add = add, \
+    .average = average, \
+    .gelu = gelu, \
+    .transform_forward = transform_forward, \
+    .transform_back = transform_back, \
+    .attend = attend, \
+    .position = position, \
+    .surprisal = surprisal, \
+    .bf16_from_f32 = bf16_from_f32, \
+    .f32_from_bf16 = f32_from_bf16, \
+    .split16 = split16, \
+    .merge16 = merge16, \
+    .split32 = split32, \
+    .merge32 = merge32, \
+    .fold = fold, \
+    .unfold = unfold, \
     .checksum = checksum,
+
+const bbp_kernels bbp_plain_kernels = {
+    .name = "plain", .product = product, .spectral_product = spectral_product, EVERYTHING_ELSE
+};
+
+const bbp_kernels bbp_plain_bf16_kernels = {
+    .name = "plain-bf16",
+    .rounds_products = 1,
+    .product = product_bf16,
+    .spectral_product = spectral_product_bf16,
+    EVERYTHING_ELSE
 };

@@ -5,9 +5,11 @@
 #include "ckernels.h"
 
 extern const bbp_kernels bbp_plain_kernels;
+extern const bbp_kernels bbp_plain_bf16_kernels;
 #if defined(__x86_64__)
 extern const bbp_kernels bbp_avx2_kernels;
 extern const bbp_kernels bbp_avx512_kernels;
+extern const bbp_kernels bbp_avx512_bf16_kernels;
 #endif
 
 #endif

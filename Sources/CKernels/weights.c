@@ -1,4 +1,6 @@
 // Double precision, for preparing weights.
+#include <string.h>
+
 #include "ckernels.h"
 
 // Sums of a few rows and a run of columns stay in the first cache, so that b is read once for all of these rows.
@@ -107,4 +109,36 @@ void bbp_kernel_spectra(const bbp_transform *transform, const float *weight, int
     }
 #endif
     kernel_spectra(transform, weight, outputs, inputs, taps, waves, panels);
+}
+
+static uint16_t rounded(float x) {
+    uint16_t half;
+    bbp_kernels_for(BBP_PLAIN)->bf16_from_f32(&x, 0, 1, 1, &half, 0);
+    return half;
+}
+
+void bbp_round_panels(float *panels, int64_t count, int64_t inputs) {
+    uint16_t *out = (uint16_t *)(void *)panels;
+    // What is written lies before what is still to be read: two rows of floats become two of halves.
+    for (int64_t pair = 0; pair < count * inputs / 2; pair++) {
+        uint16_t row[2 * BBP_PANEL];
+        for (int c = 0; c < BBP_PANEL; c++) {
+            row[2 * c] = rounded(panels[2 * pair * BBP_PANEL + c]);
+            row[2 * c + 1] = rounded(panels[(2 * pair + 1) * BBP_PANEL + c]);
+        }
+        memcpy(out + pair * 2 * BBP_PANEL, row, sizeof row);
+    }
+}
+
+void bbp_round_spectra(float *panels, int64_t count) {
+    uint16_t row[4 * BBP_PANEL];
+    for (int64_t i = 0; i < count; i++, panels += 2 * BBP_PANEL) {
+        for (int c = 0; c < BBP_PANEL; c++) {
+            const float re = panels[c], im = panels[BBP_PANEL + c];
+            row[2 * c] = row[2 * BBP_PANEL + 2 * c + 1] = rounded(re);
+            row[2 * c + 1] = rounded(-im);
+            row[2 * BBP_PANEL + 2 * c] = rounded(im);
+        }
+        memcpy(panels, row, sizeof row);
+    }
 }

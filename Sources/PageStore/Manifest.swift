@@ -78,17 +78,19 @@ public struct RunRecord: Codable, Sendable, Equatable {
     public var patchesPerBlock: Int
     /// Which generations are kept: "last", "all" or "none".
     public var keep: String
+    /// What matrix products were computed in: "bf16", or nil for f32.
+    public var compute: String?
     /// Set when the last layer is done.
     public var complete: Bool
 
     enum CodingKeys: String, CodingKey {
-        case trained, layers, state, keep, complete
+        case trained, layers, state, keep, compute, complete
         case modelFingerprint = "model_fingerprint"
         case hiddenSize = "hidden_size"
         case patchesPerBlock = "patches_per_block"
     }
 
-    public init(modelFingerprint: String, trained: Bool, layers: Int, hiddenSize: Int, state: String, patchesPerBlock: Int, keep: String) {
+    public init(modelFingerprint: String, trained: Bool, layers: Int, hiddenSize: Int, state: String, patchesPerBlock: Int, keep: String, compute: String? = nil) {
         self.modelFingerprint = modelFingerprint
         self.trained = trained
         self.layers = layers
@@ -96,6 +98,7 @@ public struct RunRecord: Codable, Sendable, Equatable {
         self.state = state
         self.patchesPerBlock = patchesPerBlock
         self.keep = keep
+        self.compute = compute
         self.complete = false
     }
 }

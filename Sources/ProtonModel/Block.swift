@@ -119,8 +119,8 @@ extension TileArithmetic {
         let u = normalised.start
         inGroups(of: Self.rowsAtOnce, rows) { first, count in
             layerNorm(x + first * D, rows: count, norm, into: u)
-            query?.multiply(u, rows: count, into: projections + first * 3 * D, yStride: 3 * D, kernels: kernels)
-            keyValue.multiply(u, rows: count, into: projections + first * 3 * D + D, yStride: 3 * D, kernels: kernels)
+            query?.multiply(u, rows: count, into: projections + first * 3 * D, yStride: 3 * D, kernels: kernels, scratch: halves)
+            keyValue.multiply(u, rows: count, into: projections + first * 3 * D + D, yStride: 3 * D, kernels: kernels, scratch: halves)
         }
     }
 
@@ -138,7 +138,7 @@ extension TileArithmetic {
             let (attended, s) = (attended.start + first * D, s + first * D)
             // 6., 7. y = (proj(local) + proj(delegate)) / 2 = proj((local + delegate) / 2): proj is affine; and x + y.
             kernels.pointee.average(attended, s, Int64(count * D))
-            block.projection.multiply(attended, rows: count, adding: local.start + first * D, into: mixed.start, kernels: kernels)
+            block.projection.multiply(attended, rows: count, adding: local.start + first * D, into: mixed.start, kernels: kernels, scratch: halves)
             // 8. The residual stream is replaced by its normalised value.
             layerNorm(mixed.start, rows: count, block.norm1, into: s)
         }
@@ -152,8 +152,8 @@ extension TileArithmetic {
     ///   - s: [K-1 + rows, D]: the K-1 rows before the first tile, then the tiles'.
     ///   - output: [rows, D].
     public func feedForward(_ s: UnsafePointer<Float>, rows: Int, block: BlockWeights, output: UnsafeMutablePointer<Float>) {
-        convolution.run(s, rows: rows, weights: block.cov3, scratch: convolutionScratch, into: convolved.start, kernels: kernels)
-        block.cov4.multiply(convolved.start, rows: rows, adding: s + (config.kernelSize - 1) * config.hiddenSize, into: output, kernels: kernels)
+        convolution.run(s, rows: rows, weights: block.cov3, scratch: convolutionScratch, into: convolved.start, kernels: kernels, halves: halves)
+        block.cov4.multiply(convolved.start, rows: rows, adding: s + (config.kernelSize - 1) * config.hiddenSize, into: output, kernels: kernels, scratch: halves)
     }
 
     typealias Norm = (weight: UnsafePointer<Float>, bias: UnsafePointer<Float>)

@@ -30,17 +30,18 @@ public final class BlockWeights {
         func tensor(_ name: String) throws -> UnsafePointer<Float> { try model.tensor("blocks.\(layer).\(name)") }
         preNorm = (try tensor("pre_norm.norm.weight"), try tensor("pre_norm.norm.bias"))
         norm1 = (try tensor("norm1.norm.weight"), try tensor("norm1.norm.bias"))
+        let kernels = arithmetic.kernels
         let qkv = try tensor("self_attn.qkv.weight")
-        localQuery = try PreparedMatrix(qkv, inputs: D, outputs: D)
-        localKeyValue = try PreparedMatrix(qkv + D * D, inputs: D, outputs: 2 * D)
+        localQuery = try PreparedMatrix(qkv, inputs: D, outputs: D, kernels: kernels)
+        localKeyValue = try PreparedMatrix(qkv + D * D, inputs: D, outputs: 2 * D, kernels: kernels)
         let folded = try Memory<Float>(3 * D * D), foldedBias = try Memory<Float>(3 * D)
         bbp_product_f64(qkv, try tensor("cov1_delegate.weight"), Int64(3 * D), Int64(D), Int64(D), folded.start)
         bbp_product_f64(qkv, try tensor("cov1_delegate.bias"), Int64(3 * D), Int64(D), 1, foldedBias.start)
-        delegateQuery = try PreparedMatrix(folded.start, bias: foldedBias.start, inputs: D, outputs: D)
-        delegateKeyValue = try PreparedMatrix(folded.start + D * D, bias: foldedBias.start + D, inputs: D, outputs: 2 * D)
-        projection = try PreparedMatrix(try tensor("self_attn.proj.weight"), bias: try tensor("self_attn.proj.bias"), inputs: D, outputs: D)
-        cov3 = try arithmetic.convolution.prepare(try tensor("cov3.weight"), bias: try tensor("cov3.bias"), parallel: parallel)
-        cov4 = try PreparedMatrix(try tensor("cov4.weight"), bias: try tensor("cov4.bias"), inputs: F, outputs: D)
+        delegateQuery = try PreparedMatrix(folded.start, bias: foldedBias.start, inputs: D, outputs: D, kernels: kernels)
+        delegateKeyValue = try PreparedMatrix(folded.start + D * D, bias: foldedBias.start + D, inputs: D, outputs: 2 * D, kernels: kernels)
+        projection = try PreparedMatrix(try tensor("self_attn.proj.weight"), bias: try tensor("self_attn.proj.bias"), inputs: D, outputs: D, kernels: kernels)
+        cov3 = try arithmetic.convolution.prepare(try tensor("cov3.weight"), bias: try tensor("cov3.bias"), kernels: kernels, parallel: parallel)
+        cov4 = try PreparedMatrix(try tensor("cov4.weight"), bias: try tensor("cov4.bias"), inputs: F, outputs: D, kernels: kernels)
     }
 
     /// Bytes of the prepared weights of one block but the convolution's, and of what preparing them takes.

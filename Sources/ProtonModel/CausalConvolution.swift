@@ -67,6 +67,13 @@ struct CausalConvolution {
         return tiles * blocks(transform) * transform.frequencies * 2 * (paddedInputs + panelWidth) + transform.scratchValues
     }
 
+    var halvesValues: Int {
+        switch method {
+        case .direct: PreparedMatrix.scratchValues(stride: inputs, inputs: kernelSize * inputs)
+        case .fourier: 14 * inputs
+        }
+    }
+
     /// Bytes of the prepared weights.
     var weightBytes: Int {
         switch method {
@@ -87,7 +94,7 @@ struct CausalConvolution {
     ///   - bias: [F].
     ///   - parallel: runs `body` for 0..<count.
     func prepare(
-        _ weight: UnsafePointer<Float>, bias: UnsafePointer<Float>,
+        _ weight: UnsafePointer<Float>, bias: UnsafePointer<Float>, kernels: KernelTable,
         parallel: (_ count: Int, _ body: @escaping @Sendable (Int) -> Void) throws -> Void = { count, body in for task in 0..<count { body(task) } }
     ) throws -> Weights {
         switch method {
@@ -99,12 +106,13 @@ struct CausalConvolution {
                     for tap in 0..<kernelSize { turned[(output * kernelSize + tap) * inputs + input] = weight[(output * inputs + input) * kernelSize + tap] }
                 }
             }
-            return .direct(try PreparedMatrix(turned.start, bias: bias, inputs: kernelSize * inputs, outputs: outputs))
+            return .direct(try PreparedMatrix(turned.start, bias: bias, inputs: kernelSize * inputs, outputs: outputs, kernels: kernels))
         case .fourier(let transform):
             let spectra = try Memory<Float>(panels * transform.frequencies * inputs * 2 * panelWidth)
             let padded = try Memory<Float>(panels * panelWidth)
             padded.start.update(from: bias, count: outputs)
             let waves = try transform.waves(taps: kernelSize)
+            let isRounded = kernels.pointee.rounds_products != 0
             let (inputs, kernelSize, outputs, panelWidth) = (inputs, kernelSize, outputs, panelWidth)
             nonisolated(unsafe) let weight = weight
             try parallel(panels) { panel in
@@ -114,6 +122,7 @@ struct CausalConvolution {
                         $0, weight + first * inputs * kernelSize, Int64(min(panelWidth, outputs - first)), Int64(inputs), Int64(kernelSize), waves.start,
                         spectra.start + first * transform.frequencies * inputs * 2)
                 }
+                if isRounded { bbp_round_spectra(spectra.start + first * transform.frequencies * inputs * 2, Int64(transform.frequencies * inputs)) }
             }
             return .fourier(transform, spectra, bias: padded)
         }
@@ -123,10 +132,11 @@ struct CausalConvolution {
     ///   - s: [K-1 + rows, D]: the K-1 rows before a tile's beginning, then that tile's and those of the next ones.
     ///   - scratch: `scratchValues(tiles:)` values, for as many tiles as the rows touch.
     ///   - c: [rows, F].
-    func run(_ s: UnsafePointer<Float>, rows: Int, weights: Weights, scratch: Memory<Float>, into c: UnsafeMutablePointer<Float>, kernels: KernelTable) {
+    ///   - halves: `halvesValues` values, for products that round their rows.
+    func run(_ s: UnsafePointer<Float>, rows: Int, weights: Weights, scratch: Memory<Float>, into c: UnsafeMutablePointer<Float>, kernels: KernelTable, halves: Memory<UInt16>) {
         switch weights {
         case .direct(let matrix):
-            matrix.multiply(s, stride: inputs, rows: rows, gelu: true, into: c, kernels: kernels)
+            matrix.multiply(s, stride: inputs, rows: rows, gelu: true, into: c, kernels: kernels, scratch: halves)
         case .fourier(let transform, let weights, let bias):
             let (frequencies, step) = (transform.frequencies, transform.size - kernelSize + 1)
             // First outputs of all blocks, and how many: a tile's last block ends with the tile, and sees no row of the next one.
@@ -148,7 +158,7 @@ struct CausalConvolution {
                 }
                 for panel in 0..<panels {
                     let channel = panel * panelWidth
-                    kernels.pointee.spectral_product(tables, spectra, Int64(blocks.count), Int64(inputs), weights.start + channel * frequencies * inputs * 2, products)
+                    kernels.pointee.spectral_product(tables, spectra, Int64(blocks.count), Int64(inputs), weights.start + channel * frequencies * inputs * 2, products, halves.start)
                     for (index, block) in blocks.enumerated() {
                         kernels.pointee.transform_back(
                             tables, products + index * frequencies * 2 * panelWidth, bias.start + channel, Int64(kernelSize - 1), Int64(min(step, block.rows)),

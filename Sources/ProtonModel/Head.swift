@@ -7,10 +7,10 @@ public final class Head {
     private let fc: PreparedMatrix
     private let model: Model
 
-    public init(_ model: Model) throws {
+    public init(_ model: Model, kernels: KernelTable) throws {
         self.model = model
         norm = (try model.tensor("norm.weight"), try model.tensor("norm.bias"))
-        fc = try PreparedMatrix(try model.tensor("fc.weight"), bias: try model.tensor("fc.bias"), inputs: model.config.hiddenSize, outputs: ModelConfig.vocabulary)
+        fc = try PreparedMatrix(try model.tensor("fc.weight"), bias: try model.tensor("fc.bias"), inputs: model.config.hiddenSize, outputs: ModelConfig.vocabulary, kernels: kernels)
     }
 
     static func footprint(_ config: ModelConfig) -> Int { PreparedMatrix.footprint(inputs: config.hiddenSize, outputs: ModelConfig.vocabulary) }
@@ -25,7 +25,7 @@ public final class Head {
         let D = arithmetic.config.hiddenSize
         arithmetic.inGroups(of: TileArithmetic.rowsAtOnce, count) { first, rows in
             arithmetic.layerNorm(states + first * D, rows: rows, norm, into: arithmetic.normalised.start)
-            fc.multiply(arithmetic.normalised.start, rows: rows, into: arithmetic.logits.start, kernels: arithmetic.kernels)
+            fc.multiply(arithmetic.normalised.start, rows: rows, into: arithmetic.logits.start, kernels: arithmetic.kernels, scratch: arithmetic.halves)
             arithmetic.kernels.pointee.surprisal(arithmetic.logits.start, targets + first, Int64(rows), Int64(ModelConfig.vocabulary), bits + first)
         }
     }

@@ -15,7 +15,8 @@ final class PreparedMatrix {
     /// - Parameters:
     ///   - weight: [outputs, inputs] row-major, as checkpoints store it.
     ///   - bias: [outputs].
-    init(_ weight: UnsafePointer<Float>, bias: UnsafePointer<Float>? = nil, inputs: Int, outputs: Int) throws {
+    ///   - kernels: that will read it.
+    init(_ weight: UnsafePointer<Float>, bias: UnsafePointer<Float>? = nil, inputs: Int, outputs: Int, kernels: KernelTable) throws {
         let panel = BBP_PANEL
         let padded = (outputs + panel - 1) / panel * panel
         self.inputs = inputs
@@ -25,6 +26,7 @@ final class PreparedMatrix {
             let column = panels.start + output / panel * panel * inputs + output % panel
             for input in 0..<inputs { column[input * panel] = weight[output * inputs + input] }
         }
+        if kernels.pointee.rounds_products != 0 { bbp_round_panels(panels.start, Int64(padded / panel), Int64(inputs)) }
         if let bias {
             let copy = try Memory<Float>(padded)
             copy.start.update(from: bias, count: outputs)
@@ -34,6 +36,9 @@ final class PreparedMatrix {
         }
         matrix = bbp_matrix(inputs: Int64(inputs), outputs: Int64(outputs), panels: panels.start, bias: self.bias.map { UnsafePointer($0.start) })
     }
+
+    /// Values of scratch for products that round their rows.
+    static func scratchValues(stride: Int, inputs: Int) -> Int { (BBP_ROWS_ROUNDED - 1) * stride + inputs }
 
     static func footprint(inputs: Int, outputs: Int) -> Int {
         let panel = BBP_PANEL
@@ -47,12 +52,13 @@ final class PreparedMatrix {
     ///   - addend: [rows, outputs] added to the product; may be y.
     ///   - gelu: GELU of the sum.
     ///   - y: `rows` rows, `yStride` values from one to the next.
+    ///   - scratch: `scratchValues`.
     func multiply(
         _ x: UnsafePointer<Float>, stride xStride: Int? = nil, rows: Int, adding addend: UnsafePointer<Float>? = nil, gelu: Bool = false, into y: UnsafeMutablePointer<Float>, yStride: Int? = nil,
-        kernels: KernelTable
+        kernels: KernelTable, scratch: Memory<UInt16>
     ) {
         withUnsafePointer(to: matrix) {
-            kernels.pointee.product(x, Int64(xStride ?? inputs), Int64(rows), $0, addend, Int64(outputs), gelu ? 1 : 0, y, Int64(yStride ?? outputs))
+            kernels.pointee.product(x, Int64(xStride ?? inputs), Int64(rows), $0, addend, Int64(outputs), gelu ? 1 : 0, y, Int64(yStride ?? outputs), scratch.start)
         }
     }
 }

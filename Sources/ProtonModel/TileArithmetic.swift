@@ -33,6 +33,8 @@ public final class TileArithmetic {
     let positionScratch: Memory<Double>
     let attentionScratch: Memory<Float>
     let convolutionScratch: Memory<Float>
+    /// Rows rounded to bfloat16, where products do that.
+    let halves: Memory<UInt16>
     var context: PatchContext
     let contextRows: Memory<UnsafePointer<Float>?>
     let queryRows: Memory<UnsafePointer<Float>?>
@@ -68,6 +70,8 @@ public final class TileArithmetic {
         positionScratch = try Memory(4 * D)
         attentionScratch = try Memory(Int(bbp_attention_scratch(Int64(2 * P), Int64(config.headSize))))
         convolutionScratch = try Memory(convolution.scratchValues(tiles: tilesAtOnce))
+        let roundedValues = max(PreparedMatrix.scratchValues(stride: max(D, F), inputs: max(D, F)), convolution.halvesValues)
+        halves = try Memory(kernels.pointee.rounds_products != 0 ? roundedValues : 0)
         context = try PatchContext(patchSize: P)
         contextRows = try Memory(2 * P)
         queryRows = try Memory(P)
@@ -99,7 +103,7 @@ public final class TileArithmetic {
         let floats: [Memory<Float>] = [
             local, delegates, normalised, localProjections, delegateProjections, attended, mixed, convolved, logits, attentionScratch, convolutionScratch,
         ]
-        return floats.map(\.count).reduce(0, +) * 4 + gathered.count * 2 + positionScratch.count * 8 + PatchContext.footprint(patchSize: geometry.patchSize) + geometry.patchSize * 52
+        return floats.map(\.count).reduce(0, +) * 4 + (gathered.count + halves.count) * 2 + positionScratch.count * 8 + PatchContext.footprint(patchSize: geometry.patchSize) + geometry.patchSize * 52
     }
 
     /// Bytes of one block's prepared weights, and the head's.

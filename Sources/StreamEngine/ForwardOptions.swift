@@ -1,4 +1,5 @@
 import PageStore
+import Support
 
 /// What `forward` is asked to do.
 public struct ForwardOptions: Sendable {
@@ -19,6 +20,8 @@ public struct ForwardOptions: Sendable {
     public var threads: Int?
     /// Number format of states; nil for bf16, or what the run began with.
     public var state: Element?
+    /// What matrix products are computed in; nil for f32, or what the run began with.
+    public var compute: Compute?
     /// nil for `last`, or what the run began with.
     public var keep: Keep?
     /// Where to write surprisal as a NumPy array.

@@ -3,6 +3,7 @@ import Geometry
 import PageStore
 import ProtonModel
 import Support
+import Support
 
 /// What a forward run is going to do, stated before it starts.
 public struct ForwardPlan: Sendable {
@@ -14,6 +15,7 @@ public struct ForwardPlan: Sendable {
     public var keep: ForwardOptions.Keep
     public var threads: Int
     public var kernels: String
+    public var compute: Compute
     public var budget: Int
     public var set: WorkingSet
     /// The layer that the run begins with: 1, or the first one not complete.
@@ -70,7 +72,7 @@ public struct ForwardPlan: Sendable {
     public func json() throws -> String {
         struct Fields: Encodable {
             var tokens, patches, patchSize, layers, firstLayer, threads, memoryBudgetBytes, memoryPlannedBytes, diskNeededBytes, diskFreeBytes, blockPatches, windowPatches, keptColumns: Int
-            var state, keep, kernels: String
+            var state, keep, compute, kernels: String
             var inMemory, untrained, complete: Bool
             var compressionRatio: Double
             var estimatedSeconds: ForwardSummary.OrNull
@@ -79,7 +81,7 @@ public struct ForwardPlan: Sendable {
         let fields = Fields(
             tokens: geometry.tokens, patches: geometry.patches, patchSize: geometry.patchSize, layers: config.layers, firstLayer: firstLayer, threads: threads,
             memoryBudgetBytes: budget, memoryPlannedBytes: set.totalBytes, diskNeededBytes: diskNeeded, diskFreeBytes: diskFree, blockPatches: set.patchesPerBlock,
-            windowPatches: set.windowPatches, keptColumns: set.stateSlots, state: state.name, keep: keep.rawValue, kernels: kernels, inMemory: set.isResident, untrained: untrained != nil,
+            windowPatches: set.windowPatches, keptColumns: set.stateSlots, state: state.name, keep: keep.rawValue, compute: compute.rawValue, kernels: kernels, inMemory: set.isResident, untrained: untrained != nil,
             complete: false, compressionRatio: compression.ratio, estimatedSeconds: .init(estimatedSeconds), memory: Dictionary(set.parts.map { ($0.name, $0.bytes) }, uniquingKeysWith: +))
         let encoder = JSONEncoder()
         encoder.keyEncodingStrategy = .convertToSnakeCase

@@ -66,7 +66,7 @@ extension ForwardRun {
             layer, engine: engine, schedule: schedule, source: source,
             input: layer == 1 ? .tokens(try Embedding(model, length: engine.geometry.paddedTokens)) : plan.state == .bf16 ? .bf16 : .f32,
             weights: try engine.weights(ofLayer: layer), target: plan.set.isResident ? engine.residentStates(layer) : nil, writer: writer,
-            head: isLast ? (try Head(model), tokens) : nil, progress: progress)
+            head: isLast ? (try Head(model, kernels: kernels), tokens) : nil, progress: progress)
         if progress.nextBlock > 0 { observer.note("Going on with layer \(layer) at block \(progress.nextBlock) of \(engine.grid.blocks).") }
         return LayerRun(pass, record: record, sourceBytes: layer > 1 ? reader?.record.storedBytes ?? 0 : 0)
     }

@@ -26,6 +26,11 @@ extension ForwardRun {
                 .badData, "the run was begun with blocks of \(run.patchesPerBlock) patches, by an older version or not by this program; it cannot be gone on with", at: place,
                 advice: "Use --restart to begin anew.")
         }
+        if !run.complete || options.compute == .bf16, let begunIn = Compute(rawValue: run.compute ?? "f32"), begunIn != compute {
+            throw Fault(
+                .usage, "the run was begun in \(begunIn.rawValue) and would go on in \(compute.rawValue)\(options.compute == nil ? ", which is what this processor has" : "")", at: place,
+                advice: advice)
+        }
         if let state = options.state, state.name != run.state {
             throw Fault(.usage, "the store's states are \(run.state), --state asks for \(state.name)", at: place, advice: advice)
         }
@@ -77,7 +82,7 @@ extension ForwardRun {
         // Outputs count where they go to the same disk.
         let isBeside = options.nll.map { Tuning.device(of: File.parent(of: $0)) == Tuning.device(of: store.directory) } ?? false
         let plan = ForwardPlan(
-            geometry: geometry, config: config, untrained: model.untrained, state: state, keep: keep, threads: threads, kernels: String(cString: kernels.pointee.name),
+            geometry: geometry, config: config, untrained: model.untrained, state: state, keep: keep, threads: threads, kernels: String(cString: kernels.pointee.name), compute: compute,
             budget: budget, set: set, firstLayer: firstLayer, compression: compression,
             diskNeeded: ForwardPlan.diskNeeded(
                 geometry: geometry, config: config, state: state, keep: keep, set: set, compression: compression, relayout: !isLaidOut, seconds: seconds,

@@ -43,6 +43,9 @@ public final class ForwardRun {
     /// Runs longer than this are held against the machine's limits, which takes a second or two to measure the first time.
     static let secondsWorthTuning = 20.0
 
+    /// What matrix products are computed in here.
+    var compute: Compute { Kernels.compute(of: kernels) }
+
     /// Opens model and store and takes the store's lock.
     public init(_ options: ForwardOptions, observer: any ForwardObserver) throws {
         self.options = options
@@ -50,9 +53,12 @@ public final class ForwardRun {
         // Large blocks go back to the system when freed, so that memory follows the plan and not its history.
         mallopt(M_MMAP_THRESHOLD, 256 << 10)
         mallopt(M_ARENA_MAX, 2)
-        kernels = try Kernels.select()
         model = try Model(directory: options.model)
         store = try Store.openForWriting(options.store)
+        let begun = options.restart ? nil : store.manifest.run
+        // Pairs of inputs are rounded together.
+        let wanted = model.config.intermediateSize % 2 == 0 ? options.compute ?? begun?.compute.flatMap(Compute.init) ?? .f32 : .f32
+        kernels = try Kernels.select(wanted)
     }
 
     deinit { _ = watch.finish() }
@@ -72,6 +78,9 @@ public final class ForwardRun {
             if options.dryRun { return nil }
             (computed.bits, computed.bitsCount) = try sumSurprisal(store.reader(model.config.layers))
         } else {
+            if options.compute == .bf16 && compute == .f32 {
+                observer.note("This processor has no matrix products of bf16 numbers (or the model's widths are odd): computing in f32.")
+            }
             let prepared = try prepare(begun)
             observer.planned(prepared.plan)
             try checkDisk(prepared.plan)
@@ -126,7 +135,8 @@ public final class ForwardRun {
             var manifest = store.manifest
             manifest.run = RunRecord(
                 modelFingerprint: model.fingerprint, trained: model.untrained == nil, layers: plan.config.layers, hiddenSize: plan.config.hiddenSize,
-                state: plan.state.name, patchesPerBlock: plan.set.patchesPerBlock, keep: plan.keep.rawValue)
+                state: plan.state.name, patchesPerBlock: plan.set.patchesPerBlock, keep: plan.keep.rawValue,
+                compute: compute == .bf16 ? compute.rawValue : nil)
             try store.publish(manifest)
         }
         computed.set = plan.set

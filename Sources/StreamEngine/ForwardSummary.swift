@@ -20,6 +20,8 @@ public struct ForwardSummary: Encodable, Sendable {
     /// The generations that the store holds now.
     public var generations: [Int]
     public var state: String
+    /// What matrix products were computed in: f32 or bf16.
+    public var compute: String
     public var threads: Int?
     public var window: Window?
     public var model: String

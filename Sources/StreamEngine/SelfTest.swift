@@ -71,7 +71,7 @@ public enum SelfTest {
         let pipeline = try Pipeline(workers: threads)
         let tiles = try (0..<threads).map { _ in try TileTest(model, geometry: geometry, kernels: kernels) }
         let block = try BlockWeights(model, layer: 0, arithmetic: tiles[0].arithmetic)
-        let head = try Head(model)
+        let head = try Head(model, kernels: kernels)
         let embedding = try Embedding(model, length: geometry.paddedTokens)
         let layers = try rate(pipeline, seconds: seconds) { tiles[$0].layer(block, .bf16) }
         let first = try rate(pipeline, seconds: seconds / 2) { tiles[$0].layer(block, .tokens(embedding)) }

@@ -1,15 +1,36 @@
 import CKernels
 import Glibc
 
+/// What matrix products are computed in. Sums, norms, soft-max and the residual stream are f32 either way.
+public enum Compute: String, Sendable, CaseIterable {
+    case f32
+    /// Both factors rounded to bfloat16.
+    case bf16
+}
+
 /// The kernels of this processor, chosen once.
 public enum Kernels {
     /// Forces a path: plain, avx2 or avx512.
     public static let variable = "BBP_KERNELS"
 
-    /// The widest path that the processor has, or the one that the environment forces.
+    /// The widest path that the processor has, or the one that the environment forces; f32 where it has no products of
+    /// `compute`, which `compute(of:)` tells.
     ///
     /// - Throws: `Fault` (`usage`) when the forced path is unknown or not available here.
-    public static func select() throws -> KernelTable {
+    public static func select(_ compute: Compute = .f32) throws -> KernelTable {
+        let forced = getenv(variable).map { String(cString: $0) } ?? ""
+        if compute == .bf16 {
+            // The plain path has everything, slowly: only where it is asked for.
+            if forced == "plain", let plain = bbp_bf16_kernels_for(BBP_PLAIN) { return plain }
+            if forced.isEmpty || forced == "avx512", let kernels = bbp_bf16_kernels_for(BBP_AVX512) { return kernels }
+        }
+        return try selectF32()
+    }
+
+    /// What the products of `kernels` are computed in.
+    public static func compute(of kernels: KernelTable) -> Compute { kernels.pointee.rounds_products != 0 ? .bf16 : .f32 }
+
+    private static func selectF32() throws -> KernelTable {
         let paths: [(name: String, path: bbp_path)] = [("avx512", BBP_AVX512), ("avx2", BBP_AVX2), ("plain", BBP_PLAIN)]
         if let forced = getenv(variable).map({ String(cString: $0) }), !forced.isEmpty {
             guard let choice = paths.first(where: { $0.name == forced }) else {

@@ -12,6 +12,7 @@ extension Element: ExpressibleByArgument {
 }
 
 extension ForwardOptions.Keep: ExpressibleByArgument {}
+extension Compute: ExpressibleByArgument {}
 
 /// A number of bytes on the command line.
 func byteSize(_ text: String) throws -> Int {
@@ -34,6 +35,7 @@ struct ForwardCommand: ParsableCommand {
     @Option(help: ArgumentHelp("Bound on anonymous memory: 256MiB, 2GiB. Half of what is free if not given.", valueName: "size"), transform: byteSize) var memory: Int?
     @Option(help: ArgumentHelp("Worker threads. One a core if not given.", valueName: "n")) var threads: Int?
     @Option(help: "Number format of stored states. (default: bf16)") var state: Element?
+    @Option(help: "What matrix products are computed in: bf16 where the processor has it, else f32 with a word. (default: f32)") var compute: Compute?
     @Option(help: "Which states to keep. (default: last)") var keep: ForwardOptions.Keep?
     @Option(help: ArgumentHelp("Write surprisal in bits, f32 [tokens], to this NumPy file.", valueName: "file.npy")) var nll: String?
     @Flag(help: "Print the summary as one JSON object; with --dry-run, the plan.") var json = false
@@ -52,6 +54,7 @@ struct ForwardCommand: ParsableCommand {
         options.memory = memory
         options.threads = threads
         options.state = state
+        options.compute = compute
         options.keep = keep
         options.nll = nll
         options.restart = restart

@@ -48,8 +48,16 @@ typedef struct {
     const int32_t *place;   // [size]: where a frequency is after the forward transform
 } bbp_transform;
 
+/// Rows that a product rounds at a time, where it does.
+enum { BBP_ROWS_ROUNDED = 96 };
+
 typedef struct {
     const char *name;
+
+    /// Not 0: `product` and `spectral_product` round both factors to bfloat16 and sum in f32. Their weights are then to be
+    /// prepared with bbp_round_panels and bbp_round_spectra, inputs are even, and they need scratch:
+    /// (BBP_ROWS_ROUNDED - 1) * x_stride + inputs values, and 14 * inputs values.
+    int rounds_products;
 
     /// out[r,:] = (x[r,:] - mean) / sqrt(variance + eps) * weight + bias over `width`. out may be x.
     void (*layer_norm)(const float *x, const float *weight, const float *bias, float eps,
@@ -67,7 +75,7 @@ typedef struct {
     /// y[r,c] = start[r,c] + bias[c] + sum over k of x[r,k] * weight[k,c], then GELU of it if `activation`.
     /// start may be null, or y. Strides count floats from row to row; rows of x may overlap.
     void (*product)(const float *x, int64_t x_stride, int64_t rows, const bbp_matrix *matrix, const float *start,
-                    int64_t start_stride, int activation, float *y, int64_t y_stride);
+                    int64_t start_stride, int activation, float *y, int64_t y_stride, uint16_t *scratch);
 
     /// Twice the transform of up to BBP_PANEL channels of `size` rows, of which the first `present` exist and the others
     /// count as zero. spectrum + f * frequency_stride <- real parts of frequency f, imaginary parts `imaginary` after
@@ -79,7 +87,7 @@ typedef struct {
     /// spectra [blocks, frequencies, 2, inputs to a multiple of BBP_PANEL] and panel [frequencies, inputs, 2, BBP_PANEL],
     /// where 2 is real and imaginary parts.
     void (*spectral_product)(const bbp_transform *transform, const float *spectra, int64_t blocks, int64_t inputs,
-                             const float *panel, float *products);
+                             const float *panel, float *products, uint16_t *scratch);
 
     /// The inverse of `transform_forward` but for its scale, `size`, on one block of `spectral_product`: rows first to
     /// first + rows - 1 of it, plus bias [BBP_PANEL], then GELU if `activation`, go to `out`.
@@ -127,6 +135,9 @@ typedef struct {
 /// The table of one path; null where the processor (or the build) lacks it. BBP_PLAIN is never null.
 const bbp_kernels *bbp_kernels_for(bbp_path path);
 
+/// The same with products of bfloat16 numbers; null where the processor has none. BBP_PLAIN always does, by rounding.
+const bbp_kernels *bbp_bf16_kernels_for(bbp_path path);
+
 /// Floats of scratch that `attend` needs.
 int64_t bbp_attention_scratch(int64_t rows, int64_t head_size);
 
@@ -138,6 +149,13 @@ int64_t bbp_transform_scratch(int64_t size);
 /// last tap meets the present row. waves [taps, 2, frequencies]: cos and sin of 2 pi f m / size at row m.
 void bbp_kernel_spectra(const bbp_transform *transform, const float *weight, int64_t outputs, int64_t inputs,
                         int64_t taps, const double *waves, float *panels);
+
+/// Rounds `count` panels [inputs, BBP_PANEL] to bfloat16, in place: panels of inputs * BBP_PANEL values,
+/// [inputs / 2, BBP_PANEL, 2], without gaps.
+void bbp_round_panels(float *panels, int64_t count, int64_t inputs);
+
+/// Rounds `count` rows [2, BBP_PANEL] of spectra to bfloat16, in place: [2, BBP_PANEL, 2], pairs (re, -im), then (im, re).
+void bbp_round_spectra(float *panels, int64_t count);
 
 /// out [m,n] = a [m,k] * b [k,n], summed in double precision. For preparing weights, not for the hot path.
 void bbp_product_f64(const float *a, const float *b, int64_t m, int64_t k, int64_t n, float *out);
