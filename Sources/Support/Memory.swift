@@ -18,6 +18,7 @@ public final class Memory<Element>: @unchecked Sendable where Element: BitwiseCo
         guard !overflow, count >= 0 else { throw none() }
         if bytes >= 1 << 20 {
             guard let raw = mmap(nil, bytes, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0), raw != MAP_FAILED else { throw none() }
+            if bytes >= 4 << 20 { madvise(raw, bytes, MADV_HUGEPAGE) }
             mappedBytes = bytes
             start = raw.bindMemory(to: Element.self, capacity: count)
         } else {

@@ -1,20 +1,23 @@
 """BigBang-Proton in PyTorch, written as one would from the model's description: whole sequence in memory, f32 or bf16.
 
-    python tools/torch_model.py check CASE    # compares with a fixture of Tests/Fixtures, or any folder of that form
+    tools/benchmark/torch_model.py check CASE...   # compares with fixtures of Tests/Fixtures, or any folders of that form
+    tools/benchmark/torch_model.py time MODEL FILE # tokens a second over a file's first bytes, as JSON
 
-The engine is measured against it (tools/bench).
+The engine is measured against it (tools/bench). Attention is either written out (scores, mask, soft-max, sum), as the
+published model has it, or PyTorch's fused one.
 """
+import argparse
 import json
 import math
 import struct
 import sys
+import time
 from pathlib import Path
 
 import torch
 import torch.nn.functional as F
 
 VOCABULARY = 259
-NO_TOKEN = VOCABULARY  # the padded length's end: a zero vector
 
 
 def read_tensors(path):
@@ -30,8 +33,14 @@ def read_tensors(path):
     }
 
 
+def plain_attention(q, k, v, attn_mask):
+    scores = q @ k.transpose(-2, -1) * q.shape[-1] ** -0.5
+    return scores.masked_fill(~attn_mask, float("-inf")).softmax(-1) @ v
+
+
 class Proton:
-    def __init__(self, directory, dtype=torch.float32):
+    def __init__(self, directory, dtype=torch.float32, attention="fused"):
+        self.attention = F.scaled_dot_product_attention if attention == "fused" else plain_attention
         config = json.loads((Path(directory) / "config.json").read_text())
         self.P, self.D = config["patch_size"], config["hidden_size"]
         self.heads, self.layers = config["num_attention_heads"], config["num_hidden_layers"]
@@ -63,7 +72,7 @@ class Proton:
         slots = delegates.view(G, P, D).transpose(0, 1).reshape(G, P, D)
         context = torch.cat([u.view(G, P, D), slots], 1)
         q, k, v = F.linear(context, w("self_attn.qkv.weight").flatten(1)).view(G, 2 * P, 3, self.heads, D // self.heads).permute(2, 0, 3, 1, 4)
-        y = F.scaled_dot_product_attention(q, k, v, attn_mask=visible).transpose(1, 2).reshape(G, 2 * P, D)
+        y = self.attention(q, k, v, attn_mask=visible).transpose(1, 2).reshape(G, 2 * P, D)
         y = F.linear(y, w("self_attn.proj.weight").flatten(1), w("self_attn.proj.bias"))
         back = y[:, P:].reshape(P, G, D).transpose(0, 1).reshape(N, D)
         s = self.norm(x + (y[:, :P].reshape(N, D) + back) / 2, f"blocks.{i}.norm1.norm")
@@ -94,12 +103,12 @@ class Proton:
         return bits, states
 
 
-def check(case):
+def check(case, attention):
     import numpy as np
 
     case = Path(case)
     tokens = torch.from_numpy(np.fromfile(case / "tokens.u16", "<u2").astype(np.int64))
-    model = Proton(case)
+    model = Proton(case, attention=attention)
     bits, states = model.forward(tokens, keep=(1, model.layers))
     worst = 0.0
     for name, got in (("layer1", states[1]), ("hidden", states[model.layers])):
@@ -113,8 +122,36 @@ def check(case):
     print(f"{case}: agrees to {worst:.1e}")
 
 
+def measure(arguments):
+    """The second of two passes: the first one warms up."""
+    torch.set_num_threads(arguments.threads)
+    model = Proton(arguments.model, torch.bfloat16 if arguments.dtype == "bf16" else torch.float32, arguments.attention)
+    data = Path(arguments.file).read_bytes()[: arguments.tokens]
+    tokens = torch.frombuffer(bytearray(data), dtype=torch.uint8).long()
+    for _ in range(2):
+        start = time.perf_counter()
+        bits, _ = model.forward(tokens)
+        seconds = time.perf_counter() - start
+    print(json.dumps({"tokens_per_second": len(tokens) / seconds, "bits_per_token": float(bits[1:].mean()), "torch": torch.__version__}))
+
+
+def main():
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    commands = parser.add_subparsers(required=True)
+    checking = commands.add_parser("check")
+    checking.add_argument("cases", nargs="+")
+    checking.set_defaults(run=lambda arguments: [check(case, attention) for case in arguments.cases for attention in ("plain", "fused")])
+    timing = commands.add_parser("time")
+    timing.add_argument("model")
+    timing.add_argument("file")
+    timing.add_argument("--tokens", type=int)
+    timing.add_argument("--threads", type=int, default=1)
+    timing.add_argument("--attention", choices=["plain", "fused"], default="fused")
+    timing.add_argument("--dtype", choices=["f32", "bf16"], default="f32")
+    timing.set_defaults(run=measure)
+    arguments = parser.parse_args()
+    arguments.run(arguments)
+
+
 if __name__ == "__main__":
-    if len(sys.argv) < 3 or sys.argv[1] != "check":
-        sys.exit(__doc__)
-    for case in sys.argv[2:]:
-        check(case)
+    main()
