@@ -19,7 +19,6 @@ let package = Package(
         .systemLibrary(name: "CLMDB", pkgConfig: "lmdb", providers: [.apt(["liblmdb-dev"])]),
         .systemLibrary(name: "CZstd", pkgConfig: "libzstd", providers: [.apt(["libzstd-dev"])]),
         .systemLibrary(name: "CXXHash", pkgConfig: "libxxhash", providers: [.apt(["libxxhash-dev"])]),
-        .systemLibrary(name: "CDNNL", providers: [.apt(["libdnnl-dev"])]),
         .systemLibrary(name: "CMalloc"),
         .target(name: "CKernels", cSettings: c, linkerSettings: [.linkedLibrary("m")]),
 
@@ -32,7 +31,7 @@ let package = Package(
             swiftSettings: swift),
         .target(
             name: "ProtonModel",
-            dependencies: ["Support", "Geometry", "CKernels", "CDNNL", "CXXHash"],
+            dependencies: ["Support", "Geometry", "CKernels", "CXXHash"],
             swiftSettings: swift),
         .target(
             name: "StreamEngine",

@@ -6,25 +6,22 @@ import Support
 ///
 /// Every row's result depends on that row's inputs alone, and on its place in its tile.
 extension TileArithmetic {
-    /// Which rows of a context ask. A patch's local rows ask when the patch is in the window; its delegate rows ask
-    /// when the tokens they come from are.
-    public enum Queries {
-        case local, delegates
-    }
-
-    /// A patch whose context is attended over, and which of its 2P rows ask: the local rows are 0..<P, the delegates
-    /// P..<2P by place.
+    /// A patch whose context is attended over, and which of its 2P rows ask.
     public struct Visit {
         var patch: Int
-        var asking: Range<Int>
+        /// Whether the local rows ask: they do when the patch is in the window.
+        var local: Bool
+        /// Which delegates ask, by place: those that come from the window.
+        var delegates: Range<Int>
 
         /// All local rows ask.
-        public static func local(_ patch: Int, patchSize P: Int) -> Visit { Visit(patch: patch, asking: 0..<P) }
+        public static func local(_ patch: Int) -> Visit { Visit(patch: patch, local: true, delegates: 0..<0) }
 
-        /// The delegates ask that are in `slots`.
-        public static func delegates(in slots: Range<Int>, of patch: Int, patchSize P: Int) -> Visit {
+        /// The delegates ask that are in `slots`; and the local rows, where `local` says so and the first of the patch's slots is
+        /// among them.
+        public static func delegates(in slots: Range<Int>, of patch: Int, patchSize P: Int, local: Bool = false) -> Visit {
             let here = slots.clamped(to: patch * P..<(patch + 1) * P)
-            return Visit(patch: patch, asking: here.lowerBound - patch * P + P..<here.upperBound - patch * P + P)
+            return Visit(patch: patch, local: local && here.lowerBound == patch * P, delegates: here.lowerBound - patch * P..<here.upperBound - patch * P)
         }
     }
 
@@ -72,39 +69,44 @@ extension TileArithmetic {
     /// Attention of the rows that ask over the contexts of the visited patches (at most a group), before the output projection.
     ///
     /// `local` holds the patches' rows and `delegates` those in their slots, in the order of `visits`; rows that no query
-    /// sees need not be loaded.
-    /// The result of the query with origin t goes to row t - `firstToken` of `output` [·, D].
+    /// sees need not be loaded. The result of the query with origin t goes to row t - `firstToken` of its kind's output [·, D].
     ///
-    /// - Parameter withOthers: whether any query sees a row of the other kind; their projections are left out where none does.
-    public func attend(_ queries: Queries, _ visits: [Visit], withOthers: Bool, block: BlockWeights, output: UnsafeMutablePointer<Float>, firstToken: Int) {
+    /// - Parameters:
+    ///   - seesOthers: whether any query sees a row of the other kind; their projections are left out where none does.
+    ///   - toLocal: where answers to local rows go; nil where none asks.
+    ///   - toDelegates: where answers to delegates go; nil where none asks.
+    public func attend(
+        _ visits: [Visit], seesOthers: Bool, block: BlockWeights, toLocal: UnsafeMutablePointer<Float>?, toDelegates: UnsafeMutablePointer<Float>?, firstToken: Int
+    ) {
         let (P, D) = (geometry.patchSize, config.hiddenSize)
         // 1. u = LayerNorm(x), and 2., 5. the projections: q, k, v of the rows that ask, k, v of the others.
         //    Delegates use Wqkv·Wd and Wqkv·bd, which is Wqkv·(Wd u + bd).
         let rows = visits.count * P
-        let queriesLocal = queries == .local
-        if queriesLocal || withOthers {
-            project(local.start, rows: rows, block.preNorm, query: queriesLocal ? block.localQuery : nil, keyValue: block.localKeyValue, into: localProjections.start)
+        if toLocal != nil || seesOthers {
+            project(local.start, rows: rows, block.preNorm, query: toLocal == nil ? nil : block.localQuery, keyValue: block.localKeyValue, into: localProjections.start)
         }
-        if !queriesLocal || withOthers {
-            project(delegates.start, rows: rows, block.preNorm, query: queriesLocal ? nil : block.delegateQuery, keyValue: block.delegateKeyValue, into: delegateProjections.start)
+        if toDelegates != nil || seesOthers {
+            project(delegates.start, rows: rows, block.preNorm, query: toDelegates == nil ? nil : block.delegateQuery, keyValue: block.delegateKeyValue, into: delegateProjections.start)
         }
 
         let scale = 1 / Float(config.headSize).squareRoot()
         for (place, visit) in visits.enumerated() {
             // 3., 4. The context, each row with its origin, as far as the last row that asks can see.
-            let (patch, asking, row) = (visit.patch, visit.asking, place * P)
-            let limit = queries == .local ? patch * P + P - 1 : geometry.token(inSlot: patch * P + asking.upperBound - 1 - P)
-            context.arrange(patch, in: geometry, limit: limit)
+            let (patch, row) = (visit.patch, place * P)
+            let lastLocal = visit.local ? patch * P + P - 1 : -1
+            let lastDelegate = visit.delegates.isEmpty ? -1 : geometry.token(inSlot: patch * P + visit.delegates.upperBound - 1)
+            context.arrange(patch, in: geometry, limit: max(lastLocal, lastDelegate))
             // 5. Among the rows of the patch, each asking row over the prefix it may see.
             var count = 0
             for place in 0..<context.count {
                 let member = Int(context.rows[place])
-                let projected = UnsafePointer(member < P ? localProjections.start + (row + member) * 3 * D : delegateProjections.start + (row + member - P) * 3 * D)
+                let isLocal = member < P
+                let projected = UnsafePointer(isLocal ? localProjections.start + (row + member) * 3 * D : delegateProjections.start + (row + member - P) * 3 * D)
                 contextRows[place] = projected + D
-                if asking.contains(member) {
+                if let answers = isLocal ? toLocal : toDelegates, isLocal ? visit.local : visit.delegates.contains(member - P) {
                     queryRows[count] = projected
                     queryVisible[count] = context.visible[place]
-                    outputRows[count] = output + (context.origins[place] - firstToken) * D
+                    outputRows[count] = answers + (context.origins[place] - firstToken) * D
                     count += 1
                 }
             }
@@ -129,16 +131,20 @@ extension TileArithmetic {
     /// s = LayerNorm(x + y; norm1) of a group of own patches, whose x is in `local`.
     ///
     /// - Parameters:
+    ///   - answers: the attention of the local rows, overwritten; nil where it is still to be computed. [patches·P, D]
     ///   - withGuests: whether a patch of the group sees any of the delegates in its slots.
     ///   - s: on entry the attention of the group's delegates, as `attend` left it; on return s. [patches·P, D]
-    public func mix(_ patches: Range<Int>, withGuests: Bool, block: BlockWeights, s: UnsafeMutablePointer<Float>) {
+    public func mix(_ patches: Range<Int>, answers: UnsafeMutablePointer<Float>? = nil, withGuests: Bool, block: BlockWeights, s: UnsafeMutablePointer<Float>) {
         let (P, D) = (geometry.patchSize, config.hiddenSize)
-        attend(.local, patches.map { .local($0, patchSize: P) }, withOthers: withGuests, block: block, output: attended.start, firstToken: patches.lowerBound * P)
+        if answers == nil {
+            attend(patches.map { .local($0) }, seesOthers: withGuests, block: block, toLocal: attended.start, toDelegates: nil, firstToken: patches.lowerBound * P)
+        }
+        let answers = answers ?? attended.start
         inGroups(of: Self.rowsAtOnce, patches.count * P) { first, count in
-            let (attended, s) = (attended.start + first * D, s + first * D)
+            let (answers, s) = (answers + first * D, s + first * D)
             // 6., 7. y = (proj(local) + proj(delegate)) / 2 = proj((local + delegate) / 2): proj is affine; and x + y.
-            kernels.pointee.average(attended, s, Int64(count * D))
-            block.projection.multiply(attended, rows: count, adding: local.start + first * D, into: mixed.start, kernels: kernels, scratch: halves)
+            kernels.pointee.average(answers, s, Int64(count * D))
+            block.projection.multiply(answers, rows: count, adding: local.start + first * D, into: mixed.start, kernels: kernels, scratch: halves)
             // 8. The residual stream is replaced by its normalised value.
             layerNorm(mixed.start, rows: count, block.norm1, into: s)
         }

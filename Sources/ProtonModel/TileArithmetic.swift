@@ -74,9 +74,9 @@ public final class TileArithmetic {
         halves = try Memory(kernels.pointee.rounds_products != 0 ? roundedValues : 0)
         context = try PatchContext(patchSize: P)
         contextRows = try Memory(2 * P)
-        queryRows = try Memory(P)
-        outputRows = try Memory(P)
-        queryVisible = try Memory(P)
+        queryRows = try Memory(2 * P)
+        outputRows = try Memory(2 * P)
+        queryVisible = try Memory(2 * P)
     }
 
     /// Rows that go through the feed-forward at a time, about: wider models have more weights to read for them.
@@ -103,7 +103,7 @@ public final class TileArithmetic {
         let floats: [Memory<Float>] = [
             local, delegates, normalised, localProjections, delegateProjections, attended, mixed, convolved, logits, attentionScratch, convolutionScratch,
         ]
-        return floats.map(\.count).reduce(0, +) * 4 + (gathered.count + halves.count) * 2 + positionScratch.count * 8 + PatchContext.footprint(patchSize: geometry.patchSize) + geometry.patchSize * 52
+        return floats.map(\.count).reduce(0, +) * 4 + (gathered.count + halves.count) * 2 + positionScratch.count * 8 + PatchContext.footprint(patchSize: geometry.patchSize) + geometry.patchSize * 72
     }
 
     /// Bytes of one block's prepared weights, and the head's.

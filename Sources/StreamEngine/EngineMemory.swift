@@ -11,6 +11,8 @@ final class EngineMemory {
     let outgoing: [OutgoingBlock]
     /// Columns of the generation that is read; where both generations fit, the two of them.
     let states: [Memory<UInt8>]
+    /// [W·P, D]: answers to local rows, where hosts are visited once for them and for delegates.
+    let answers: Memory<Float>
     let targets: TargetTokens
 
     init(_ needs: WorkingSetNeeds, _ set: WorkingSet) throws {
@@ -18,6 +20,7 @@ final class EngineMemory {
         s = try (0..<set.windowsInFlight).map { _ in try Memory((K - 1 + set.windowPatches * P + Tiling(patchSize: P).rows) * D) }
         outgoing = try (0..<set.blocksInFlight).map { _ in try OutgoingBlock(needs, set) }
         states = try (0..<(set.isResident ? 2 : 1)).map { _ in try Memory(set.statesBytes) }
+        answers = try Memory(set.visitsOnce ? set.windowPatches * P * D : 0)
         targets = try TargetTokens(blockBytes: needs.tokenBlockBytes, geometry: needs.geometry)
     }
 }

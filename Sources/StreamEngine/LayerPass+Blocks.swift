@@ -10,6 +10,10 @@ extension LayerPass {
         for first in stride(from: tile.lowerBound, to: tile.upperBound, by: arithmetic.groupPatches) {
             let group = first..<min(tile.upperBound, first + arithmetic.groupPatches)
             try loadLocal(group, place: 0, from: columns, arithmetic)
+            if visitsOnce {
+                arithmetic.mix(group, answers: engine.memory.answers.start + group.lowerBound * P * D, withGuests: false, block: weights, s: row(of: group.lowerBound * P, window: window, s: s))
+                continue
+            }
             let seesGuests = try loadDelegates(inSlotsOf: group, before: group.upperBound, place: 0, from: columns, arithmetic)
             arithmetic.mix(group, withGuests: seesGuests, block: weights, s: row(of: group.lowerBound * P, window: window, s: s))
         }

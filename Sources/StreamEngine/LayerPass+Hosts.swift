@@ -18,13 +18,16 @@ extension LayerPass {
     }
 
     /// Visits the hosts of the delegates with the token indices `indices`, a group of patches at a time. The answers go where s will be.
+    /// Where the window is the whole sequence its hosts are its own patches: then the local rows ask as well, and no patch
+    /// is visited again.
     func visitHosts(of window: Range<Int>, indices: Range<Int>, columns: Columns, s: Memory<Float>, worker: Worker) throws {
         let arithmetic = worker.arithmetic
         let firstToken = window.lowerBound * P
         var visits: [TileArithmetic.Visit] = []
         var seesLocal = false
         func attend() {
-            arithmetic.attend(.delegates, visits, withOthers: seesLocal, block: weights, output: row(of: firstToken, window: window, s: s), firstToken: firstToken)
+            arithmetic.attend(
+                visits, seesOthers: seesLocal, block: weights, toLocal: visitsOnce ? engine.memory.answers.start : nil, toDelegates: row(of: firstToken, window: window, s: s), firstToken: firstToken)
             visits.removeAll(keepingCapacity: true)
             seesLocal = false
         }
@@ -37,7 +40,7 @@ extension LayerPass {
                 // Rows from after the window are seen by none of its delegates.
                 if try loadLocal(taken.clamped(to: 0..<max(taken.lowerBound, window.upperBound)), place: visits.count, from: columns, arithmetic) { seesLocal = true }
                 try loadDelegates(inSlotsOf: taken, before: window.upperBound, place: visits.count, from: columns, arithmetic)
-                visits += taken.map { .delegates(in: slots, of: $0, patchSize: P) }
+                visits += taken.map { .delegates(in: slots, of: $0, patchSize: P, local: visitsOnce) }
                 next = taken.upperBound
                 if visits.count == arithmetic.groupPatches { attend() }
             }

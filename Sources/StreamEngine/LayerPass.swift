@@ -44,6 +44,8 @@ final class LayerPass {
     var P: Int { engine.geometry.patchSize }
     var K: Int { engine.config.kernelSize }
     let rowBytes: Int
+    /// The one window is the whole sequence, and there is memory for the answers to all local rows: hosts are visited for both.
+    let visitsOnce: Bool
 
     /// How far the layer is: touched by the stages that finish blocks, one after another.
     var progress: RunProgress
@@ -81,6 +83,7 @@ final class LayerPass {
         self.progress = progress
         appended = (progress.nextBlock, progress.storedBytes)
         rowBytes = input.rowBytes(width: engine.config.hiddenSize)
+        visitsOnce = engine.set.visitsOnce && schedule.windows == 0..<1 && schedule.firstBlock == 0
         engine.memory.targets.reset()
         if let first = schedule.windows.first { s(first).start.update(from: progress.carry, count: progress.carry.count) }
     }
@@ -281,7 +284,7 @@ final class LayerPass {
     /// The share of the pass that is done when `part` of `step` is.
     private func share(_ step: LayerSchedule.Step, _ part: Double) -> Double {
         // Of a window's time, about this goes to its hosts.
-        let forHosts = 0.12
+        let forHosts = visitsOnce ? 0.5 : 0.25
         switch step {
         case .hosts(let window, let group):
             let window = schedule.patches(ofWindow: window)

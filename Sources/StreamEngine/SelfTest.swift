@@ -148,7 +148,7 @@ public enum SelfTest {
                 let hosts = arithmetic.geometry.hosts(of: window, index: index).prefix(patches)
                 load(hosts.startIndex, local: seen, delegates: true)
                 arithmetic.attend(
-                    .delegates, hosts.map { .delegates(in: slots, of: $0, patchSize: P) }, withOthers: seen, block: block, output: answers.start, firstToken: window.lowerBound * P)
+                    hosts.map { .delegates(in: slots, of: $0, patchSize: P) }, seesOthers: seen, block: block, toLocal: nil, toDelegates: answers.start, firstToken: window.lowerBound * P)
                 load(own, local: true, delegates: seen)
                 arithmetic.mix(own..<own + patches, withGuests: seen, block: block, s: s.start + (K - 1 + first * P) * D)
             }

@@ -29,11 +29,40 @@ import Testing
                     bias.withUnsafeBufferPointer { bias in
                         var matrix = bbp_matrix(inputs: Int64(inputs), outputs: Int64(outputs), panels: weight.baseAddress, bias: bias.baseAddress)
                         for (table, target) in [(kernels, y), (plain, expected)] {
-                            table.product(x.start, Int64(stride), Int64(rows), &matrix, addend.start, Int64(outputs), gelu, target.start, Int64(outputs))
+                            table.product(x.start, Int64(stride), Int64(rows), &matrix, addend.start, Int64(outputs), gelu, target.start, Int64(outputs), nil)
                         }
                     }
                 }
                 #expect(y.values.distance(to: expected.values) < 3e-5)
+            }
+        }
+    }
+
+    /// Two tables that round the factors: the plain one, and the processor's where it has one.
+    private func roundingKernels() throws -> [bbp_kernels] {
+        [BBP_PLAIN, BBP_AVX512].compactMap { bbp_bf16_kernels_for($0)?.pointee }
+    }
+
+    @Test("products of rounded factors are that, in every table that rounds") func roundedProduct() throws {
+        let (rows, inputs, outputs) = (29, 40, 70)
+        let panels = (outputs + BBP_PANEL - 1) / BBP_PANEL
+        let x = values(rows * inputs, 21), weight = values(panels * BBP_PANEL * inputs, 22)
+        func rounded(_ x: Float) -> Double { Double(Float(bitPattern: (x.bitPattern + 0x7fff + (x.bitPattern >> 16 & 1)) & 0xffff_0000)) }
+        var prepared = weight
+        prepared.withUnsafeMutableBufferPointer { bbp_round_panels($0.baseAddress, Int64(panels), Int64(inputs)) }
+        for table in try roundingKernels() {
+            #expect(table.rounds_products != 0)
+            var y = [Float](repeating: .nan, count: rows * outputs)
+            var scratch = [UInt16](repeating: 0, count: BBP_ROWS_ROUNDED * inputs)
+            prepared.withUnsafeBufferPointer { panels in
+                var matrix = bbp_matrix(inputs: Int64(inputs), outputs: Int64(outputs), panels: panels.baseAddress, bias: nil)
+                table.product(x, Int64(inputs), Int64(rows), &matrix, nil, 0, 0, &y, Int64(outputs), &scratch)
+            }
+            for row in 0..<rows {
+                for output in 0..<outputs {
+                    let sum = (0..<inputs).reduce(0.0) { $0 + rounded(x[row * inputs + $1]) * rounded(weight[(output / BBP_PANEL * inputs + $1) * BBP_PANEL + output % BBP_PANEL]) }
+                    #expect(abs(Double(y[row * outputs + output]) - sum) < 1e-5)
+                }
             }
         }
     }
@@ -92,7 +121,7 @@ import Testing
                         table.transform_forward(transform, rows.start, Int64(stride), Int64(present - block), Int64(channels), spectrum + block * frequencies * 2 * panel, Int64(2 * panel), Int64(panel), scratch)
                     }
                     spectra.append(Array(UnsafeBufferPointer(start: spectrum, count: blocks * frequencies * 2 * panel)))
-                    weight.withUnsafeBufferPointer { table.spectral_product(transform, spectrum, Int64(blocks), Int64(channels), $0.baseAddress, product) }
+                    weight.withUnsafeBufferPointer { table.spectral_product(transform, spectrum, Int64(blocks), Int64(channels), $0.baseAddress, product, nil) }
                     products.append(Array(UnsafeBufferPointer(start: product, count: blocks * frequencies * 2 * panel)))
                     // From the spectrum itself: twice the rows, times the size.
                     let (first, count) = (size / 4, size - size / 4 - 1)

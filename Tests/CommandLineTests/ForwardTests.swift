@@ -159,6 +159,31 @@ struct ForwardTests {
 
     // MARK: What a run is bound to
 
+    @Test("--compute bf16: close to the reference where kernels round, f32 with a word where there are none, never mixed")
+    func bf16Products() throws {
+        let model = Fixtures.path("ragged")
+        try bench.store(Array(FileManager.default.contents(atPath: "\(model)/tokens.u16")!), "--tokens", "--patch-size", "16")
+        func forward(_ kernels: String, _ flags: String...) throws -> Outcome {
+            try Program(["BBP_KERNELS=\(kernels)", Program.path, "forward", "--store", bench.file("store"), "--model", model, "--json"] + flags, executable: "/usr/bin/env").outcome()
+        }
+        let rounded = try forward("plain", "--compute", "bf16", "--nll", bench.file("nll.npy")).expect(0).json()
+        #expect(rounded["compute"] as? String == "bf16")
+        let wanted = try NpyArray("\(model)/nll_bits.npy").values, found = try NpyArray(bench.file("nll.npy")).values
+        let differences = zip(wanted, found).dropFirst().map { Double($0 - $1) }
+        #expect(abs(differences.reduce(0, +) / Double(differences.count)) < 0.02)
+        // They are others than f32's, or nothing was rounded.
+        #expect(differences.contains { abs($0) > 1e-4 })
+        try forward("plain", "--compute", "bf16").expect(0)
+        try forward("plain", "--compute", "f32", "--restart").expect(0)
+        // AVX2 has none.
+        let fallback = try forward("avx2", "--compute", "bf16", "--restart")
+        if fallback.status != 64 {
+            fallback.expect(0, "computing in f32")
+            #expect(try fallback.json()["compute"] as? String == "f32")
+        }
+        try forward("plain", "--compute", "bf8").expect(64, "compute")
+    }
+
     @Test("A finished store computes nothing more, and outputs can still be written")
     func finished() throws {
         let model = Fixtures.path("ragged")

@@ -11,7 +11,7 @@ struct StoreDamageTests {
         // Statics are never let go, and their folders must not stay.
         atexit { try? StoreDamageTests.original.get().remove() }
         var numbers = TestNumbers(3)
-        try bench.store(numbers.bytes(100_000), "--raw", "--patch-size", "8")
+        try bench.store(numbers.bytes(200_000), "--raw", "--patch-size", "8")
         try bench.model(layers: 1)
         try run("forward", "--store", bench.file("store"), "--model", bench.file("model"), "--keep", "all").expect(0)
         return bench

@@ -35,9 +35,10 @@ import Testing
         let rows = 101
         let x = try Memory<Float>(2 * rows * inputs), weight = try Memory<Float>(outputs * inputs), bias = try Memory<Float>(outputs), addend = try Memory<Float>(rows * outputs)
         for memory in [x, weight, bias, addend] { for index in 0..<memory.count { memory[index] = numbers.float() } }
-        let matrix = try PreparedMatrix(weight.start, bias: bias.start, inputs: inputs, outputs: outputs)
+        let matrix = try PreparedMatrix(weight.start, bias: bias.start, inputs: inputs, outputs: outputs, kernels: kernels)
+        let halves = try Memory<UInt16>(0)
         let y = try Memory<Float>(rows * outputs), again = try Memory<Float>(rows * outputs)
-        matrix.multiply(x.start, rows: rows, adding: addend.start, into: y.start, kernels: kernels)
+        matrix.multiply(x.start, rows: rows, adding: addend.start, into: y.start, kernels: kernels, scratch: halves)
         // Against the definition.
         for row in [0, 1, 50, rows - 1] {
             for output in 0..<outputs {
@@ -47,7 +48,7 @@ import Testing
         }
         // From another first row, and with fewer rows.
         for (first, count) in [(1, 100), (7, 64), (30, 13), (100, 1)] {
-            matrix.multiply(x.start + first * inputs, rows: count, adding: addend.start + first * outputs, into: again.start, kernels: kernels)
+            matrix.multiply(x.start + first * inputs, rows: count, adding: addend.start + first * outputs, into: again.start, kernels: kernels, scratch: halves)
             #expect((0..<count * outputs).allSatisfy { again[$0].bitPattern == y[first * outputs + $0].bitPattern })
         }
     }
@@ -72,10 +73,11 @@ import Testing
         let rows = 2 * L + L / 2
         let s = try Memory<Float>((kernel - 1 + rows) * inputs), weight = try Memory<Float>(outputs * inputs * kernel), bias = try Memory<Float>(outputs)
         for memory in [s, weight, bias] { for index in 0..<memory.count { memory[index] = numbers.float() } }
-        let prepared = try convolution.prepare(weight.start, bias: bias.start)
+        let prepared = try convolution.prepare(weight.start, bias: bias.start, kernels: kernels)
+        let halves = try Memory<UInt16>(0)
         let scratch = try Memory<Float>(convolution.scratchValues(tiles: 3))
         let c = try Memory<Float>(rows * outputs), again = try Memory<Float>(rows * outputs)
-        convolution.run(s.start, rows: rows, weights: prepared, scratch: scratch, into: c.start, kernels: kernels)
+        convolution.run(s.start, rows: rows, weights: prepared, scratch: scratch, into: c.start, kernels: kernels, halves: halves)
         let scale = Double(inputs * kernel).squareRoot()
         for t in [0, 1, 95, 96, L - 1, L, 2 * L + 3, rows - 1] {
             for f in Set([0, 1, outputs / 2, outputs - 1]) {
@@ -87,7 +89,7 @@ import Testing
             let count = min(L, rows - tile * L)
             let alone = try Memory<Float>((kernel - 1 + count) * inputs)
             alone.start.update(from: s.start + tile * L * inputs, count: alone.count)
-            convolution.run(alone.start, rows: count, weights: prepared, scratch: scratch, into: again.start, kernels: kernels)
+            convolution.run(alone.start, rows: count, weights: prepared, scratch: scratch, into: again.start, kernels: kernels, halves: halves)
             #expect((0..<count * outputs).allSatisfy { again[$0].bitPattern == c[tile * L * outputs + $0].bitPattern })
         }
     }

@@ -25,9 +25,10 @@ import Testing
         var spare = 0
         var overlap = WorkingSetNeeds.Overlap.none
         var resident = false
+        var once = false
         var threads = 1
         var order = ColumnCache.Order.latestNextUse
-        var description: String { "blocks of \(blockTiles) tiles, windows of \(windowBlocks ?? 0) blocks, \(spare) columns to spare, overlap \(overlap), resident \(resident), \(threads) threads" }
+        var description: String { "blocks of \(blockTiles) tiles, windows of \(windowBlocks ?? 0) blocks, \(spare) columns to spare, overlap \(overlap), resident \(resident), hosts visited once \(once), \(threads) threads" }
     }
 
     private func run(_ name: String, state: Element, _ cut: Cut) throws -> Result {
@@ -45,7 +46,7 @@ import Testing
         let W = cut.windowBlocks.map { $0 * T } ?? (geometry.patches + T - 1) / T * T
         let demand = needs.stateDemand(T: T, W: W)
         let slots = min(demand.all, demand.least + cut.spare)
-        let set = needs.workingSet(T: T, W: W, slots: cut.resident ? nil : slots, overlap: cut.overlap, commit: 1)
+        let set = needs.workingSet(T: T, W: W, slots: cut.resident ? nil : slots, visitsOnce: cut.once, overlap: cut.overlap, commit: 1)
         let engine = try Engine(model, needs: needs, set: set, threads: cut.threads, kernels: kernels)
         var result = Result()
         for layer in 1...model.config.layers {
@@ -68,7 +69,7 @@ import Testing
                         : .pages(layer == 1 ? tokens : try store.reader(layer - 1), try ColumnCache(engine.states(of: layer - 1).start, slots: slots, columnBytes: demand.columnBytes, schedule: schedule, order: cut.order)),
                     input: layer == 1 ? .tokens(try Embedding(model, length: geometry.paddedTokens)) : state == .bf16 ? .bf16 : .f32,
                     weights: try BlockWeights(model, layer: layer - 1, arithmetic: engine.workers[0].arithmetic), target: cut.resident ? engine.residentStates(layer) : nil, writer: writer,
-                    head: isLast ? (try Head(model), tokens) : nil, progress: RunProgress(carryValues: (model.config.kernelSize - 1) * model.config.hiddenSize))
+                    head: isLast ? (try Head(model, kernels: kernels), tokens) : nil, progress: RunProgress(carryValues: (model.config.kernelSize - 1) * model.config.hiddenSize))
                 for window in schedule.windows { try pass.run(window: window) { _ in } }
                 try pass.finish { _ in }
                 try writer.finish()
@@ -108,7 +109,8 @@ import Testing
         for cut in [
             Cut(windowBlocks: 1), Cut(windowBlocks: 1, spare: 40, overlap: .full, threads: 2), Cut(windowBlocks: 2, spare: 7, threads: 2),
             Cut(blockTiles: 2, windowBlocks: 1, overlap: .full), Cut(windowBlocks: 3, spare: 300, overlap: .full, threads: 3), Cut(windowBlocks: 1, resident: true, threads: 2),
-            Cut(windowBlocks: 2, spare: 50, overlap: .full, threads: 2, order: .leastRecentlyUsed),
+            Cut(windowBlocks: 2, spare: 50, overlap: .full, threads: 2, order: .leastRecentlyUsed), Cut(overlap: .full, resident: true, once: true, threads: 2),
+            Cut(blockTiles: 3, overlap: .full, resident: true, once: true),
         ] {
             let other = try run(name, state: .f32, cut)
             let equal = zip(other.layers, whole.layers).allSatisfy(same) && same(other.bits, whole.bits)

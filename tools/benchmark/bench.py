@@ -15,7 +15,7 @@ ROOT = Path(__file__).resolve().parents[2]
 PROGRAM, MICROBENCH = ROOT / ".build/release/bbp-stream", ROOT / ".build/release/microbench"
 LAYERS, HEADS, PATCH, KERNEL = 6, 4, 32, 33
 # Tokens: for PyTorch and the engine side by side, and for the engine in memory and out of core.
-LENGTHS = {64: (131_072, 8_388_608), 256: (32_768, 3_145_728)}
+LENGTHS = {64: (131_072, 8_388_608), 256: (32_768, 1_048_576)}
 SHORT_LENGTHS = {64: (16_384, 65_536), 256: (4_096, 16_384)}
 
 
