@@ -36,22 +36,26 @@ static inline __attribute__((always_inline)) void kernel_spectra(const bbp_trans
                                                                  int64_t outputs, int64_t inputs, int64_t taps,
                                                                  const double *waves, float *panels) {
     const int64_t frequencies = t->frequencies;
-    for (int64_t c = 0; c < (outputs + BBP_PANEL - 1) / BBP_PANEL * BBP_PANEL; c++) {
-        float *panel = panels + c / BBP_PANEL * frequencies * inputs * 2 * BBP_PANEL + c % BBP_PANEL;
+    double sum[BBP_PANEL][COLUMNS];
+    for (int64_t top = 0; top < outputs; top += BBP_PANEL) {
+        float *panel = panels + top * frequencies * inputs * 2;
         for (int64_t d = 0; d < inputs; d++) {
-            const float *tap = weight + (c * inputs + d) * taps;
-            // A run of frequencies at a time, for their sums to stay in the first cache.
             for (int64_t first = 0; first < 2 * frequencies; first += COLUMNS) {
                 const int64_t count = smaller(2 * frequencies - first, COLUMNS);
-                double sum[COLUMNS] = {0};
-                for (int64_t m = 0; m < taps && c < outputs; m++) {
-                    const double value = tap[taps - 1 - m];
-                    for (int64_t i = 0; i < count; i++) sum[i] += value * waves[m * 2 * frequencies + first + i];
+                memset(sum, 0, sizeof sum);
+                for (int64_t c = 0; c < BBP_PANEL && top + c < outputs; c++) {
+                    const float *tap = weight + ((top + c) * inputs + d) * taps;
+                    for (int64_t m = 0; m < taps; m++) {
+                        const double value = tap[taps - 1 - m], *wave = waves + m * 2 * frequencies + first;
+                        for (int64_t i = 0; i < count; i++) sum[c][i] += value * wave[i];
+                    }
                 }
+                // A panel's outputs of one frequency lie together.
                 for (int64_t i = 0; i < count; i++) {
                     const int64_t f = (first + i) % frequencies, imaginary = first + i >= frequencies;
-                    panel[(f * inputs + d) * 2 * BBP_PANEL + imaginary * BBP_PANEL] =
-                        (float)((imaginary ? -sum[i] : sum[i]) / (double)(2 * t->size));
+                    const double scale = (imaginary ? -1.0 : 1.0) / (double)(2 * t->size);
+                    float *row = panel + (f * inputs + d) * 2 * BBP_PANEL + imaginary * BBP_PANEL;
+                    for (int64_t c = 0; c < BBP_PANEL; c++) row[c] = (float)(sum[c][i] * scale);
                 }
             }
         }

@@ -117,7 +117,7 @@ struct StoreDamageTests {
     @Test("A block that is not there")
     func missingBlock() throws {
         // A manifest that claims two more blocks than were written.
-        try bench.edit("store/manifest.json", ["tokens": 170_000])
+        try bench.edit("store/manifest.json", ["tokens": 270_000])
         try expectDamage(["block"], [verify, { try export(0) }, { try export(1) }])
         let report = try verify()
         #expect(report.error.contains("missing"))

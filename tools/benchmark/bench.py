@@ -9,14 +9,15 @@ import statistics
 import subprocess
 import sys
 import tempfile
+import time
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parents[2]
-PROGRAM, MICROBENCH = ROOT / ".build/release/bbp-stream", ROOT / ".build/release/microbench"
+PROGRAM, MICROBENCH = "bbp-stream", "microbench"  # with the folder they were built in, once that is known
 LAYERS, HEADS, PATCH, KERNEL = 6, 4, 32, 33
 # Tokens: for PyTorch and the engine side by side, and for the engine in memory and out of core.
 LENGTHS = {64: (131_072, 8_388_608), 256: (32_768, 1_048_576)}
-SHORT_LENGTHS = {64: (16_384, 65_536), 256: (4_096, 16_384)}
+SHORT_LENGTHS = {64: (4_096, 16_384), 256: (2_048, 4_096)}
 
 
 def run(*command, **options):
@@ -122,7 +123,7 @@ def side_by_side(bench, width, lengths, rounds):
     return found
 
 
-def pages(bench, tokens):
+def pages(bench, tokens, short):
     """Our page codec and blosc2 on the same states: one core, columns of 64 KiB."""
     import numpy as np
 
@@ -135,14 +136,13 @@ def pages(bench, tokens):
     columns = np.ascontiguousarray(halves.reshape(patches, PATCH, 64).transpose(1, 0, 2))
     path = bench.folder / "states.bf16"
     columns.tofile(path)
-    found = {"microbench": json.loads(run(MICROBENCH, path)), "blosc2": []}
+    found = {"microbench": json.loads(run(MICROBENCH, path, *["--short"] * short)), "blosc2": []}
     try:
         import blosc2
     except ImportError:
         return found
     data = columns.tobytes()
     chunks = [data[at : at + 65536] for at in range(0, len(data), 65536)]
-    import time
     for name, filters, level in (("shuffle + zstd 1", [blosc2.Filter.SHUFFLE], 1), ("bitshuffle + zstd 1", [blosc2.Filter.BITSHUFFLE], 1),
                                  ("shuffle + bytedelta + zstd 1", [blosc2.Filter.SHUFFLE, blosc2.Filter.BYTEDELTA], 1),
                                  ("shuffle + zstd 3", [blosc2.Filter.SHUFFLE], 3), ("bitshuffle + lz4", [blosc2.Filter.BITSHUFFLE], 1)):
@@ -208,11 +208,16 @@ def main():
     parser = argparse.ArgumentParser(prog="tools/bench", description=__doc__)
     parser.add_argument("--short", action="store_true")
     parser.add_argument("--rounds", type=int, default=3)
-    parser.add_argument("--widths", default="64,256")
+    parser.add_argument("--widths", help="of the models: 64 and 256 are known; both if not given, 64 with --short")
+    parser.add_argument("--built", default=ROOT / ".build/release", help="folder of the programs")
     parser.add_argument("--threads", type=int, default=len(os.sched_getaffinity(0)))
     parser.add_argument("--out", default="bench.json")
     arguments = parser.parse_args()
-    widths = [int(width) for width in arguments.widths.split(",")]
+    widths = [int(width) for width in (arguments.widths or ("64" if arguments.short else "64,256")).split(",")]
+    if set(widths) - set(LENGTHS):
+        parser.error("--widths must be 64, 256 or both")
+    global PROGRAM, MICROBENCH
+    PROGRAM, MICROBENCH = Path(arguments.built).resolve() / PROGRAM, Path(arguments.built).resolve() / MICROBENCH
     lengths = SHORT_LENGTHS if arguments.short else LENGTHS
     rounds = 1 if arguments.short else arguments.rounds
     folder = tempfile.mkdtemp(prefix="bbp-bench-", dir=os.environ.get("TMPDIR"))
@@ -224,7 +229,7 @@ def main():
             # Measured anew, for the bounds that the runs are held against.
             limits = json.loads(run(PROGRAM, "tune", "--model", bench.model(width), "--directory", folder, "--threads", arguments.threads))
         found = [side_by_side(bench, width, lengths[width], rounds) for width in widths]
-        kept = pages(bench, lengths[64][0])
+        kept = pages(bench, lengths[64][0], arguments.short)
         kernels = {m["kernel"]: m["value"] for m in kept["microbench"]["measurements"]}
         report = {
             "command": "tools/bench " + " ".join(sys.argv[1:]), "date": datetime.date.today().isoformat(),

@@ -6,8 +6,11 @@ import ProtonModel
 import Support
 
 // Each kernel by itself, on one core: medians of many short measurements, for machines are shared. One JSON object:
-//     microbench [STATES]
+//     microbench [STATES] [--short]
 // STATES is a file of bf16 states as columns hold them, for the page codec; without it states are made up.
+
+/// Nothing is measured for long, to see that all of it runs.
+let isShort = CommandLine.arguments.contains("--short")
 
 /// Seconds of one run: the median of measurements of about two milliseconds, for a quarter of a second.
 func seconds(_ body: () -> Void) -> Double {
@@ -16,12 +19,12 @@ func seconds(_ body: () -> Void) -> Double {
     while true {
         let watch = Stopwatch()
         for _ in 0..<turns { body() }
-        if watch.seconds > 0.002 { break }
+        if watch.seconds > (isShort ? 0 : 0.002) { break }
         turns *= 2
     }
     var measured: [Double] = []
     let whole = Stopwatch()
-    while whole.seconds < 0.25 || measured.count < 5 {
+    while isShort ? measured.isEmpty : whole.seconds < 0.25 || measured.count < 5 {
         let watch = Stopwatch()
         for _ in 0..<turns { body() }
         measured.append(watch.seconds / Double(turns))
@@ -58,7 +61,7 @@ func noise(_ count: Int) throws -> Memory<Float> {
         try rows(kernels, add)
         try products(kernels, add)
         try convolutions(kernels, add)
-        try pages(kernels, states: CommandLine.arguments.dropFirst().first, add) { found.append($0) }
+        try pages(kernels, states: CommandLine.arguments.dropFirst().first { !$0.hasPrefix("-") }, add) { found.append($0) }
         let encoder = JSONEncoder()
         encoder.outputFormatting = [.prettyPrinted, .sortedKeys]
         struct Report: Encodable { var kernels: String; var measurements: [Measurement] }
@@ -69,7 +72,8 @@ func noise(_ count: Int) throws -> Memory<Float> {
 
     /// What the machine gives.
     static func limits(_ add: Add) throws {
-        let from = try noise(32 << 20), to = try Memory<Float>(32 << 20)
+        let count = isShort ? 1 << 16 : 32 << 20
+        let from = try noise(count), to = try Memory<Float>(count)
         add("memory: copy of 128 MiB, read and written", Double(2 * from.bytes.count), "GB/s") { to.start.update(from: from.start, count: from.count) }
     }
 
@@ -113,7 +117,7 @@ func noise(_ count: Int) throws -> Memory<Float> {
 
     /// Both ways to convolve. The direct way's operations are counted for both.
     static func convolutions(_ kernels: KernelTable, _ add: Add) throws {
-        for (D, K) in [(64, 3), (64, 9), (64, 17), (64, 33), (256, 9), (256, 33)] {
+        for (D, K) in isShort ? [(64, 9)] : [(64, 3), (64, 9), (64, 17), (64, 33), (256, 9), (256, 33)] {
             for size in [0, 32, 64, 128, 256] where size == 0 || size >= 2 * (K - 1) && size <= 8 * K {
                 // The direct way at its longest takes seconds.
                 if size == 0 && D * K > 64 * 33 { continue }
@@ -136,7 +140,7 @@ func noise(_ count: Int) throws -> Memory<Float> {
         }
         let k = kernels.pointee
         for column in [8 << 10, 64 << 10, 256 << 10] {
-            let columns = min(values.count, 16 << 20) / column
+            let columns = min(values.count, isShort ? 1 << 19 : 16 << 20) / column
             let codec = try ColumnCodec(columnBytes: column, kernels: kernels)
             let stored = try Memory<UInt8>(columns * column), decoded = try Memory<UInt8>(column)
             var entries: [ColumnEntry] = []
