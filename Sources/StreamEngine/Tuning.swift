@@ -6,7 +6,7 @@ import Support
 
 /// What the self-test found on this machine, kept in the user's cache folder for later runs.
 public struct Tuning: Codable, Sendable {
-    static let version = 2
+    static let version = 3
 
     public var version = Tuning.version
     /// Processor and number of cores; measurements of another machine are dropped.
