@@ -44,7 +44,7 @@ def unfolded(data, count):
     return plane.tobytes()
 
 
-def column(page, entry, count, element):
+def column(page, entry, count, element, version):
     """The values of one column, [count], in the element's own number format."""
     offset, checksum, *planes = entry
     size = SIZES[element]
@@ -53,7 +53,7 @@ def column(page, entry, count, element):
         folded, stored = stored >> 31, stored & 0x7FFFFFFF
         data = page[offset:offset + stored]
         if folded:
-            check(element != 1 and p == size - 1, f"plane {p} is folded")
+            check(element != 1 and p == size - 1 and version > 1, f"plane {p} is folded")
             data = unfolded(zstandard.ZstdDecompressor().decompress(data, max_output_size=count + 1), count)
         elif stored < count:
             data = zstandard.ZstdDecompressor().decompress(data, max_output_size=count)
@@ -81,7 +81,7 @@ def block(page, number):
     covered = page[:56] + page[64:64 + directory]
     check(xxhash.xxh3_64_intdigest(covered) == checksum, "the header's checksum differs")
     entries = [ENTRY.unpack_from(page, 64 + 32 * j) for j in range(columns)]
-    rows = [expand(column(page, entry, patches * width, element), element).reshape(patches, width) for entry in entries]
+    rows = [expand(column(page, entry, patches * width, element, version), element).reshape(patches, width) for entry in entries]
     return first, np.stack(rows, 1).reshape(patches * columns, width)
 
 

@@ -168,7 +168,7 @@ extension PageHeader {
         return try (0..<columns).map { column in
             let base = Self.size + column * ColumnEntry.size
             var planes = (0..<element.size).map { get(UInt32.self, base + 16 + 4 * $0) }
-            let isFolded = element.rotatesSign && planes[element.size - 1] & ColumnEntry.foldedFlag != 0
+            let isFolded = element.rotatesSign && get(UInt16.self, 4) > Self.oldestVersion && planes[element.size - 1] & ColumnEntry.foldedFlag != 0
             if isFolded { planes[element.size - 1] &= ~ColumnEntry.foldedFlag }
             var entry = ColumnEntry(offset: Int(clamping: get(UInt64.self, base)), checksum: get(UInt64.self, base + 8), planes: planes.map(Int.init))
             entry.isFolded = isFolded

@@ -4,7 +4,8 @@ import Support
 /// One block of BigBang-Proton, step by step as in Model.md. Symbols: n tokens, P patch size, G patches, D hidden size,
 /// H heads, F intermediate size, K kernel; a tile has L rows.
 ///
-/// Every row's result depends on that row's inputs alone, and on its place in its tile.
+/// Every row's result depends on that row's inputs alone; in a convolution by transforms, to its last bits (and where states
+/// are not finite), on the other rows of its block, which is anchored in its tile.
 extension TileArithmetic {
     /// A patch whose context is attended over, and which of its 2P rows ask.
     public struct Visit {

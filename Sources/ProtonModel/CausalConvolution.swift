@@ -82,6 +82,14 @@ struct CausalConvolution {
         }
     }
 
+    /// Bytes that preparing them takes meanwhile.
+    var preparationBytes: Int {
+        switch method {
+        case .direct: inputs * kernelSize * outputs * 4
+        case .fourier(let transform): kernelSize * 2 * transform.frequencies * 8
+        }
+    }
+
     /// A block's weights, ready for `run`.
     enum Weights {
         case direct(PreparedMatrix)

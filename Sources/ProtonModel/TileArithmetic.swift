@@ -106,6 +106,6 @@ public final class TileArithmetic {
         return floats.map(\.count).reduce(0, +) * 4 + (gathered.count + halves.count) * 2 + positionScratch.count * 8 + PatchContext.footprint(patchSize: geometry.patchSize) + geometry.patchSize * 72
     }
 
-    /// Bytes of one block's prepared weights, and the head's.
-    public var blockWeightBytes: Int { BlockWeights.footprint(config) + convolution.weightBytes + Head.footprint(config) }
+    /// Bytes of one block's prepared weights, of preparing them, and of the head's.
+    public var blockWeightBytes: Int { BlockWeights.footprint(config) + convolution.weightBytes + convolution.preparationBytes + Head.footprint(config) }
 }

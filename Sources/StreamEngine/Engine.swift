@@ -56,7 +56,8 @@ final class Engine {
     /// Pieces of a block for the feed-forward, which takes several tiles at a time: whole tiles, and something for every worker.
     func feedForwardStrides(of block: Range<Int>) -> [Range<Int>] {
         let tiles = (block.count + tiling.patchesPerTile - 1) / tiling.patchesPerTile
-        let pieces = (tiles + workers[0].arithmetic.tilesAtOnce - 1) / workers[0].arithmetic.tilesAtOnce
+        let least = (tiles + workers[0].arithmetic.tilesAtOnce - 1) / workers[0].arithmetic.tilesAtOnce
+        let pieces = min(tiles, max(least, (workers.count + set.blocksInFlight - 1) / set.blocksInFlight))
         let length = (tiles + pieces - 1) / pieces * tiling.patchesPerTile
         return stride(from: block.lowerBound, to: block.upperBound, by: length).map { $0..<min(block.upperBound, $0 + length) }
     }

@@ -26,9 +26,9 @@ extension ForwardRun {
                 .badData, "the run was begun with blocks of \(run.patchesPerBlock) patches, by an older version or not by this program; it cannot be gone on with", at: place,
                 advice: "Use --restart to begin anew.")
         }
-        if !run.complete || options.compute == .bf16, let begunIn = Compute(rawValue: run.compute ?? "f32"), begunIn != compute {
+        if !run.complete || options.compute == .bf16, (run.compute ?? Compute.f32.rawValue) != compute.rawValue {
             throw Fault(
-                .usage, "the run was begun in \(begunIn.rawValue) and would go on in \(compute.rawValue)\(options.compute == nil ? ", which is what this processor has" : "")", at: place,
+                .usage, "the run was begun in \(run.compute ?? Compute.f32.rawValue) and would go on in \(compute.rawValue)\(options.compute == nil ? ", which is what this processor has" : "")", at: place,
                 advice: advice)
         }
         if let state = options.state, state.name != run.state {

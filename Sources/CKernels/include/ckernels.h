@@ -5,8 +5,8 @@
 // bbp_kernels_for() hands out the table of one path; nothing else is dispatched at run time.
 //
 // Matrices are row-major with contiguous rows. Sizes count elements. Unless said otherwise outputs do
-// not overlap inputs. A result row depends on its own inputs alone, never on its place or its company:
-// that is what makes runs bit-identical for any window and thread count.
+// not overlap inputs. A result row depends on its own inputs alone, never on its place or its company
+// (rows of a transform: on its block): that is what makes runs bit-identical for any window and thread count.
 #ifndef CKERNELS_H
 #define CKERNELS_H
 
