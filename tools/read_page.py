@@ -76,13 +76,21 @@ def expand(values, element):
 def block(page, number):
     """All rows of a page in natural order: [patches * columns, width]."""
     magic, version, element, _, stated, first, patches, columns, width, directory, length, checksum = HEADER.unpack_from(page)
-    check(magic == b"BBPG" and version in (1, 2), "not a page of format 1 or 2")
-    check(stated == number and length == len(page) and directory == 32 * columns, "the header contradicts the store")
+    check(magic == b"BBPG" and version in (1, 2, 3), "not a page of format 1, 2 or 3")
+    ordered = version == 3
+    check(stated == number and length == len(page) and directory == (64 if ordered else 32) * columns, "the header contradicts the store")
     covered = page[:56] + page[64:64 + directory]
     check(xxhash.xxh3_64_intdigest(covered) == checksum, "the header's checksum differs")
-    entries = [ENTRY.unpack_from(page, 64 + 32 * j) for j in range(columns)]
-    rows = [expand(column(page, entry, patches * width, element, version), element).reshape(patches, width) for entry in entries]
-    return first, np.stack(rows, 1).reshape(patches * columns, width)
+    entries = [ENTRY.unpack_from(page, 64 + at) for at in range(0, directory, 32)]
+    values = entries[::2] if ordered else entries
+    rows = np.stack([expand(column(page, entry, patches * width, element, version), element).reshape(patches, width) for entry in values], 1)
+    if ordered:
+        tokens = np.stack([column(page, entry, patches, 1, version) for entry in entries[1::2]], 1)
+        check((np.sort(tokens, 1) == np.arange(columns)).all(), "a patch's tokens are not all there")
+        natural = np.empty_like(rows)
+        np.put_along_axis(natural, tokens[:, :, None].astype(np.int64), rows, 1)
+        rows = natural
+    return first, rows.reshape(patches * columns, width)
 
 
 def main():
@@ -94,7 +102,7 @@ def main():
     arguments = parser.parse_args()
     with open(f"{arguments.store}/manifest.json") as file:
         manifest = json.load(file)
-    check(manifest["format"] == "bbp-stream store" and manifest["version"] == 1, "not a store of format 1")
+    check(manifest["format"] == "bbp-stream store" and manifest["version"] in (1, 2), "not a store of format 1 or 2")
     record = next((g for g in manifest["generations"] if g["index"] == arguments.generation), None)
     check(record and arguments.table in record["tables"], f"no {arguments.table} in generation {arguments.generation}")
     environment = lmdb.open(f"{arguments.store}/{record['directory']}", max_dbs=4, readonly=True, lock=False)

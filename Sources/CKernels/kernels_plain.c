@@ -45,7 +45,7 @@ static void bf16_from_f32(const float *x, int64_t x_stride, int64_t rows, int64_
 #include "plain_product.inc"
 
 static void gelu(float *x, int64_t count) {
-    for (int64_t i = 0; i < count; i++) x[i] = (float)activated(x[i]);
+    for (int64_t i = 0; i < count; i++) x[i] = (float)activated(x[i], BBP_GELU);
 }
 
 static double dot(const float *a, const float *b, int64_t count) {
@@ -89,12 +89,11 @@ static turn turned(turn a, turn b) {
     return (turn){a.cosine * b.cosine - a.sine * b.sine, a.sine * b.cosine + a.cosine * b.sine};
 }
 
-static void position(const bbp_position_tables *tables, int64_t first, int64_t stride, int64_t rows, float *x,
-                     double *scratch) {
+static void position(const bbp_position_tables *tables, const int64_t *at_row, int64_t rows, float *x, double *scratch) {
     const int64_t width = tables->width;
     double *wave = scratch;  // [width]: (sin, cos) of each angle at t
     for (int64_t r = 0; r < rows; r++, x += width) {
-        const int64_t t = first + r * stride;
+        const int64_t t = at_row[r];
         for (int64_t c = 0; c < width; c += 2) {
             const double *middle = tables->middle + t / 64 % 64 * width + c;
             const double *fine = tables->fine + t % 64 * width + c;

@@ -1,10 +1,13 @@
 /// The delegate transpose: token t = (g, j) of patch g and index j goes to slot q = j·G + g, the transpose of the
 /// G×P matrix of tokens (Model.md, step 3). Slot q belongs to patch q div P.
 ///
+/// With a delegate order (`DelegateOrder`) a token goes where its column says: c = ρ(j) takes the place of j, and everything below
+/// speaks of columns.
+///
 /// This file is the whole of it. The engine never moves data to transpose: it asks here which columns of which
 /// patches hold what a window needs, and reads those (Schedule.md).
 extension SequenceGeometry {
-    /// The slot that token `token` is delegated to. A bijection of 0..<N.
+    /// The slot that token `token` is delegated to, in natural order. A bijection of 0..<N.
     public func slot(ofToken token: Int) -> Int {
         (token % patchSize) * patches + token / patchSize
     }
@@ -14,64 +17,45 @@ extension SequenceGeometry {
         (slot % patches) * patchSize + slot / patches
     }
 
-    /// Hosts of a window: the patches whose slots hold the delegates with token index `index` of the patches
-    /// `window`, about W/P consecutive ones.
-    public func hosts(of window: Range<Int>, index: Int) -> Range<Int> {
-        let slots = self.slots(of: window, index: index)
+    /// Hosts of a window: the patches whose slots hold the delegates in column `column` of the patches `window`, about W/P
+    /// consecutive ones.
+    public func hosts(of window: Range<Int>, column: Int) -> Range<Int> {
+        let slots = self.slots(of: window, column: column)
         return slots.lowerBound / patchSize..<(slots.upperBound - 1) / patchSize + 1
     }
 
-    /// The slots that the delegates with token index `index` of the patches `window` go to: W consecutive ones.
-    public func slots(of window: Range<Int>, index: Int) -> Range<Int> {
-        index * patches + window.lowerBound..<index * patches + window.upperBound
+    /// The slots that the delegates in column `column` of the patches `window` go to: W consecutive ones.
+    public func slots(of window: Range<Int>, column: Int) -> Range<Int> {
+        column * patches + window.lowerBound..<column * patches + window.upperBound
     }
 
     /// What the slots of the patches `patches` hold, in slot order: runs of consecutive source patches with one
-    /// token index each. Nearly always one run or two; up to P of them where G is small.
+    /// column each. Nearly always one run or two; up to P of them where G is small.
     public func guests(of patches: Range<Int>) -> [DelegateRun] {
         var runs: [DelegateRun] = []
         var slot = patches.lowerBound * patchSize
         let end = patches.upperBound * patchSize
         while slot < end {
-            let index = slot / self.patches
+            let column = slot / self.patches
             let source = slot % self.patches
             let length = min(end - slot, self.patches - source)
-            runs.append(DelegateRun(firstSlot: slot, index: index, sources: source..<source + length))
+            runs.append(DelegateRun(firstSlot: slot, column: column, sources: source..<source + length))
             slot += length
         }
         return runs
     }
 }
 
-/// Consecutive slots whose delegates come from consecutive patches and share one token index, that is one column.
+/// Consecutive slots whose delegates come from consecutive patches and share one column.
 public struct DelegateRun: Sendable, Equatable {
     public var firstSlot: Int
-    /// j: the token index, and the column it is stored in.
-    public var index: Int
+    public var column: Int
     /// The patches that the delegates come from, in slot order.
     public var sources: Range<Int>
 
-    public init(firstSlot: Int, index: Int, sources: Range<Int>) {
+    public init(firstSlot: Int, column: Int, sources: Range<Int>) {
         self.firstSlot = firstSlot
-        self.index = index
+        self.column = column
         self.sources = sources
-    }
-}
-
-extension SequenceGeometry {
-    /// Visits the P slots of patch `patch` in order: `body(place, token)` with the token that the slot holds.
-    /// The same map as `token(inSlot:)`, stepped instead of divided.
-    @inlinable public func forEachDelegate(ofPatch patch: Int, _ body: (_ place: Int, _ token: Int) -> Void) {
-        let slot = patch * patchSize
-        var index = slot / patches
-        var source = slot % patches
-        for place in 0..<patchSize {
-            body(place, source * patchSize + index)
-            source += 1
-            if source == patches {
-                source = 0
-                index += 1
-            }
-        }
     }
 }

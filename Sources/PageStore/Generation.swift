@@ -8,7 +8,7 @@ public struct GenerationIdentity: Sendable, Equatable {
 
     public init(store: String, record: GenerationRecord, patchSize: Int) {
         text = "store \(store) generation \(record.index) element \(record.element) patch_size \(patchSize) "
-            + "patches_per_block \(record.patchesPerBlock) width \(record.width)"
+            + "patches_per_block \(record.patchesPerBlock) width \(record.width)" + (record.order.map { " order \($0)" } ?? "")
     }
 
     static let table = "about"
@@ -71,7 +71,7 @@ public final class GenerationReader: @unchecked Sendable {
         let patches = grid.patches(ofBlock: block)
         return PageHeader(
             element: table == .states ? element : .f32, generation: record.index, block: block, firstPatch: patches.lowerBound,
-            patches: patches.count, columns: geometry.patchSize, width: table == .states ? record.width : 1)
+            patches: patches.count, columns: geometry.patchSize, width: table == .states ? record.width : 1, isOrdered: table == .states && record.order != nil)
     }
 
     /// Finds a block's page in the file.
@@ -124,7 +124,7 @@ public final class GenerationReader: @unchecked Sendable {
     public func prefetch(_ table: PageTable, block: Int, columns: ClosedRange<Int>) {
         guard let location = try? locate(table, block: block) else { return }
         let P = geometry.patchSize
-        let directory = PageHeader.size + P * ColumnEntry.size
+        let directory = PageHeader.size + expectedHeader(table, block: block).directoryBytes
         let column = (location.bytes - directory) / P
         let first = columns.lowerBound == 0 ? 0 : directory + column * columns.lowerBound - column / 2
         let last = columns.upperBound == P - 1 ? location.bytes : min(location.bytes, directory + column * (columns.upperBound + 1) + column / 2)

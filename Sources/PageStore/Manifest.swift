@@ -6,7 +6,9 @@ import Support
 /// what it does not name is a leftover.
 public struct Manifest: Codable, Sendable, Equatable {
     public static let format = "bbp-stream store"
-    public static let version = 1
+    public static let version = 2
+    /// Format 1 has no delegate orders.
+    static let oldestVersion = 1
 
     public var format = Manifest.format
     public var version = Manifest.version
@@ -80,17 +82,19 @@ public struct RunRecord: Codable, Sendable, Equatable {
     public var keep: String
     /// What matrix products were computed in: "bf16", or nil for f32.
     public var compute: String?
+    /// How convolutions were computed: "direct" or "fourier"; nil where an older version chose by the model's shape.
+    public var convolution: String?
     /// Set when the last layer is done.
     public var complete: Bool
 
     enum CodingKeys: String, CodingKey {
-        case trained, layers, state, keep, compute, complete
+        case trained, layers, state, keep, compute, convolution, complete
         case modelFingerprint = "model_fingerprint"
         case hiddenSize = "hidden_size"
         case patchesPerBlock = "patches_per_block"
     }
 
-    public init(modelFingerprint: String, trained: Bool, layers: Int, hiddenSize: Int, state: String, patchesPerBlock: Int, keep: String, compute: String? = nil) {
+    public init(modelFingerprint: String, trained: Bool, layers: Int, hiddenSize: Int, state: String, patchesPerBlock: Int, keep: String, compute: String? = nil, convolution: String? = nil) {
         self.modelFingerprint = modelFingerprint
         self.trained = trained
         self.layers = layers
@@ -99,6 +103,7 @@ public struct RunRecord: Codable, Sendable, Equatable {
         self.patchesPerBlock = patchesPerBlock
         self.keep = keep
         self.compute = compute
+        self.convolution = convolution
         self.complete = false
     }
 }
@@ -121,15 +126,18 @@ public struct GenerationRecord: Codable, Sendable, Equatable {
     public var storedBytes: Int
     /// The model that computed it; nil for generation 0.
     public var modelFingerprint: String?
+    /// What decided which token of a patch stands in which column, for the pass that reads it; nil where tokens stand in their own
+    /// order.
+    public var order: String?
 
     enum CodingKeys: String, CodingKey {
-        case index, directory, element, width, tables, complete
+        case index, directory, element, width, tables, complete, order
         case patchesPerBlock = "patches_per_block"
         case storedBytes = "stored_bytes"
         case modelFingerprint = "model_fingerprint"
     }
 
-    public init(index: Int, directory: String, element: Element, patchesPerBlock: Int, width: Int, tables: [PageTable], modelFingerprint: String? = nil) {
+    public init(index: Int, directory: String, element: Element, patchesPerBlock: Int, width: Int, tables: [PageTable], modelFingerprint: String? = nil, order: String? = nil) {
         self.index = index
         self.directory = directory
         self.element = element.name
@@ -139,6 +147,7 @@ public struct GenerationRecord: Codable, Sendable, Equatable {
         self.complete = false
         self.storedBytes = 0
         self.modelFingerprint = modelFingerprint
+        self.order = order
     }
 
     public func holds(_ table: PageTable) -> Bool { tables.contains(table.rawValue) }
@@ -172,8 +181,8 @@ extension Manifest {
         guard stamp.format == Manifest.format else {
             throw Fault(.badData, "not the manifest of a bbp-stream store", at: Place(file: path, field: "format"))
         }
-        guard stamp.version == Manifest.version else {
-            throw Fault(.badData, "store format \(stamp.version.map(String.init) ?? "unknown"); this program reads format \(Manifest.version)",
+        guard let version = stamp.version, (oldestVersion...Manifest.version).contains(version) else {
+            throw Fault(.badData, "store format \(stamp.version.map(String.init) ?? "unknown"); this program reads formats \(oldestVersion) to \(Manifest.version)",
                 at: Place(file: path, field: "version"), advice: "Use the bbp-stream that wrote it, or ingest again.")
         }
         let manifest: Manifest = try decode(bytes, path)

@@ -11,22 +11,42 @@ public final class PageEncoder: @unchecked Sendable {
         var checksum: UInt64 = 0
         var planes = (0, 0, 0, 0)
         var isFolded = false
+
+        init(_ entry: ColumnEntry) {
+            let sizes = entry.planes + Array(repeating: 0, count: 4 - entry.planes.count)
+            checksum = entry.checksum
+            planes = (sizes[0], sizes[1], sizes[2], sizes[3])
+            isFolded = entry.isFolded
+        }
+
+        /// The entry of a column of `element` that lies at `offset`.
+        func entry(at offset: Int, _ element: Element) -> ColumnEntry {
+            var entry = ColumnEntry(offset: offset, checksum: checksum, planes: Array([planes.0, planes.1, planes.2, planes.3].prefix(element.size)))
+            entry.isFolded = isFolded
+            return entry
+        }
     }
 
-    public static func footprint(_ largest: PageHeader) -> Int { largest.largestPageBytes + largest.columns * 48 }
+    public static func footprint(_ largest: PageHeader) -> Int { largest.largestPageBytes + largest.entries * 48 }
 
     /// - Parameter largest: the largest page it will build.
     public init(largest: PageHeader) throws {
         page = try Memory(largest.largestPageBytes)
-        entries = try Memory(largest.columns)
+        entries = try Memory(largest.entries)
     }
 
-    /// Encodes column `column` from `header.columnValues` values.
-    public func encode(_ column: Int, of header: PageHeader, values: UnsafeRawPointer, with codec: ColumnCodec) {
-        let slot = page.start + PageHeader.size + header.directoryBytes + column * header.columnBytes
+    /// Where column `column` goes until the page is finished.
+    private func slot(_ column: Int, of header: PageHeader) -> UnsafeMutablePointer<UInt8> {
+        page.start + PageHeader.size + header.directoryBytes + column * (header.columnBytes + header.indexBytes)
+    }
+
+    /// Encodes column `column` from `header.columnValues` values and, of an ordered page, the token indices of its rows.
+    public func encode(_ column: Int, of header: PageHeader, values: UnsafeRawPointer, indices: UnsafePointer<UInt16>? = nil, with codec: ColumnCodec) {
+        let slot = slot(column, of: header)
         let entry = codec.encode(values, count: header.columnValues, element: header.element, into: slot)
-        let planes = entry.planes + Array(repeating: 0, count: 4 - entry.planes.count)
-        entries[column] = StoredColumn(checksum: entry.checksum, planes: (planes[0], planes[1], planes[2], planes[3]), isFolded: entry.isFolded)
+        guard header.isOrdered, let indices else { return entries[column] = StoredColumn(entry) }
+        entries[2 * column] = StoredColumn(entry)
+        entries[2 * column + 1] = StoredColumn(codec.encode(indices, count: header.patches, element: .token, into: slot + entry.storedBytes))
     }
 
     /// The finished page, valid until the next `encode`. Call after every column of `header` was encoded.
@@ -35,14 +55,16 @@ public final class PageEncoder: @unchecked Sendable {
         var end = PageHeader.size + header.directoryBytes
         var directory: [ColumnEntry] = []
         for column in 0..<header.columns {
-            let stored = entries[column]
-            let planes = Array([stored.planes.0, stored.planes.1, stored.planes.2, stored.planes.3].prefix(header.element.size))
-            var entry = ColumnEntry(offset: end, checksum: stored.checksum, planes: planes)
-            entry.isFolded = stored.isFolded
-            let slot = page.start + PageHeader.size + header.directoryBytes + column * header.columnBytes
-            (page.start + end).update(from: slot, count: entry.storedBytes)
-            directory.append(entry)
-            end += entry.storedBytes
+            let start = end
+            if header.isOrdered {
+                directory.append(entries[2 * column].entry(at: end, header.element))
+                end += directory[directory.count - 1].storedBytes
+                directory.append(entries[2 * column + 1].entry(at: end, .token))
+            } else {
+                directory.append(entries[column].entry(at: end, header.element))
+            }
+            end += directory[directory.count - 1].storedBytes
+            (page.start + start).update(from: slot(column, of: header), count: end - start)
         }
         header.pageBytes = end
         header.write(directory: directory, to: page.start)

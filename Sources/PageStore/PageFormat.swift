@@ -14,9 +14,10 @@ public func checksum(_ bytes: UnsafeRawBufferPointer) -> UInt64 {
 ///     8  generation          36  columns        56  checksum of bytes 0..<56 and the directory
 public struct PageHeader: Sendable, Equatable {
     public static let magic: UInt32 = 0x4750_4242
-    public static let version: UInt16 = 2
-    /// Format 1 has no folded planes.
+    /// Format 1 has no folded planes; format 3 is format 2 with the order of the tokens.
     static let oldestVersion: UInt16 = 1
+    static let naturalVersion: UInt16 = 2
+    static let orderedVersion: UInt16 = 3
     public static let size = 64
 
     public var element: Element
@@ -26,13 +27,15 @@ public struct PageHeader: Sendable, Equatable {
     public var firstPatch: Int
     /// Patches in the block: the rows of every column.
     public var patches: Int
-    /// P: one column for each token index.
+    /// P: one column for each token index, or each place in the delegate order.
     public var columns: Int
     /// Values a token: D for states, 1 for tokens and surprisal.
     public var width: Int
+    /// Tokens stand in the delegate order of the pass that reads them: every column says of its rows which token of its patch each is.
+    public var isOrdered: Bool
     public var pageBytes: Int
 
-    public init(element: Element, generation: Int, block: Int, firstPatch: Int, patches: Int, columns: Int, width: Int, pageBytes: Int = 0) {
+    public init(element: Element, generation: Int, block: Int, firstPatch: Int, patches: Int, columns: Int, width: Int, isOrdered: Bool = false, pageBytes: Int = 0) {
         self.element = element
         self.generation = generation
         self.block = block
@@ -40,15 +43,21 @@ public struct PageHeader: Sendable, Equatable {
         self.patches = patches
         self.columns = columns
         self.width = width
+        self.isOrdered = isOrdered
         self.pageBytes = pageBytes
     }
 
-    public var directoryBytes: Int { columns * ColumnEntry.size }
+    var version: UInt16 { isOrdered ? Self.orderedVersion : Self.naturalVersion }
+    /// In an ordered page every column's entry is followed by that of its token indices.
+    var entries: Int { isOrdered ? 2 * columns : columns }
+    public var directoryBytes: Int { entries * ColumnEntry.size }
     /// Values in a column.
     public var columnValues: Int { patches * width }
     /// Bytes of a column before compression.
     public var columnBytes: Int { columnValues * element.size }
-    public var rawBytes: Int { columns * columnBytes }
+    /// Bytes of a column's token indices before compression.
+    public var indexBytes: Int { isOrdered ? 2 * patches : 0 }
+    public var rawBytes: Int { columns * (columnBytes + indexBytes) }
     /// No page is longer: every plane that compression would lengthen is stored as it is.
     public var largestPageBytes: Int { Self.size + directoryBytes + rawBytes }
 }
@@ -84,7 +93,7 @@ extension PageHeader {
             page.storeBytes(of: value.littleEndian, toByteOffset: offset, as: T.self)
         }
         put(Self.magic, 0)
-        put(Self.version, 4)
+        put(version, 4)
         put(element.rawValue, 6)
         put(UInt64(generation), 8)
         put(UInt64(block), 16)
@@ -132,8 +141,8 @@ extension PageHeader {
         }
         guard get(UInt32.self, 0) == magic else { throw fail("magic", "not a page of a bbp-stream store") }
         let version = get(UInt16.self, 4)
-        guard (oldestVersion...Self.version).contains(version) else {
-            throw fail("version", "page format \(version); this program reads formats \(oldestVersion) to \(Self.version)")
+        guard (oldestVersion...orderedVersion).contains(version) else {
+            throw fail("version", "page format \(version); this program reads formats \(oldestVersion) to \(orderedVersion)")
         }
         guard let element = Element(rawValue: get(UInt16.self, 6)) else {
             throw fail("element", "unknown number format \(get(UInt16.self, 6))")
@@ -143,7 +152,7 @@ extension PageHeader {
         else { throw fail("header", "a number beyond 63 bits") }
         let header = PageHeader(
             element: element, generation: generation, block: block, firstPatch: firstPatch, patches: Int(get(UInt32.self, 32)),
-            columns: Int(get(UInt32.self, 36)), width: Int(get(UInt32.self, 40)), pageBytes: pageBytes)
+            columns: Int(get(UInt32.self, 36)), width: Int(get(UInt32.self, 40)), isOrdered: version == orderedVersion, pageBytes: pageBytes)
         guard pageBytes == storedBytes else { throw fail("page bytes", "the header says \(pageBytes) bytes, the store holds \(storedBytes)") }
         guard Int(get(UInt32.self, 44)) == header.directoryBytes, size + header.directoryBytes <= storedBytes else {
             throw fail("directory bytes", "a directory of \(get(UInt32.self, 44)) bytes does not fit \(header.columns) columns")
@@ -151,7 +160,8 @@ extension PageHeader {
         return header
     }
 
-    /// Reads and checks the directory that follows a header.
+    /// Reads and checks the directory that follows a header: the columns' entries, in an ordered page each followed by that of its
+    /// token indices.
     ///
     /// - Parameter bytes: at least header and directory.
     func readDirectory(_ bytes: UnsafeRawBufferPointer, at place: Place) throws -> [ColumnEntry] {
@@ -165,16 +175,18 @@ extension PageHeader {
             throw Fault(.badData, "the page's header or directory is damaged", at: place, advice: Self.damageAdvice)
         }
         var expected = Self.size + directoryBytes
-        return try (0..<columns).map { column in
-            let base = Self.size + column * ColumnEntry.size
+        return try (0..<entries).map { number in
+            let isIndex = isOrdered && number % 2 == 1
+            let (element, count) = isIndex ? (Element.token, patches) : (element, columnValues)
+            let base = Self.size + number * ColumnEntry.size
             var planes = (0..<element.size).map { get(UInt32.self, base + 16 + 4 * $0) }
             let isFolded = element.rotatesSign && get(UInt16.self, 4) > Self.oldestVersion && planes[element.size - 1] & ColumnEntry.foldedFlag != 0
             if isFolded { planes[element.size - 1] &= ~ColumnEntry.foldedFlag }
             var entry = ColumnEntry(offset: Int(clamping: get(UInt64.self, base)), checksum: get(UInt64.self, base + 8), planes: planes.map(Int.init))
             entry.isFolded = isFolded
-            guard entry.offset == expected, entry.planes.allSatisfy({ $0 <= columnValues }), entry.storedBytes <= pageBytes - expected else {
+            guard entry.offset == expected, entry.planes.allSatisfy({ $0 <= count }), entry.storedBytes <= pageBytes - expected else {
                 var place = place
-                place.column = column
+                place.column = isOrdered ? number / 2 : number
                 place.field = "directory"
                 throw Fault(.badData, "the column's planes do not lie inside the page", at: place, advice: Self.damageAdvice)
             }

@@ -29,7 +29,9 @@ public final class PageReader {
     }
 
     /// Reads header and directory of a block's page, both checked.
-    public func directory(_ generation: GenerationReader, _ table: PageTable, block: Int) throws -> (location: PageLocation, header: PageHeader, columns: [ColumnEntry]) {
+    ///
+    /// - Returns: of an ordered page, every column's entry is followed by that of its token indices.
+    public func directory(_ generation: GenerationReader, _ table: PageTable, block: Int) throws -> (location: PageLocation, header: PageHeader, entries: [ColumnEntry]) {
         let place = Place(file: generation.file, generation: generation.record.index, block: block)
         let location = try generation.locate(table, block: block)
         let expected = generation.expectedHeader(table, block: block)
@@ -54,21 +56,24 @@ public final class PageReader {
     /// - Parameters:
     ///   - columns: ascending.
     ///   - target: where a column goes: room for all its values.
+    ///   - indices: where the token indices of an ordered page's column go; nil drops them.
     ///   - found: told where a column lies in the file: from which byte, and how many.
     public func read(
         _ generation: GenerationReader, _ table: PageTable = .states, block: Int, columns: some RandomAccessCollection<Int>,
-        into target: (_ column: Int) -> UnsafeMutableRawPointer, found: (_ column: Int, _ offset: Int, _ bytes: Int) -> Void = { _, _, _ in }
+        into target: (_ column: Int) -> UnsafeMutableRawPointer, indices: (_ column: Int) -> UnsafeMutablePointer<UInt16>? = { _ in nil }, found: (_ column: Int, _ offset: Int, _ bytes: Int) -> Void = { _, _, _ in }
     ) throws {
         let (location, header, entries) = try directory(generation, table, block: block)
         let place = Place(file: generation.file, generation: generation.record.index, block: block)
+        let perColumn = header.isOrdered ? 2 : 1
         var rest = columns[...]
         while let first = rest.first {
             // Columns that follow one another are one read.
             var last = first
             while let next = rest.dropFirst(last - first + 1).first, next == last + 1 { last = next }
             rest = rest.dropFirst(last - first + 1)
-            let start = entries[first].offset
-            let end = entries[last].offset + entries[last].storedBytes
+            let start = entries[first * perColumn].offset
+            let final = entries[(last + 1) * perColumn - 1]
+            let end = final.offset + final.storedBytes
             guard end - start <= stored.count else {
                 throw Fault(.badData, "the page is larger than the manifest's sizes allow", at: place, advice: PageHeader.damageAdvice)
             }
@@ -76,11 +81,18 @@ public final class PageReader {
             try timed { try generation.read(at: location.offset + start, into: bytes, place: place) }
             bytesRead += end - start
             for column in first...last {
-                let entry = entries[column]
+                let entry = entries[column * perColumn]
+                let place = Place(file: generation.file, generation: generation.record.index, block: block, column: column)
                 try codec.decode(
-                    UnsafeRawPointer(stored.start) + (entry.offset - start), entry: entry, count: header.columnValues, element: header.element, into: target(column),
-                    at: Place(file: generation.file, generation: generation.record.index, block: block, column: column))
-                found(column, location.offset + entry.offset, entry.storedBytes)
+                    UnsafeRawPointer(stored.start) + (entry.offset - start), entry: entry, count: header.columnValues, element: header.element, into: target(column), at: place)
+                let last = entries[(column + 1) * perColumn - 1]
+                if header.isOrdered, let indices = indices(column) {
+                    try codec.decode(UnsafeRawPointer(stored.start) + (last.offset - start), entry: last, count: header.patches, element: .token, into: indices, at: place)
+                    if let row = (0..<header.patches).first(where: { Int(indices[$0]) >= header.columns }) {
+                        throw Fault(.badData, "row \(row) claims to be token \(indices[row]) of a patch of \(header.columns)", at: place, advice: PageHeader.damageAdvice)
+                    }
+                }
+                found(column, location.offset + entry.offset, last.offset + last.storedBytes - entry.offset)
             }
         }
     }
@@ -88,6 +100,6 @@ public final class PageReader {
 
 extension PageHeader {
     var summary: String {
-        "\(element.name), generation \(generation), block \(block), patches \(firstPatch)..<\(firstPatch + patches), \(columns) columns, width \(width)"
+        "\(element.name), generation \(generation), block \(block), patches \(firstPatch)..<\(firstPatch + patches), \(columns) columns, width \(width)\(isOrdered ? ", ordered" : "")"
     }
 }

@@ -63,6 +63,8 @@ public final class Store {
 
     /// Replaces the manifest and removes what it no longer names.
     public func publish(_ manifest: Manifest) throws {
+        var manifest = manifest
+        manifest.version = Manifest.version
         // What could not be read again is not written.
         try manifest.check(manifestFile)
         try File.replace(manifestFile, with: manifest.encoded())

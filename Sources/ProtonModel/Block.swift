@@ -28,40 +28,81 @@ extension TileArithmetic {
 
     // MARK: Rows in and out
 
-    /// Loads `rows` contiguous stored rows as the delegates from row `row` of the group on.
-    public func loadDelegates(_ stored: UnsafeRawPointer, as input: InputRows, row: Int, rows: Int, firstToken: Int) {
-        input.expand(stored, rows: rows, first: firstToken, step: geometry.patchSize, into: delegates.start + row * config.hiddenSize, stride: config.hiddenSize, with: self)
+    /// Rows of one column as they are stored: one of each of consecutive patches.
+    public struct Column {
+        var rows: UnsafeRawPointer
+        /// Which token of its patch each row is; nil where it is the column's number.
+        var indices: UnsafePointer<UInt16>?
+
+        public init(rows: UnsafeRawPointer, indices: UnsafePointer<UInt16>?) {
+            self.rows = rows
+            self.indices = indices
+        }
     }
 
-    /// Loads the local rows of `patches`, as the patches from `place` of the group on, from columns: column j, row r of the stored rows is at `column(j) + r·rowBytes`,
-    /// r counted from the first of `patches`.
-    public func loadLocal(_ patches: Range<Int>, place: Int, as input: InputRows, column: (_ index: Int) throws -> UnsafeRawPointer) rethrows {
+    /// Forgets what delegates the slots of `patches` patches from place `place` of the group on held.
+    public func forgetDelegates(place: Int, patches: Int) {
+        (delegateOrigins.start + place * geometry.patchSize).update(repeating: Self.noOrigin, count: patches * geometry.patchSize)
+    }
+
+    /// Loads rows of column `column`, one of each of `sources`, as the delegates from row `row` of the group on.
+    public func loadDelegates(_ stored: Column, as input: InputRows, row: Int, sources: Range<Int>, column: Int) {
+        let (P, D) = (geometry.patchSize, config.hiddenSize)
+        let origins = delegateOrigins.start + row
+        for (place, patch) in sources.enumerated() { origins[place] = Int64(patch * P + (stored.indices.map { Int($0[place]) } ?? column)) }
+        input.expand(stored.rows, rows: sources.count, positions: origins, into: delegates.start + row * D, stride: D, with: self)
+    }
+
+    /// Loads the local rows of `patches`, as the patches from `place` of the group on, in natural order, from columns whose first row is
+    /// that of the first of `patches`.
+    public func loadLocal(_ patches: Range<Int>, place: Int, as input: InputRows, column: (_ column: Int) throws -> Column) rethrows {
         let (P, D) = (geometry.patchSize, config.hiddenSize)
         let rows = local.start + place * P * D
+        let count = patches.count
         guard case .tokens = input else {
-            for index in 0..<P {
-                input.expand(try column(index), rows: patches.count, first: patches.lowerBound * P + index, step: P, into: rows + index * D, stride: P * D, with: self)
+            let rowBytes = input.rowBytes(width: D)
+            for number in 0..<P {
+                let stored = try column(number)
+                guard let indices = stored.indices else {
+                    input.expand(stored.rows, rows: count, positions: nil, into: rows + number * D, stride: P * D, with: self)
+                    continue
+                }
+                for patch in 0..<count { input.expand(stored.rows + patch * rowBytes, rows: 1, positions: nil, into: rows + (patch * P + Int(indices[patch])) * D, stride: D, with: self) }
             }
             return
         }
         // Ids are short, and positions come cheapest in their order.
-        for index in 0..<P {
-            let ids = try column(index).assumingMemoryBound(to: UInt16.self)
-            for patch in 0..<patches.count { gathered[patch * P + index] = ids[patch] }
+        for number in 0..<P {
+            let stored = try column(number)
+            let ids = stored.rows.assumingMemoryBound(to: UInt16.self)
+            for patch in 0..<count { gathered[patch * P + (stored.indices.map { Int($0[patch]) } ?? number)] = ids[patch] }
         }
-        input.expand(gathered.start, rows: patches.count * P, first: patches.lowerBound * P, step: 1, into: rows, stride: D, with: self)
+        for row in 0..<count * P { positions[row] = Int64(patches.lowerBound * P + row) }
+        input.expand(gathered.start, rows: count * P, positions: positions.start, into: rows, stride: D, with: self)
     }
 
-    /// Stores the states of `patches`, rows [patches·P, D], in the states' number format: column j, row r goes to `column(j) + r·rowBytes`.
-    public func store(_ states: UnsafePointer<Float>, patches: Int, asBF16: Bool, column: (_ index: Int) -> UnsafeMutableRawPointer) {
+    /// Stores the states of `patches`, rows [patches·P, D], in the states' number format: row r of a column goes to `column(c) + r·rowBytes`.
+    ///
+    /// - Parameter order: [patches·P] which token of each patch goes to each column; nil for its own.
+    public func store(
+        _ states: UnsafePointer<Float>, patches: Int, order: UnsafePointer<UInt16>? = nil, asBF16: Bool, column: (_ column: Int) -> UnsafeMutableRawPointer
+    ) {
         let (P, D) = (geometry.patchSize, config.hiddenSize)
-        for index in 0..<P {
-            let target = column(index)
+        func put(_ from: UnsafePointer<Float>, rows: Int, to target: UnsafeMutableRawPointer) {
             if asBF16 {
-                kernels.pointee.bf16_from_f32(states + index * D, Int64(P * D), Int64(patches), Int64(D), target.assumingMemoryBound(to: UInt16.self), Int64(D))
+                kernels.pointee.bf16_from_f32(from, Int64(P * D), Int64(rows), Int64(D), target.assumingMemoryBound(to: UInt16.self), Int64(D))
             } else {
-                for patch in 0..<patches { (target + patch * D * 4).copyMemory(from: states + (patch * P + index) * D, byteCount: D * 4) }
+                for row in 0..<rows { (target + row * D * 4).copyMemory(from: from + row * P * D, byteCount: D * 4) }
             }
+        }
+        let rowBytes = D * (asBF16 ? 2 : 4)
+        for number in 0..<P {
+            let target = column(number)
+            guard let order else {
+                put(states + number * D, rows: patches, to: target)
+                continue
+            }
+            for patch in 0..<patches { put(states + (patch * P + Int(order[patch * P + number])) * D, rows: 1, to: target + patch * rowBytes) }
         }
     }
 
@@ -94,9 +135,11 @@ extension TileArithmetic {
         for (place, visit) in visits.enumerated() {
             // 3., 4. The context, each row with its origin, as far as the last row that asks can see.
             let (patch, row) = (visit.patch, place * P)
-            let lastLocal = visit.local ? patch * P + P - 1 : -1
-            let lastDelegate = visit.delegates.isEmpty ? -1 : geometry.token(inSlot: patch * P + visit.delegates.upperBound - 1)
-            context.arrange(patch, in: geometry, limit: max(lastLocal, lastDelegate))
+            // Delegates that ask stand in one column, and so in the order of their origins.
+            let guests = UnsafePointer(delegateOrigins.start + row)
+            let lastLocal = visit.local ? Int64(patch * P + P - 1) : -1
+            let lastDelegate = visit.delegates.isEmpty ? -1 : guests[visit.delegates.upperBound - 1]
+            context.arrange(patch, patchSize: P, guests: guests, limit: config.isCausal ? max(lastLocal, lastDelegate) : Self.noOrigin - 1, isCausal: config.isCausal)
             // 5. Among the rows of the patch, each asking row over the prefix it may see.
             var count = 0
             for place in 0..<context.count {
@@ -107,7 +150,7 @@ extension TileArithmetic {
                 if let answers = isLocal ? toLocal : toDelegates, isLocal ? visit.local : visit.delegates.contains(member - P) {
                     queryRows[count] = projected
                     queryVisible[count] = context.visible[place]
-                    outputRows[count] = answers + (context.origins[place] - firstToken) * D
+                    outputRows[count] = answers + (Int(context.origins[place]) - firstToken) * D
                     count += 1
                 }
             }
@@ -153,14 +196,22 @@ extension TileArithmetic {
 
     // MARK: Step 9
 
-    /// x' = s + cov4(gelu(c)), c the causal convolution of s over time, for up to `tilesAtOnce` tiles.
+    /// x' = s + cov4(act(c)), c the convolution of s over time, or the stack of them, for up to `tilesAtOnce` tiles.
     ///
     /// - Parameters:
-    ///   - s: [K-1 + rows, D]: the K-1 rows before the first tile, then the tiles'.
+    ///   - s: [before + rows + after, D]: the rows that the tiles' rows see (`ModelConfig.reach`); zero outside 0..<N.
+    ///   - first: token index of the first tile's first row.
     ///   - output: [rows, D].
-    public func feedForward(_ s: UnsafePointer<Float>, rows: Int, block: BlockWeights, output: UnsafeMutablePointer<Float>) {
-        convolution.run(s, rows: rows, weights: block.cov3, scratch: convolutionScratch, into: convolved.start, kernels: kernels, halves: halves)
-        block.cov4.multiply(convolved.start, rows: rows, adding: s + (config.kernelSize - 1) * config.hiddenSize, into: output, kernels: kernels, scratch: halves)
+    public func feedForward(_ s: UnsafePointer<Float>, first: Int, rows: Int, block: BlockWeights, output: UnsafeMutablePointer<Float>) {
+        let D = config.hiddenSize
+        let own = s + config.reach.before * D
+        let inner = block.cov4 == nil ? output : convolved.start
+        convolution.run(s, first: first, rows: rows, length: geometry.paddedTokens, weights: block.convolutions, with: self, into: inner)
+        if let cov4 = block.cov4 {
+            cov4.multiply(inner, rows: rows, adding: own, into: output, kernels: kernels, scratch: halves)
+        } else {
+            kernels.pointee.add(output, own, Int64(rows * D))
+        }
     }
 
     typealias Norm = (weight: UnsafePointer<Float>, bias: UnsafePointer<Float>)

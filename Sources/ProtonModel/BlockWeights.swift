@@ -13,8 +13,9 @@ public final class BlockWeights {
     let delegateQuery: PreparedMatrix
     let delegateKeyValue: PreparedMatrix
     let projection: PreparedMatrix
-    let cov3: CausalConvolution.Weights
-    let cov4: PreparedMatrix
+    let convolutions: [Convolution.Weights]
+    /// Back to D channels; nil after a stack that ends with them.
+    let cov4: PreparedMatrix?
     /// Norms stay in its map.
     private let model: Model
 
@@ -26,7 +27,8 @@ public final class BlockWeights {
         parallel: (_ count: Int, _ body: @escaping @Sendable (Int) -> Void) throws -> Void = { count, body in for task in 0..<count { body(task) } }
     ) throws {
         self.model = model
-        let (D, F) = (model.config.hiddenSize, model.config.intermediateSize)
+        let config = model.config
+        let D = config.hiddenSize
         func tensor(_ name: String) throws -> UnsafePointer<Float> { try model.tensor("blocks.\(layer).\(name)") }
         preNorm = (try tensor("pre_norm.norm.weight"), try tensor("pre_norm.norm.bias"))
         norm1 = (try tensor("norm1.norm.weight"), try tensor("norm1.norm.bias"))
@@ -40,13 +42,17 @@ public final class BlockWeights {
         delegateQuery = try PreparedMatrix(folded.start, bias: foldedBias.start, inputs: D, outputs: D, kernels: kernels)
         delegateKeyValue = try PreparedMatrix(folded.start + D * D, bias: foldedBias.start + D, inputs: D, outputs: 2 * D, kernels: kernels)
         projection = try PreparedMatrix(try tensor("self_attn.proj.weight"), bias: try tensor("self_attn.proj.bias"), inputs: D, outputs: D, kernels: kernels)
-        cov3 = try arithmetic.convolution.prepare(try tensor("cov3.weight"), bias: try tensor("cov3.bias"), kernels: kernels, parallel: parallel)
-        cov4 = try PreparedMatrix(try tensor("cov4.weight"), bias: try tensor("cov4.bias"), inputs: F, outputs: D, kernels: kernels)
+        convolutions = try arithmetic.convolution.convolutions.enumerated().map { index, convolution in
+            let name = TensorLayout.convolution(index, config)
+            return try convolution.prepare(try tensor("\(name).weight"), bias: try tensor("\(name).bias"), kernels: kernels, parallel: parallel)
+        }
+        cov4 = try config.hasProjectionBack
+            ? PreparedMatrix(try tensor("cov4.weight"), bias: try tensor("cov4.bias"), inputs: config.innerSize, outputs: D, kernels: kernels) : nil
     }
 
-    /// Bytes of the prepared weights of one block but the convolution's, and of what preparing them takes.
+    /// Bytes of the prepared weights of one block but the convolutions', and of what preparing them takes.
     static func footprint(_ config: ModelConfig) -> Int {
-        let (D, F) = (config.hiddenSize, config.intermediateSize)
+        let (D, F) = (config.hiddenSize, config.innerSize)
         let square = PreparedMatrix.footprint(inputs: D, outputs: D)
         return 3 * square + 2 * PreparedMatrix.footprint(inputs: D, outputs: 2 * D) + PreparedMatrix.footprint(inputs: F, outputs: D) + (3 * D * D + 3 * D) * 4
     }

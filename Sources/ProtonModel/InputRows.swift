@@ -20,15 +20,14 @@ public enum InputRows: Sendable {
     /// x in f32 from `rows` contiguous stored rows.
     ///
     /// - Parameters:
-    ///   - first: token index of row 0.
-    ///   - step: tokens from one row to the next: 1 along a patch, P down a column.
+    ///   - positions: [rows] token indices, for tokens.
     ///   - x: `rows` rows of D values, `stride` values from one to the next; tokens need them contiguous.
-    func expand(_ stored: UnsafeRawPointer, rows: Int, first: Int, step: Int, into x: UnsafeMutablePointer<Float>, stride: Int, with arithmetic: TileArithmetic) {
+    func expand(_ stored: UnsafeRawPointer, rows: Int, positions: UnsafePointer<Int64>?, into x: UnsafeMutablePointer<Float>, stride: Int, with arithmetic: TileArithmetic) {
         let width = arithmetic.config.hiddenSize
         switch self {
         case .tokens(let embedding):
             embedding.expand(
-                stored.assumingMemoryBound(to: UInt16.self), rows: rows, first: first, step: step, into: x, scratch: arithmetic.positionScratch.start, kernels: arithmetic.kernels)
+                stored.assumingMemoryBound(to: UInt16.self), rows: rows, positions: positions, into: x, scratch: arithmetic.positionScratch.start, kernels: arithmetic.kernels)
         case .bf16:
             arithmetic.kernels.pointee.f32_from_bf16(stored.assumingMemoryBound(to: UInt16.self), Int64(width), Int64(rows), Int64(width), x, Int64(stride))
         case .f32:
@@ -37,11 +36,11 @@ public enum InputRows: Sendable {
     }
 }
 
-/// Binary Patch Encoding: row `token` of the codebook, plus the position term. A position without a token is a zero
-/// vector before the position term (Model.md).
+/// Binary Patch Encoding: row `token` of the codebook, plus the position term if the model has one. A position without a token is a
+/// zero vector before the position term (Model.md).
 public final class Embedding: Sendable {
     private let model: Model
-    private let position: PositionTerm
+    private let position: PositionTerm?
     private let width: Int
     private nonisolated(unsafe) let codebook: UnsafePointer<Float>
 
@@ -50,12 +49,12 @@ public final class Embedding: Sendable {
         self.model = model
         width = model.config.hiddenSize
         codebook = try model.tensor("codebook")
-        position = try PositionTerm(weight: model.tensor("coord_conv.conv.weight"), scale: model.tensor("coord_conv.scale").pointee, width: width, length: length)
+        position = model.config.positionalEncoding == .none ? nil : try PositionTerm(weight: model.tensor("coord_conv.conv.weight"), scale: model.tensor("coord_conv.scale").pointee, width: width, length: length)
     }
 
     public static func footprint(width: Int) -> Int { PositionTerm.footprint(width: width) }
 
-    func expand(_ tokens: UnsafePointer<UInt16>, rows: Int, first: Int, step: Int, into x: UnsafeMutablePointer<Float>, scratch: UnsafeMutablePointer<Double>, kernels: KernelTable) {
+    func expand(_ tokens: UnsafePointer<UInt16>, rows: Int, positions: UnsafePointer<Int64>?, into x: UnsafeMutablePointer<Float>, scratch: UnsafeMutablePointer<Double>, kernels: KernelTable) {
         for row in 0..<rows {
             let token = Int(tokens[row])
             if token < ModelConfig.vocabulary {
@@ -64,6 +63,7 @@ public final class Embedding: Sendable {
                 (x + row * width).update(repeating: 0, count: width)
             }
         }
-        withUnsafePointer(to: position.tables) { kernels.pointee.position($0, Int64(first), Int64(step), Int64(rows), x, scratch) }
+        guard let position, let positions else { return }
+        withUnsafePointer(to: position.tables) { kernels.pointee.position($0, positions, Int64(rows), x, scratch) }
     }
 }

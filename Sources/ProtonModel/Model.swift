@@ -39,7 +39,8 @@ public final class Model: Sendable {
             known.insert(name)
             guard let tensor = weights.tensors[name] else { throw fail(name, "the tensor is missing") }
             guard tensor.dtype == "F32" else { throw fail(name, "is \(tensor.dtype); only F32 weights are read") }
-            guard tensor.shape == shape else { throw fail(name, "has shape \(tensor.shape); config.json asks for \(shape)") }
+            // A score's weights are one row, however they say so.
+            guard tensor.shape == shape || (name.hasSuffix("select.weight") && tensor.shape.filter { $0 != 1 } == shape.filter { $0 != 1 }) else { throw fail(name, "has shape \(tensor.shape); config.json asks for \(shape)") }
             let bytes = weights.bytes(tensor)
             if !weights.isAligned(tensor) {
                 let copy = try Memory<Float>(bytes.count / 4)

@@ -6,7 +6,7 @@ public struct ModelConfig: Sendable, Equatable {
     /// 256 byte values and three specials.
     public static let vocabulary = 259
 
-    /// D, a multiple of 8.
+    /// D, a multiple of 8 where there is a position term.
     public var hiddenSize: Int
     /// F.
     public var intermediateSize: Int
@@ -18,6 +18,16 @@ public struct ModelConfig: Sendable, Equatable {
     /// K.
     public var kernelSize: Int
     public var layerNormEpsilon: Double = 1e-5
+
+    // The wider family; the defaults are the published model (ModelFamily.swift).
+    public var activation = Activation.gelu
+    /// R: how often each block runs in a row, with the same weights.
+    public var recurrence = 1
+    public var delegation = Delegation.transpose
+    /// `tcn`: takes the place of the published convolution, and of K and F with it.
+    public var stack: [ConvolutionShape]?
+    public var positionalEncoding = PositionalEncoding.coordConv
+    public var isCausal = true
 
     public var headSize: Int { hiddenSize / heads }
 
@@ -31,10 +41,15 @@ public struct ModelConfig: Sendable, Equatable {
     }
 
     enum Limit {
-        static let hiddenSize = 8...65_536
+        static let hiddenSize = 1...65_536
         static let intermediateSize = 1...1_048_576
         static let layers = 1...10_000
         static let kernelSize = 1...65_536
+        static let recurrence = 1...10_000
+        static let dilation = 1...1 << 20
+        /// Rows of context of all convolutions together.
+        static let reach = 1 << 20
+        static let convolutions = 1...1000
     }
 
     /// Names the first size that cannot work, as config.json calls it; nil when all do.
@@ -48,7 +63,20 @@ public struct ModelConfig: Sendable, Equatable {
         {
             return found
         }
-        if hiddenSize % 8 != 0 { return ("hidden_size", "is \(hiddenSize); the position term needs a multiple of 8") }
+        if let found = outside(recurrence, Limit.recurrence, "recurrence") { return found }
+        if let stack {
+            if let found = outside(stack.count, Limit.convolutions, "tcn") { return found }
+            for (index, convolution) in stack.enumerated() {
+                if let found = outside(convolution.kernelSize, Limit.kernelSize, "tcn.\(index).kernel_size") ?? outside(convolution.dilation, Limit.dilation, "tcn.\(index).dilation")
+                    ?? outside(convolution.channels, Limit.intermediateSize, "tcn.\(index).channels")
+                {
+                    return found
+                }
+            }
+            let rows = reach.before + reach.after
+            if rows > Limit.reach { return ("tcn", "reaches over \(rows) rows; at most \(Limit.reach) work") }
+        }
+        if positionalEncoding == .coordConv && hiddenSize % 8 != 0 { return ("hidden_size", "is \(hiddenSize); the position term needs a multiple of 8") }
         if hiddenSize % heads != 0 { return ("num_attention_heads", "is \(heads), which does not divide hidden_size \(hiddenSize)") }
         return nil
     }
@@ -65,7 +93,7 @@ public struct ModelConfig: Sendable, Equatable {
 extension ModelConfig {
     /// Reads and checks `directory`/config.json.
     ///
-    /// - Throws: `Fault` naming the field: missing, unknown, contradictory, absurd, or of the wider family and not built yet.
+    /// - Throws: `Fault` naming the field: missing, unknown, contradictory or absurd.
     public init(directory: String) throws {
         let file = "\(directory)/config.json"
         guard File.exists(directory) else { throw Fault(.noInput, "there is no such model", at: Place(file: directory), advice: "Make one with `bbp-stream model init DIR`.") }
@@ -73,76 +101,75 @@ extension ModelConfig {
         var fields = JSONFields(try JSONValue.object(try File.read(file), file: file), file: file)
         _ = try fields.string("model_type", among: ["bigbang-proton"])
         _ = try fields.integer("vocab_size", in: Self.vocabulary...Self.vocabulary)
+        let stack = try Self.convolutions(of: &fields, file: file)
         self.init(
             hiddenSize: try fields.integer("hidden_size", in: Limit.hiddenSize),
-            intermediateSize: try fields.integer("intermediate_size", in: Limit.intermediateSize),
+            // A stack has sizes of its own.
+            intermediateSize: try fields.integer("intermediate_size", in: Limit.intermediateSize, default: stack == nil ? nil : 1),
             layers: try fields.integer("num_hidden_layers", in: Limit.layers),
             heads: try fields.integer("num_attention_heads", in: 1...Limit.hiddenSize.upperBound),
             patchSize: try fields.integer("patch_size", in: SequenceGeometry.patchSizes),
-            kernelSize: try fields.integer("conv_kernel_size", in: Limit.kernelSize))
-        if let found = impossibleField() { throw fields.fault(found.field, found.problem) }
-        let activation = try fields.string("hidden_act", among: ["gelu", "relu"], default: "gelu")
+            kernelSize: try fields.integer("conv_kernel_size", in: Limit.kernelSize, default: stack == nil ? nil : 1))
+        self.stack = stack
+        activation = try fields.choice("hidden_act", default: .gelu)
         layerNormEpsilon = try fields.number("layer_norm_eps", in: 1e-12...1e-1, default: 1e-5)
         _ = try fields.string("torch_dtype", among: ["float32"], default: "float32")
         // What Hugging Face tools write beside the model's own fields.
         for name in ["architectures", "transformers_version", "_name_or_path"] { _ = fields.take(name) }
-        try refuseWiderFamily(&fields, activation: activation, file: file)
+        recurrence = try fields.integer("recurrence", in: Limit.recurrence, default: 1)
+        delegation = try Self.delegation(of: &fields, file: file)
+        positionalEncoding = try fields.choice("positional_encoding", default: .coordConv)
+        isCausal = try fields.bool("causal", default: true)
+        if let found = impossibleField() { throw fields.fault(found.field, found.problem) }
         try fields.finish()
     }
 
-    /// The wider family's options are known and checked, but only their defaults are built so far.
-    private func refuseWiderFamily(_ fields: inout JSONFields, activation: String, file: String) throws {
-        func refuse(_ name: String, _ value: String) -> Fault {
-            fields.fault(name, "\(value) is not supported yet; this version computes the published block only")
-        }
-        let recurrence = try fields.integer("recurrence", in: 1...10_000, default: 1)
-        if recurrence != 1 { throw refuse("recurrence", "\(recurrence)") }
-        switch fields.take("delegation") {
-        case nil: break
-        case .object(let inner):
-            var delegation = JSONFields(inner, file: file, prefix: "delegation.")
-            let mode = try delegation.string("mode", among: ["transpose", "monte-carlo", "selective"])
-            if mode == "monte-carlo" { _ = try delegation.integer("seed", in: 0...Int.max, default: 0) }
-            try delegation.finish()
-            if mode != "transpose" { throw refuse("delegation", "'\(mode)'") }
-        default: throw fields.fault("delegation", "must be an object with a field 'mode'")
-        }
-        if let tcn = fields.take("tcn") {
-            guard case .array(let stack) = tcn, !stack.isEmpty else { throw fields.fault("tcn", "must be a list of convolutions") }
-            for (index, layer) in stack.enumerated() {
-                guard case .object(let inner) = layer else { throw fields.fault("tcn", "entry \(index) must be an object") }
-                var convolution = JSONFields(inner, file: file, prefix: "tcn.\(index).")
-                _ = try convolution.integer("kernel_size", in: Limit.kernelSize)
-                _ = try convolution.integer("dilation", in: 1...1 << 20, default: 1)
-                _ = try convolution.integer("channels", in: 1...1 << 20)
-                try convolution.finish()
-            }
-            throw refuse("tcn", "a stack of \(stack.count)")
-        }
-        if activation != "gelu" { throw refuse("hidden_act", "'\(activation)'") }
-        let position = try fields.string("positional_encoding", among: ["coord_conv", "none"], default: "coord_conv")
-        if position != "coord_conv" { throw refuse("positional_encoding", "'\(position)'") }
-        if try !fields.bool("causal", default: true) { throw refuse("causal", "false") }
+    private static func delegation(of fields: inout JSONFields, file: String) throws -> Delegation {
+        guard let value = fields.take("delegation") else { return .transpose }
+        guard case .object(let inner) = value else { throw fields.fault("delegation", "must be an object with a field 'mode'") }
+        var delegation = JSONFields(inner, file: file, prefix: "delegation.")
+        let mode = try delegation.string("mode", among: Delegation.modes)
+        let seed = try mode == Delegation.monteCarlo(seed: 0).mode ? delegation.integer("seed", in: 0...Int.max, default: 0) : 0
+        try delegation.finish()
+        return Delegation(mode: mode, seed: UInt64(seed)) ?? .transpose
     }
 
-    /// config.json as this model's own.
-    public var json: String {
-        """
-        {
-          "model_type": "bigbang-proton",
-          "vocab_size": \(Self.vocabulary),
-          "hidden_size": \(hiddenSize),
-          "intermediate_size": \(intermediateSize),
-          "num_hidden_layers": \(layers),
-          "num_attention_heads": \(heads),
-          "patch_size": \(patchSize),
-          "conv_kernel_size": \(kernelSize),
-          "hidden_act": "gelu",
-          "layer_norm_eps": \(layerNormEpsilon),
-          "torch_dtype": "float32"
+    private static func convolutions(of fields: inout JSONFields, file: String) throws -> [ConvolutionShape]? {
+        guard let value = fields.take("tcn") else { return nil }
+        guard case .array(let stack) = value, !stack.isEmpty else { throw fields.fault("tcn", "must be a list of convolutions") }
+        return try stack.enumerated().map { index, entry in
+            guard case .object(let inner) = entry else { throw fields.fault("tcn", "entry \(index) must be an object") }
+            var convolution = JSONFields(inner, file: file, prefix: "tcn.\(index).")
+            let shape = ConvolutionShape(
+                kernelSize: try convolution.integer("kernel_size", in: Limit.kernelSize), dilation: try convolution.integer("dilation", in: Limit.dilation, default: 1),
+                channels: try convolution.integer("channels", in: Limit.intermediateSize))
+            try convolution.finish()
+            return shape
         }
+    }
 
-        """
+    /// config.json as this model's own: options of the wider family where they are not the defaults.
+    public var json: String {
+        var lines = [
+            #""model_type": "bigbang-proton""#, #""vocab_size": \#(Self.vocabulary)"#, #""hidden_size": \#(hiddenSize)"#,
+        ]
+        if stack == nil { lines.append(#""intermediate_size": \#(intermediateSize)"#) }
+        lines += [#""num_hidden_layers": \#(layers)"#, #""num_attention_heads": \#(heads)"#, #""patch_size": \#(patchSize)"#]
+        if stack == nil { lines.append(#""conv_kernel_size": \#(kernelSize)"#) }
+        if let stack {
+            let entries = stack.map { #"{"kernel_size": \#($0.kernelSize), "dilation": \#($0.dilation), "channels": \#($0.channels)}"# }
+            lines.append(#""tcn": [\#(entries.joined(separator: ", "))]"#)
+        }
+        if recurrence != 1 { lines.append(#""recurrence": \#(recurrence)"#) }
+        switch delegation {
+        case .transpose: break
+        case .monteCarlo(let seed): lines.append(#""delegation": {"mode": "\#(delegation.mode)", "seed": \#(seed)}"#)
+        case .selective: lines.append(#""delegation": {"mode": "\#(delegation.mode)"}"#)
+        }
+        if positionalEncoding != .coordConv { lines.append(#""positional_encoding": "\#(positionalEncoding.rawValue)""#) }
+        if !isCausal { lines.append(#""causal": false"#) }
+        lines += [#""hidden_act": "\#(activation.rawValue)""#, #""layer_norm_eps": \#(layerNormEpsilon)"#, #""torch_dtype": "float32""#]
+        return "{\n  " + lines.joined(separator: ",\n  ") + "\n}\n"
     }
 }
 

@@ -14,8 +14,11 @@ extension Model {
         }
         try File.makeDirectory(directory)
         var random = NormalNumbers(seed: seed)
+        let layout = TensorLayout(config)
+        // Of a matrix [outputs, ...].
+        let outputs = Dictionary(uniqueKeysWithValues: layout.shapes.map { ($0.name, $0.shape[0]) })
         try SafeTensors.write(
-            weightsFile, shapes: TensorLayout(config).shapes,
+            weightsFile, shapes: layout.shapes,
             metadata: [trainingKey: "random weights of `bbp-stream model init`, seed \(seed)"]
         ) { name, values in
             let deviation: Float
@@ -30,8 +33,7 @@ extension Model {
             } else if name == "codebook" {
                 deviation = 1
             } else {
-                let rows = name.hasSuffix("qkv.weight") ? 3 * config.hiddenSize : name.hasSuffix("cov3.weight") ? config.intermediateSize : config.hiddenSize
-                deviation = 1 / Float(values.count / rows).squareRoot()
+                deviation = 1 / Float(values.count / (outputs[name] ?? 1)).squareRoot()
             }
             for index in values.indices { values[index] = deviation * random.next() }
         }

@@ -3,19 +3,19 @@ import Support
 
 /// The context of one patch: its P local rows and the P delegates in its slots, sorted by origin.
 ///
-/// Row r may see row s only if origin(r) >= origin(s) (Model.md, step 5). Sorted by origin, what a row may see is a
-/// prefix: nothing is masked, and pairs that cannot see each other are never computed.
+/// Row r may see row s only if origin(r) >= origin(s) (Model.md, step 5); in a bidirectional model every row sees all. Sorted by
+/// origin, what a row may see is a prefix: nothing is masked, and pairs that cannot see each other are never computed.
 struct PatchContext {
     /// Rows in the context.
     private(set) var count = 0
     /// [2P] origins, ascending.
-    let origins: Memory<Int>
+    let origins: Memory<Int64>
     /// [2P] which row: below P the local row of that index, from P on the delegate in that place.
     let rows: Memory<Int32>
     /// [2P] how many rows a query at this place sees: itself, all before it, and its twin of the same origin.
     let visible: Memory<Int32>
     // Delegates before merging, [P].
-    private let delegateOrigins: Memory<Int>
+    private let delegateOrigins: Memory<Int64>
     private let delegatePlaces: Memory<Int32>
 
     static func footprint(patchSize P: Int) -> Int { 2 * P * 16 + P * 12 }
@@ -29,12 +29,17 @@ struct PatchContext {
     }
 
     /// Arranges the context of `patch`, leaving out rows of origin beyond `limit`, which no query sees.
-    mutating func arrange(_ patch: Int, in geometry: SequenceGeometry, limit: Int) {
-        let P = geometry.patchSize
+    ///
+    /// - Parameters:
+    ///   - guests: [P] the origins of the delegates in the patch's slots; beyond `limit` where there is none.
+    ///   - limit: the last origin that asks; in a bidirectional model, any of them asks for all.
+    mutating func arrange(_ patch: Int, patchSize P: Int, guests: UnsafePointer<Int64>, limit: Int64, isCausal: Bool) {
+        let first = Int64(patch * P)
         var delegates = 0
         var sorted = true
-        geometry.forEachDelegate(ofPatch: patch) { place, token in
-            if token > limit { return }
+        for place in 0..<P {
+            let token = guests[place]
+            if token > limit { continue }
             if delegates > 0 && delegateOrigins[delegates - 1] > token { sorted = false }
             delegateOrigins[delegates] = token
             delegatePlaces[delegates] = Int32(place)
@@ -43,13 +48,13 @@ struct PatchContext {
         // One token index fills most patches and comes ascending; where two meet, two ascending runs do.
         if !sorted { sortDelegates(delegates) }
 
-        let locals = max(0, min(P, limit - patch * P + 1))
+        let locals = limit < first ? 0 : limit - first < Int64(P) ? Int(limit - first) + 1 : P
         var (local, delegate) = (0, 0)
         count = 0
         while local < locals || delegate < delegates {
-            let localFirst = delegate == delegates || (local < locals && patch * P + local <= delegateOrigins[delegate])
+            let localFirst = delegate == delegates || (local < locals && first + Int64(local) <= delegateOrigins[delegate])
             if localFirst {
-                origins[count] = patch * P + local
+                origins[count] = first + Int64(local)
                 rows[count] = Int32(local)
                 local += 1
             } else {
@@ -61,7 +66,7 @@ struct PatchContext {
         }
         var end = count
         for place in stride(from: count - 1, through: 0, by: -1) {
-            if place + 1 < count && origins[place] != origins[place + 1] { end = place + 1 }
+            if isCausal && place + 1 < count && origins[place] != origins[place + 1] { end = place + 1 }
             visible[place] = Int32(end)
         }
     }

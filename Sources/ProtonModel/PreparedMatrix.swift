@@ -50,15 +50,25 @@ final class PreparedMatrix {
     /// - Parameters:
     ///   - x: `rows` rows, `xStride` values from one to the next; they may overlap.
     ///   - addend: [rows, outputs] added to the product; may be y.
-    ///   - gelu: GELU of the sum.
+    ///   - activation: of the sum.
     ///   - y: `rows` rows, `yStride` values from one to the next.
     ///   - scratch: `scratchValues`.
     func multiply(
-        _ x: UnsafePointer<Float>, stride xStride: Int? = nil, rows: Int, adding addend: UnsafePointer<Float>? = nil, gelu: Bool = false, into y: UnsafeMutablePointer<Float>, yStride: Int? = nil,
+        _ x: UnsafePointer<Float>, stride xStride: Int? = nil, rows: Int, adding addend: UnsafePointer<Float>? = nil, activation: Activation? = nil, into y: UnsafeMutablePointer<Float>, yStride: Int? = nil,
         kernels: KernelTable, scratch: Memory<UInt16>
     ) {
         withUnsafePointer(to: matrix) {
-            kernels.pointee.product(x, Int64(xStride ?? inputs), Int64(rows), $0, addend, Int64(outputs), gelu ? 1 : 0, y, Int64(yStride ?? outputs), scratch.start)
+            kernels.pointee.product(x, Int64(xStride ?? inputs), Int64(rows), $0, addend, Int64(outputs), activation?.kernel ?? Int32(BBP_NO_ACTIVATION.rawValue), y, Int64(yStride ?? outputs), scratch.start)
+        }
+    }
+}
+
+extension Activation {
+    /// As the kernels call it.
+    var kernel: Int32 {
+        switch self {
+        case .gelu: Int32(BBP_GELU.rawValue)
+        case .relu: Int32(BBP_RELU.rawValue)
         }
     }
 }

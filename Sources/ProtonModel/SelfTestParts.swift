@@ -1,3 +1,4 @@
+import Geometry
 import Support
 
 // Parts of the arithmetic by themselves, over and over, to see what a core can do.
@@ -32,8 +33,8 @@ public final class ProductTest {
 /// The convolution of one model's shape, with as many rows at a time as the engine takes.
 public final class ConvolutionTest {
     public let rows: Int
-    private let convolution: CausalConvolution
-    private let weights: CausalConvolution.Weights
+    private let convolution: Convolution
+    private let weights: Convolution.Weights
     private let s: Memory<Float>
     private let c: Memory<Float>
     private let scratch: Memory<Float>
@@ -43,10 +44,11 @@ public final class ConvolutionTest {
     /// - Parameter transform: its size; 0 for the direct way.
     public init(hiddenSize D: Int, kernelSize K: Int, transform: Int, kernels: KernelTable) throws {
         let config = ModelConfig(hiddenSize: D, intermediateSize: 2 * D, layers: 1, heads: 1, patchSize: 32, kernelSize: K)
-        let sizes = TileArithmetic.Sizes(config, patchSize: 32)
+        let sizes = TileArithmetic.Sizes(config, patchSize: 32, repeatedRows: 0)
+        let tileRows = Tiling(patchSize: 32).rows
         self.kernels = kernels
-        rows = sizes.tilesAtOnce * sizes.tileRows
-        convolution = try CausalConvolution(config, tileRows: sizes.tileRows, forced: transform)
+        rows = sizes.tilesAtOnce * tileRows
+        convolution = try Convolution(config.convolutions[0], inputs: D, activation: config.activation, tileRows: tileRows, size: transform)
         let weight = try Memory<Float>(2 * D * D * K), bias = try Memory<Float>(2 * D)
         for value in 0..<weight.count { weight[value] = Float(value % 17 - 8) / 64 }
         weights = try convolution.prepare(weight.start, bias: bias.start, kernels: kernels)

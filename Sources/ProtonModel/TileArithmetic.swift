@@ -20,16 +20,24 @@ public final class TileArithmetic {
     /// [group, D] the group's own rows, or a host's; [group, D] the delegates in its slots.
     public let local: Memory<Float>
     public let delegates: Memory<Float>
-    // Between steps: u [a few, D], projections [group, 3D] each, attention and mix [group, D], convolution [tiles, F].
+    /// [group] the tokens that the delegates come from; `noOrigin` where none was loaded.
+    let delegateOrigins: Memory<Int64>
+    static let noOrigin = Int64.max
+    // Between steps: u [a few, D], projections [group, 3D] each, attention and mix [group, D], convolutions [tiles, channels].
     let normalised: Memory<Float>
     let localProjections: Memory<Float>
     let delegateProjections: Memory<Float>
     let attended: Memory<Float>
     let mixed: Memory<Float>
     let convolved: Memory<Float>
+    let between: [Memory<Float>]
     let logits: Memory<Float>
-    /// Token ids gathered before they are embedded.
+    /// Token ids gathered before they are embedded, and their positions.
     let gathered: Memory<UInt16>
+    let positions: Memory<Int64>
+    /// Keys that a patch's tokens are sorted by, and their scores.
+    let orderKeys: Memory<UInt64>
+    let scores: Memory<Float>
     let positionScratch: Memory<Double>
     let attentionScratch: Memory<Float>
     let convolutionScratch: Memory<Float>
@@ -41,14 +49,22 @@ public final class TileArithmetic {
     let outputRows: Memory<UnsafeMutablePointer<Float>?>
     let queryVisible: Memory<Int32>
 
-    let convolution: CausalConvolution
+    let convolution: TemporalConvolution
+    /// How its convolutions are computed.
+    public let way: ConvolutionWay
+    /// Rows of a tile.
+    let tileRows: Int
 
     /// Rows that are normalised and projected at a time: they stay in the near caches, and the weights serve all of them.
     static let rowsAtOnce = 96
 
-    public init(_ config: ModelConfig, geometry: SequenceGeometry, kernels: KernelTable) throws {
-        let (D, F, P) = (config.hiddenSize, config.intermediateSize, geometry.patchSize)
-        let sizes = Sizes(config, patchSize: P)
+    public init(_ config: ModelConfig, geometry: SequenceGeometry, way: ConvolutionWay, kernels: KernelTable) throws {
+        let (D, F, P) = (config.hiddenSize, config.innerSize, geometry.patchSize)
+        let tileRows = Tiling(patchSize: P).rows
+        convolution = try TemporalConvolution(config, tileRows: tileRows, way: way)
+        let sizes = Sizes(config, patchSize: P, repeatedRows: convolution.repeatedRows)
+        self.way = way
+        self.tileRows = tileRows
         let rows = sizes.groupPatches * P
         self.config = config
         self.geometry = geometry
@@ -56,17 +72,23 @@ public final class TileArithmetic {
         groupPatches = sizes.groupPatches
         tilesAtOnce = sizes.tilesAtOnce
         epsilon = Float(config.layerNormEpsilon)
-        convolution = try CausalConvolution(config, tileRows: sizes.tileRows)
         local = try Memory(rows * D)
         delegates = try Memory(rows * D)
+        delegateOrigins = try Memory(rows)
         normalised = try Memory(Self.rowsAtOnce * D)
         localProjections = try Memory(rows * 3 * D)
         delegateProjections = try Memory(rows * 3 * D)
         attended = try Memory(rows * D)
         mixed = try Memory(rows * D)
-        convolved = try Memory(tilesAtOnce * sizes.tileRows * F)
+        convolved = try Memory(config.hasProjectionBack ? tilesAtOnce * tileRows * F : 0)
+        let valuesBetween = convolution.valuesBetween(rows: tilesAtOnce * tileRows)
+        let stacked = convolution.convolutions.count
+        between = [try Memory(stacked > 1 ? valuesBetween : 0), try Memory(stacked > 2 ? valuesBetween : 0)]
         logits = try Memory(rows * ModelConfig.vocabulary)
         gathered = try Memory(rows)
+        positions = try Memory(rows)
+        orderKeys = try Memory(P)
+        scores = try Memory(config.delegation == .selective ? Self.rowsAtOnce : 0)
         positionScratch = try Memory(4 * D)
         attentionScratch = try Memory(Int(bbp_attention_scratch(Int64(2 * P), Int64(config.headSize))))
         convolutionScratch = try Memory(convolution.scratchValues(tiles: tilesAtOnce))
@@ -80,30 +102,29 @@ public final class TileArithmetic {
     }
 
     /// Rows that go through the feed-forward at a time, about: wider models have more weights to read for them.
-    static func rowsConvolvedAtOnce(_ config: ModelConfig) -> Int { min(4608, config.hiddenSize * 24) }
+    static func rowsConvolvedAtOnce(hiddenSize: Int) -> Int { min(4608, hiddenSize * 24) }
 
     /// How much is done at a time.
     struct Sizes {
         let groupPatches: Int
-        let tileRows: Int
         let tilesAtOnce: Int
 
-        init(_ config: ModelConfig, patchSize P: Int) {
-            tileRows = Tiling(patchSize: P).rows
+        /// - Parameter repeatedRows: computed again for every piece of the feed-forward.
+        init(_ config: ModelConfig, patchSize P: Int, repeatedRows: Int) {
             groupPatches = max(1, 256 / P)
-            tilesAtOnce = max(1, TileArithmetic.rowsConvolvedAtOnce(config) / tileRows)
+            tilesAtOnce = max(1, max(TileArithmetic.rowsConvolvedAtOnce(hiddenSize: config.hiddenSize), min(4 * repeatedRows, 1 << 16)) / Tiling(patchSize: P).rows)
         }
     }
 
     /// Values of the states that the feed-forward makes at a time.
-    public var outputValues: Int { tilesAtOnce * convolution.tileRows * config.hiddenSize }
+    public var outputValues: Int { tilesAtOnce * tileRows * config.hiddenSize }
 
     /// Bytes that one worker's tools own.
     public var ownedBytes: Int {
         let floats: [Memory<Float>] = [
-            local, delegates, normalised, localProjections, delegateProjections, attended, mixed, convolved, logits, attentionScratch, convolutionScratch,
-        ]
-        return floats.map(\.count).reduce(0, +) * 4 + (gathered.count + halves.count) * 2 + positionScratch.count * 8 + PatchContext.footprint(patchSize: geometry.patchSize) + geometry.patchSize * 72
+            local, delegates, normalised, localProjections, delegateProjections, attended, mixed, convolved, logits, attentionScratch, convolutionScratch, scores,
+        ] + between
+        return floats.map(\.count).reduce(0, +) * 4 + (gathered.count + halves.count) * 2 + (positionScratch.count + positions.count + delegateOrigins.count + orderKeys.count) * 8 + PatchContext.footprint(patchSize: geometry.patchSize) + geometry.patchSize * 72
     }
 
     /// Bytes of one block's prepared weights, of preparing them, and of the head's.

@@ -38,6 +38,7 @@ final class ColumnCache {
     private let memory: UnsafeMutablePointer<UInt8>
     private let schedule: LayerSchedule
     private let columnBytes: Int
+    private let indexOffset: Int?
     private let P: Int
     let slots: Int
     private var slotOf: [Int: Int] = [:]
@@ -62,11 +63,13 @@ final class ColumnCache {
 
     /// - Parameters:
     ///   - memory: room for `slots` columns.
-    ///   - columnBytes: bytes of a column of a full block.
-    init(_ memory: UnsafeMutablePointer<UInt8>, slots: Int, columnBytes: Int, schedule: LayerSchedule, order: Order = .latestNextUse) throws {
+    ///   - columnBytes: bytes of a column of a full block, with its token indices.
+    ///   - indexOffset: where in a slot those are; nil where tokens stand in their own order.
+    init(_ memory: UnsafeMutablePointer<UInt8>, slots: Int, columnBytes: Int, indexOffset: Int? = nil, schedule: LayerSchedule, order: Order = .latestNextUse) throws {
         self.memory = memory
         self.schedule = schedule
         self.columnBytes = columnBytes
+        self.indexOffset = indexOffset
         self.order = order
         P = schedule.geometry.patchSize
         self.slots = slots
@@ -75,6 +78,11 @@ final class ColumnCache {
 
     func start(ofSlot slot: Int) -> UnsafeMutablePointer<UInt8> { memory + slot * columnBytes }
 
+    /// Where the token indices of the column in a slot go; nil where tokens stand in their own order.
+    func indices(ofSlot slot: Int) -> UnsafeMutablePointer<UInt16>? {
+        indexOffset.map { UnsafeMutableRawPointer(start(ofSlot: slot) + $0).assumingMemoryBound(to: UInt16.self) }
+    }
+
     /// Says where in its file the column of a slot was found. Workers call it, each for slots of its own.
     func note(_ offset: Int, _ bytes: Int, ofSlot slot: Int) { places[slot] = (offset, bytes) }
 
@@ -82,7 +90,7 @@ final class ColumnCache {
     ///
     /// - Returns: nil when there is no room beside what other steps hold; nothing is changed then.
     func admit(_ needs: [LayerSchedule.Need]) throws -> (columns: CachedColumns, loads: [Load])? {
-        let columns = CachedColumns(columns: P, slotStart: { [memory, columnBytes] in memory + $0 * columnBytes })
+        let columns = CachedColumns(columns: P, indexOffset: indexOffset, slotStart: { [memory, columnBytes] in memory + $0 * columnBytes })
         var missing: [(block: Int, column: Int, role: LayerSchedule.Role)] = []
         for need in needs {
             for column in need.columns where columns.slot(column, ofBlock: need.block) == -1 {

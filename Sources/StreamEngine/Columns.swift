@@ -1,4 +1,5 @@
 import Geometry
+import ProtonModel
 import Support
 
 /// Where the columns of the generation that a layer reads are in memory, for one step.
@@ -8,11 +9,13 @@ enum Columns {
     /// What the step reads was brought into the cache.
     case cached(CachedColumns)
 
-    /// The rows of column `column` of `block`: T of them, or what the last block has.
-    func start(_ column: Int, ofBlock block: Int) throws -> UnsafeRawPointer {
+    /// Column `column` of `block`, T rows or what the last block has, from row `row` on.
+    func column(_ column: Int, ofBlock block: Int, from row: Int, rowBytes: Int) throws -> TileArithmetic.Column {
         switch self {
-        case .resident(let states): UnsafeRawPointer(states.column(column, ofBlock: block))
-        case .cached(let columns): try columns.start(column, ofBlock: block)
+        case .resident(let states):
+            TileArithmetic.Column(rows: states.column(column, ofBlock: block) + row * rowBytes, indices: states.indices(column, ofBlock: block).map { $0 + row })
+        case .cached(let columns):
+            try columns.column(column, ofBlock: block, from: row, rowBytes: rowBytes)
         }
     }
 }
@@ -21,6 +24,8 @@ enum Columns {
 /// format of the states.
 struct ResidentStates {
     let start: UnsafeMutablePointer<UInt8>
+    /// Token indices of all rows, in the same order; nil where tokens stand in their own.
+    var order: UnsafeMutablePointer<UInt16>?
     let grid: BlockGrid
     /// P.
     let columns: Int
@@ -29,10 +34,14 @@ struct ResidentStates {
     static func bytes(_ grid: BlockGrid, columns: Int, rowBytes: Int) -> Int { grid.patches * columns * rowBytes }
 
     /// The columns of a block follow one another.
-    func column(_ column: Int, ofBlock block: Int) -> UnsafeMutablePointer<UInt8> {
+    private func row(ofColumn column: Int, ofBlock block: Int) -> Int {
         let patches = grid.patches(ofBlock: block)
-        return start + (patches.lowerBound * columns + column * patches.count) * rowBytes
+        return patches.lowerBound * columns + column * patches.count
     }
+
+    func column(_ column: Int, ofBlock block: Int) -> UnsafeMutablePointer<UInt8> { start + row(ofColumn: column, ofBlock: block) * rowBytes }
+
+    func indices(_ column: Int, ofBlock block: Int) -> UnsafeMutablePointer<UInt16>? { order.map { $0 + row(ofColumn: column, ofBlock: block) } }
 }
 
 /// The columns that one step reads, each in a slot of the cache until the step is done.
@@ -44,10 +53,14 @@ final class CachedColumns {
     /// By block · P + column.
     private var slots: [Int: Int] = [:]
     private let slotStart: (Int) -> UnsafeMutablePointer<UInt8>
+    private let indexOffset: Int?
 
-    /// - Parameter columns: P.
-    init(columns: Int, slotStart: @escaping (Int) -> UnsafeMutablePointer<UInt8>) {
+    /// - Parameters:
+    ///   - columns: P.
+    ///   - indexOffset: where in a slot the token indices of a column's rows are; nil where tokens stand in their own order.
+    init(columns: Int, indexOffset: Int?, slotStart: @escaping (Int) -> UnsafeMutablePointer<UInt8>) {
         self.columns = columns
+        self.indexOffset = indexOffset
         self.slotStart = slotStart
     }
 
@@ -59,10 +72,11 @@ final class CachedColumns {
     /// Every slot in use.
     var held: some Collection<Int> { slots.values }
 
-    func start(_ column: Int, ofBlock block: Int) throws -> UnsafeRawPointer {
+    func column(_ column: Int, ofBlock block: Int, from row: Int, rowBytes: Int) throws -> TileArithmetic.Column {
         guard let slot = slots[block * columns + column] else {
             throw Fault(.inputOutput, "column \(column) of block \(block) was not planned to be read: this is a defect of bbp-stream")
         }
-        return UnsafeRawPointer(slotStart(slot))
+        let start = UnsafeRawPointer(slotStart(slot))
+        return TileArithmetic.Column(rows: start + row * rowBytes, indices: indexOffset.map { (start + $0).assumingMemoryBound(to: UInt16.self) + row })
     }
 }

@@ -23,7 +23,7 @@ struct CompressionSample {
     }
 
     /// - Returns: nil where the sample would not fit in `budget` bytes.
-    static func take(_ needs: WorkingSetNeeds, set: WorkingSet, model: Model, tokens source: GenerationReader, budget: Int, kernels: KernelTable) throws -> CompressionSample? {
+    static func take(_ needs: WorkingSetNeeds, set: WorkingSet, model: Model, tokens source: GenerationReader, budget: Int, way: ConvolutionWay, kernels: KernelTable) throws -> CompressionSample? {
         let config = model.config
         let P = config.patchSize
         let tiling = Tiling(patchSize: P)
@@ -34,11 +34,13 @@ struct CompressionSample {
         let T = min(set.patchesPerBlock, geometry.patches)
         let sample = small.workingSet(T: T, W: (geometry.patches + T - 1) / T * T, slots: nil, overlap: .full, commit: 0)
         guard sample.totalBytes + count * 2 + needs.arithmeticBytes + 4 * needs.tokenBlockBytes <= budget else { return nil }
-        let engine = try Engine(model, needs: small, set: sample, threads: needs.threads, kernels: kernels)
+        let engine = try Engine(model, needs: small, set: sample, threads: needs.threads, way: way, kernels: kernels)
 
         // Whole tiles from evenly spaced places, as columns.
         let columns = try Memory<UInt8>(count * 2)
-        let tokens = ResidentStates(start: columns.start, grid: engine.grid, columns: P, rowBytes: 2)
+        // Which order the tokens stand in does not matter here: where the engine wants one, it is their own.
+        let order = try Memory<UInt16>(config.delegation == .transpose ? 0 : count)
+        let tokens = ResidentStates(start: columns.start, order: order.count > 0 ? order.start : nil, grid: engine.grid, columns: P, rowBytes: 2)
         let natural = try RowStream(source, kernels: kernels)
         let pieces = geometry.patches / tiling.patchesPerTile
         for piece in 0..<pieces {
@@ -50,21 +52,24 @@ struct CompressionSample {
                     let (patch, index) = (token / P, token % P)
                     let block = patch / T
                     tokens.column(index, ofBlock: block).withMemoryRebound(to: UInt16.self, capacity: T) { $0[patch - block * T] = id }
+                    tokens.indices(index, ofBlock: block)?[patch - block * T] = UInt16(index)
                 }
             }
         }
 
-        let layerWork = Double(count) * Double(config.hiddenSize) * Double(6 * config.hiddenSize + (config.kernelSize + 1) * config.intermediateSize)
-        let layers = max(1, min(config.layers, Int(work / layerWork)))
+        let convolved = config.convolutions.map { Double($0.kernelSize) * Double($0.channels) }.reduce(0, +)
+        let layerWork = Double(count) * Double(config.hiddenSize) * (6 * Double(config.hiddenSize) + convolved + Double(config.innerSize))
+        let layers = max(1, min(config.passes, Int(work / layerWork)))
         var worst = Double.infinity
         let watch = Stopwatch()
         for layer in 1...layers {
-            let schedule = LayerSchedule(geometry: geometry, source: engine.grid, target: engine.grid, windowPatches: sample.windowPatches, runsPerStep: P, firstBlock: 0)
+            let schedule = LayerSchedule(geometry: geometry, source: engine.grid, target: engine.grid, isCausal: config.isCausal, windowPatches: sample.windowPatches, runsPerStep: P, firstBlock: 0)
             let pass = LayerPass(
                 layer, engine: engine, schedule: schedule, source: .resident(layer == 1 ? tokens : engine.residentStates(layer - 1)),
                 input: layer == 1 ? .tokens(try Embedding(model, length: geometry.paddedTokens)) : needs.state == .bf16 ? .bf16 : .f32,
-                weights: try engine.weights(ofLayer: layer), target: engine.residentStates(layer), writer: nil, head: nil,
-                progress: RunProgress(carryValues: (config.kernelSize - 1) * config.hiddenSize))
+                weights: try engine.weights(ofPass: layer), target: engine.residentStates(layer), writer: nil,
+                ordering: try DelegateOrdering(model, readBy: layer + 1, kernels: kernels), head: nil,
+                progress: RunProgress(carryValues: config.reach.before * config.hiddenSize))
             for window in schedule.windows { try pass.run(window: window) { _ in } }
             try pass.finish { _ in }
             if pass.isInterrupted { throw Fault(.interrupted, "interrupted: nothing was computed yet") }
@@ -81,8 +86,10 @@ struct CompressionSample {
             let patches = engine.grid.patches(ofBlock: block)
             let header = PageHeader(
                 element: engine.state, generation: layer, block: block, firstPatch: patches.lowerBound, patches: patches.count, columns: engine.geometry.patchSize,
-                width: engine.config.hiddenSize)
-            for column in 0..<header.columns { outgoing.pages.encode(column, of: header, values: states.column(column, ofBlock: block), with: engine.workers[0].reader.codec) }
+                width: engine.config.hiddenSize, isOrdered: states.order != nil)
+            for column in 0..<header.columns {
+                outgoing.pages.encode(column, of: header, values: states.column(column, ofBlock: block), indices: states.indices(column, ofBlock: block), with: engine.workers[0].reader.codec)
+            }
             raw += header.rawBytes
             stored += outgoing.pages.finish(header).count
         }

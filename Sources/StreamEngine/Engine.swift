@@ -17,11 +17,14 @@ final class Engine {
     let pipeline: Pipeline
     let workers: [Worker]
     let memory: EngineMemory
+    private var prepared: (layer: Int, weights: BlockWeights)?
 
     var config: ModelConfig { model.config }
 
-    /// - Parameter arithmetic: the first worker's, if it was made already.
-    init(_ model: Model, needs: WorkingSetNeeds, set: WorkingSet, threads: Int, kernels: KernelTable, arithmetic: TileArithmetic? = nil) throws {
+    /// - Parameters:
+    ///   - way: how convolutions are computed.
+    ///   - arithmetic: the first worker's, if it was made already.
+    init(_ model: Model, needs: WorkingSetNeeds, set: WorkingSet, threads: Int, way: ConvolutionWay, kernels: KernelTable, arithmetic: TileArithmetic? = nil) throws {
         self.model = model
         self.needs = needs
         self.set = set
@@ -31,8 +34,9 @@ final class Engine {
         state = needs.state
         pipeline = try Pipeline(workers: threads)
         workers = try (0..<threads).map { worker in
-            try Worker(
-                arithmetic: worker == 0 ? arithmetic ?? TileArithmetic(model.config, geometry: needs.geometry, kernels: kernels) : TileArithmetic(model.config, geometry: needs.geometry, kernels: kernels),
+            let own = worker == 0 ? arithmetic : nil
+            return try Worker(
+                arithmetic: own ?? TileArithmetic(model.config, geometry: needs.geometry, way: way, kernels: kernels),
                 pageBytes: needs.pageBytes(T: set.patchesPerBlock), columnBytes: needs.columnBytes(T: set.patchesPerBlock), kernels: kernels)
         }
         memory = try EngineMemory(needs, set)
@@ -41,14 +45,20 @@ final class Engine {
     /// The memory that holds generation `layer`, or what is in memory of it.
     func states(of layer: Int) -> Memory<UInt8> { memory.states[layer % memory.states.count] }
 
-    /// The weights of layer `layer`, prepared by all workers, which are to have nothing else to do.
-    func weights(ofLayer layer: Int) throws -> BlockWeights {
-        try BlockWeights(model, layer: layer - 1, arithmetic: workers[0].arithmetic) { count, body in
+    /// The weights of pass `pass`, prepared by all workers, which are to have nothing else to do. Repeats of a block share them;
+    /// otherwise the last ones go before the next ones come.
+    func weights(ofPass pass: Int) throws -> BlockWeights {
+        let layer = config.block(ofPass: pass).layer
+        if let prepared, prepared.layer == layer { return prepared.weights }
+        prepared = nil
+        let weights = try BlockWeights(model, layer: layer, arithmetic: workers[0].arithmetic) { count, body in
             try pipeline.wait(for: pipeline.add(count, named: "weights") { _, task in body(task) })
         }
+        prepared = (layer, weights)
+        return weights
     }
 
-    /// The columns that layer `layer` reads.
+    /// The columns that pass `layer` reads.
     func demand(of layer: Int) -> ColumnDemand {
         layer == 1 ? needs.tokenDemand(T: set.patchesPerBlock, W: set.windowPatches) : needs.stateDemand(T: set.patchesPerBlock, W: set.windowPatches)
     }
@@ -67,6 +77,7 @@ final class Engine {
 
     /// Generation `layer` as it is in memory, where both generations fit.
     func residentStates(_ layer: Int) -> ResidentStates {
-        ResidentStates(start: states(of: layer).start, grid: grid, columns: geometry.patchSize, rowBytes: config.hiddenSize * state.size)
+        let order = layer < config.passes && !memory.orders.isEmpty ? memory.orders[layer % 2].start : nil
+        return ResidentStates(start: states(of: layer).start, order: order, grid: grid, columns: geometry.patchSize, rowBytes: config.hiddenSize * state.size)
     }
 }

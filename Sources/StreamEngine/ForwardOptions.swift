@@ -1,4 +1,5 @@
 import PageStore
+import ProtonModel
 import Support
 
 /// What `forward` is asked to do.
@@ -22,6 +23,8 @@ public struct ForwardOptions: Sendable {
     public var state: Element?
     /// What matrix products are computed in; nil for f32, or what the run began with.
     public var compute: Compute?
+    /// How convolutions are computed; nil for what suits the model and the sequence, or what the run began with.
+    public var convolution: ConvolutionWay?
     /// nil for `last`, or what the run began with.
     public var keep: Keep?
     /// Where to write surprisal as a NumPy array.

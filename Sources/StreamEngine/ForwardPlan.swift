@@ -16,6 +16,7 @@ public struct ForwardPlan: Sendable {
     public var threads: Int
     public var kernels: String
     public var compute: Compute
+    public var convolution: ConvolutionWay
     public var budget: Int
     public var set: WorkingSet
     /// The layer that the run begins with: 1, or the first one not complete.
@@ -59,11 +60,11 @@ public struct ForwardPlan: Sendable {
         // Half a page of LMDB's is lost at the end of a value, on average; a whole one at worst.
         let generation = Double(geometry.paddedTokens) * Double(config.hiddenSize * state.size) / compression.ratio * margin + blocks * 4096
         let results = keep == .none ? 0 : 1
-        let written = config.layers - 1 + results
+        let written = config.passes - 1 + results
         // A long run in memory writes a layer to disk now and then, while the one before is still there.
-        let spills = config.layers > 1 && (seconds ?? 0) > ForwardRun.checkpointSeconds / 2 ? 2 : 0
+        let spills = config.passes > 1 && (seconds ?? 0) > ForwardRun.checkpointSeconds / 2 ? 2 : 0
         let atOnce = keep == .all ? written : set.isResident ? max(results, min(spills, written)) : min(2, written)
-        let tokens = relayout ? Double(geometry.paddedTokens) * 2 : 0
+        let tokens = relayout ? Double(geometry.paddedTokens) * (config.delegation == .transpose ? 2 : 4) : 0
         let bytes = generation * Double(atOnce) + Double(geometry.paddedTokens) * 4 + blocks * 4096 + tokens + Double(outputs) + 1_048_576
         return bytes < 9e18 ? max(0, Int(bytes) - alreadyThere) : Int.max
     }
@@ -72,16 +73,16 @@ public struct ForwardPlan: Sendable {
     public func json() throws -> String {
         struct Fields: Encodable {
             var tokens, patches, patchSize, layers, firstLayer, threads, memoryBudgetBytes, memoryPlannedBytes, diskNeededBytes, diskFreeBytes, blockPatches, windowPatches, keptColumns: Int
-            var state, keep, compute, kernels: String
+            var state, keep, compute, convolution, kernels: String
             var inMemory, untrained, complete: Bool
             var compressionRatio: Double
             var estimatedSeconds: ForwardSummary.OrNull
             var memory: [String: Int]
         }
         let fields = Fields(
-            tokens: geometry.tokens, patches: geometry.patches, patchSize: geometry.patchSize, layers: config.layers, firstLayer: firstLayer, threads: threads,
+            tokens: geometry.tokens, patches: geometry.patches, patchSize: geometry.patchSize, layers: config.passes, firstLayer: firstLayer, threads: threads,
             memoryBudgetBytes: budget, memoryPlannedBytes: set.totalBytes, diskNeededBytes: diskNeeded, diskFreeBytes: diskFree, blockPatches: set.patchesPerBlock,
-            windowPatches: set.windowPatches, keptColumns: set.stateSlots, state: state.name, keep: keep.rawValue, compute: compute.rawValue, kernels: kernels, inMemory: set.isResident, untrained: untrained != nil,
+            windowPatches: set.windowPatches, keptColumns: set.stateSlots, state: state.name, keep: keep.rawValue, compute: compute.rawValue, convolution: convolution.rawValue, kernels: kernels, inMemory: set.isResident, untrained: untrained != nil,
             complete: false, compressionRatio: compression.ratio, estimatedSeconds: .init(estimatedSeconds), memory: Dictionary(set.parts.map { ($0.name, $0.bytes) }, uniquingKeysWith: +))
         let encoder = JSONEncoder()
         encoder.keyEncodingStrategy = .convertToSnakeCase

@@ -31,10 +31,10 @@ extension ForwardRun {
     /// Opens generation `layer` where it goes to disk, and finds generation `layer` - 1 where it is.
     func open(_ layer: Int, _ engine: Engine, plan: ForwardPlan, tokens: GenerationReader) throws -> LayerRun {
         let config = model.config
-        let isLast = layer == config.layers
+        let isLast = layer == config.passes
         var record: GenerationRecord?
         var writer: GenerationWriter?
-        var progress = RunProgress(carryValues: (config.kernelSize - 1) * config.hiddenSize)
+        var progress = RunProgress(carryValues: config.reach.before * config.hiddenSize)
         // In memory alone, unless it is a result, or was begun on disk.
         if !plan.set.isResident || isLast || plan.keep == .all || store.manifest.generation(layer) != nil {
             let named = try recordForLayer(layer, plan: plan)
@@ -54,19 +54,24 @@ extension ForwardRun {
         let demand = engine.demand(of: layer)
         let slots = min(demand.all, layer == 1 ? plan.set.tokenSlots : plan.set.isResident ? demand.all : plan.set.stateSlots)
         let schedule = LayerSchedule(
-            geometry: engine.geometry, source: demand.source, target: engine.grid, windowPatches: plan.set.windowPatches,
+            geometry: engine.geometry, source: demand.source, target: engine.grid, isCausal: config.isCausal, windowPatches: plan.set.windowPatches,
             runsPerStep: isSourceResident ? engine.geometry.patchSize : demand.runsPerStep(slots: slots), firstBlock: progress.nextBlock)
         let source: LayerPass.Source
         if let reader {
-            source = .pages(reader, try ColumnCache(engine.states(of: layer - 1).start, slots: slots, columnBytes: demand.columnBytes, schedule: schedule))
+            guard reader.record.order == model.orderName(readBy: layer) else {
+                throw Fault(
+                    .badData, "generation \(layer - 1) stands in the order '\(reader.record.order ?? "natural")', the model reads '\(model.orderName(readBy: layer) ?? "natural")'",
+                    at: Place(file: reader.file, generation: layer - 1), advice: "Use --restart to begin anew.")
+            }
+            source = .pages(reader, try ColumnCache(engine.states(of: layer - 1).start, slots: slots, columnBytes: demand.columnBytes, indexOffset: demand.indexOffset, schedule: schedule))
         } else {
             source = .resident(engine.residentStates(layer - 1))
         }
         let pass = LayerPass(
             layer, engine: engine, schedule: schedule, source: source,
             input: layer == 1 ? .tokens(try Embedding(model, length: engine.geometry.paddedTokens)) : plan.state == .bf16 ? .bf16 : .f32,
-            weights: try engine.weights(ofLayer: layer), target: plan.set.isResident ? engine.residentStates(layer) : nil, writer: writer,
-            head: isLast ? (try Head(model, kernels: kernels), tokens) : nil, progress: progress)
+            weights: try engine.weights(ofPass: layer), target: plan.set.isResident ? engine.residentStates(layer) : nil, writer: writer,
+            ordering: try DelegateOrdering(model, readBy: layer + 1, kernels: kernels), head: isLast ? (try Head(model, kernels: kernels), tokens) : nil, progress: progress)
         if progress.nextBlock > 0 { observer.note("Going on with layer \(layer) at block \(progress.nextBlock) of \(engine.grid.blocks).") }
         return LayerRun(pass, record: record, sourceBytes: layer > 1 ? reader?.record.storedBytes ?? 0 : 0)
     }
@@ -80,7 +85,7 @@ extension ForwardRun {
             record.complete = true
             record.storedBytes = pass.appended.storedBytes
             try publish(record, plan: plan)
-        } else if layer < model.config.layers && lastDurable.seconds > Self.checkpointSeconds {
+        } else if layer < model.config.passes && lastDurable.seconds > Self.checkpointSeconds {
             checkpoint(layer, engine, plan: plan)
         }
         // One N is a pass over the states as stored: those read, or for layer 1, which reads tokens, those written.
@@ -132,11 +137,11 @@ extension ForwardRun {
 
     func newRecord(_ layer: Int, plan: ForwardPlan) -> GenerationRecord {
         var tables: [PageTable] = []
-        if layer < model.config.layers || plan.keep != .none { tables.append(.states) }
-        if layer == model.config.layers { tables.append(.surprisal) }
+        if layer < model.config.passes || plan.keep != .none { tables.append(.states) }
+        if layer == model.config.passes { tables.append(.surprisal) }
         return GenerationRecord(
             index: layer, directory: Store.unusedDirectory(store.directory, generation: layer), element: plan.state, patchesPerBlock: plan.set.patchesPerBlock,
-            width: model.config.hiddenSize, tables: tables, modelFingerprint: model.fingerprint)
+            width: model.config.hiddenSize, tables: tables, modelFingerprint: model.fingerprint, order: model.orderName(readBy: layer + 1))
     }
 
     /// Names a complete generation in the manifest; older ones go, as `keep` says.
@@ -145,7 +150,7 @@ extension ForwardRun {
         manifest.generations.removeAll { $0.index == record.index || (plan.keep != .all && $0.index > 0 && $0.index < record.index) }
         manifest.generations.append(record)
         manifest.generations.sort { $0.index < $1.index }
-        if record.index == model.config.layers { manifest.run?.complete = true }
+        if record.index == model.config.passes { manifest.run?.complete = true }
         try store.publish(manifest)
         lastDurable = Stopwatch()
     }

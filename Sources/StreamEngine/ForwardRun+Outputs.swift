@@ -37,7 +37,7 @@ extension ForwardRun {
     }
 
     func writeSurprisal(to path: String) throws {
-        let last = try store.reader(model.config.layers)
+        let last = try store.reader(model.config.passes)
         let file = try NpyFile(path, type: "<f4", shape: [store.manifest.tokens])
         try RowStream(last, .surprisal, kernels: kernels).read(0..<store.manifest.tokens) { _, rows in
             try Interruption.check { "the states are complete; the same command writes the surprisal" }
@@ -49,7 +49,7 @@ extension ForwardRun {
     func summary(_ computed: Computed, resumed: Bool, wasComplete: Bool) -> ForwardSummary {
         let tokens = store.manifest.tokens
         let seconds = began.seconds
-        let share = computed.share / Double(model.config.layers)
+        let share = computed.share / Double(model.config.passes)
         return ForwardSummary(
             tokens: tokens, scoredTokens: computed.bitsCount, seconds: seconds, tokensPerSecond: .init(wasComplete ? nil : Double(tokens) * share / seconds),
             bitsPerByte: .init(computed.bitsCount > 0 ? computed.bits / Double(computed.bitsCount) : nil), peakAnonymousBytes: watch.finish(),
@@ -66,12 +66,12 @@ extension ForwardRun {
         let seconds = computed.layers.map(\.seconds).reduce(0, +)
         guard let threads = computed.threads, seconds > 0 else { return nil }
         var tuning = Tuning.load()
-        let (shape, device) = (Tuning.key(model.config, threads: threads, kernels: kernels), Tuning.device(of: store.directory))
+        let (shape, device) = (Tuning.key(model.config, threads: threads, way: way, kernels: kernels), Tuning.device(of: store.directory))
         let affordable = threads.multipliedReportingOverflow(by: computed.selfTestBytes)
         if seconds > Self.secondsWorthTuning, !affordable.overflow, affordable.partialValue < (computed.budget ?? 0) / 2, File.freeBytes(at: store.directory) ?? 0 > 16 * SelfTest.diskBytes {
             let known = (tuning.arithmetic.count, tuning.disks.count)
             if tuning.arithmetic[shape] == nil || tuning.disks[device] == nil { observer.note("Measuring what this machine can do, once.") }
-            tuning.arithmetic[shape] = tuning.arithmetic[shape] ?? (try? SelfTest.arithmetic(model, threads: threads, kernels: kernels))
+            tuning.arithmetic[shape] = tuning.arithmetic[shape] ?? (try? SelfTest.arithmetic(model, threads: threads, way: way, kernels: kernels))
             tuning.disks[device] = tuning.disks[device] ?? (try? SelfTest.disk(store.directory))
             if known != (tuning.arithmetic.count, tuning.disks.count) { tuning.save() }
         }

@@ -13,7 +13,7 @@ extension ForwardRun {
         let advice = "Run with what began it, use --restart to drop its states, or another store."
         if run.modelFingerprint != model.fingerprint {
             var differences = ["weights \(run.modelFingerprint) and \(model.fingerprint)"]
-            if run.layers != model.config.layers { differences.append("\(run.layers) and \(model.config.layers) layers") }
+            if run.layers != model.config.passes { differences.append("\(run.layers) and \(model.config.passes) layers") }
             if run.hiddenSize != model.config.hiddenSize { differences.append("hidden size \(run.hiddenSize) and \(model.config.hiddenSize)") }
             if store.manifest.patchSize != model.config.patchSize { differences.append("patch size \(store.manifest.patchSize) and \(model.config.patchSize)") }
             throw Fault(.badData, "the store's states come from another model: \(differences.joined(separator: ", "))", at: place, advice: advice)
@@ -30,6 +30,9 @@ extension ForwardRun {
             throw Fault(
                 .usage, "the run was begun in \(run.compute ?? Compute.f32.rawValue) and would go on in \(compute.rawValue)\(options.compute == nil ? ", which is what this processor has" : "")", at: place,
                 advice: advice)
+        }
+        if let wanted = options.convolution, run.convolution.map({ $0 != wanted.rawValue }) ?? false {
+            throw Fault(.usage, "the run's convolutions are computed the \(run.convolution ?? "") way, --convolution asks for \(wanted.rawValue)", at: place, advice: advice)
         }
         if let state = options.state, state.name != run.state {
             throw Fault(.usage, "the store's states are \(run.state), --state asks for \(state.name)", at: place, advice: advice)
@@ -56,9 +59,8 @@ extension ForwardRun {
         let keep = options.keep ?? begun.flatMap { ForwardOptions.Keep(rawValue: $0.keep) } ?? .last
         let threads = options.threads ?? max(1, Int(sysconf(Int32(_SC_NPROCESSORS_ONLN))))
         let budget = options.memory ?? MemoryUse.availableBytes() / 2
-        let isLaidOut = store.manifest.patchSize == config.patchSize
-        let tokenPatches = isLaidOut ? store.manifest.generations[0].patchesPerBlock : TokenWriter.patchesPerBlock(patchSize: config.patchSize)
-        let arithmetic = try TileArithmetic(config, geometry: geometry, kernels: kernels)
+        let tokenPatches = store.manifest.patchSize == config.patchSize ? store.manifest.generations[0].patchesPerBlock : TokenWriter.patchesPerBlock(patchSize: config.patchSize)
+        let arithmetic = try TileArithmetic(config, geometry: geometry, way: way, kernels: kernels)
         let needs = WorkingSetNeeds(
             geometry: geometry, config: config, state: state, threads: threads, arithmeticBytes: arithmetic.ownedBytes, outputValues: arithmetic.outputValues, weightBytes: arithmetic.blockWeightBytes,
             baseBytes: Self.programBytes(arithmetic, threads: threads), tokenPatchesPerBlock: tokenPatches,
@@ -68,21 +70,21 @@ extension ForwardRun {
         let tokens = store.manifest.tokens
         let raw = Double(geometry.paddedTokens) * Double(config.hiddenSize * state.size)
         var compression = ForwardPlan.Compression.none
-        var secondsPerTokenLayer = Tuning.load().arithmetic[Tuning.key(config, threads: threads, kernels: kernels)].map { 1 / $0.tokenLayersPerSecond }
+        var secondsPerTokenLayer = Tuning.load().arithmetic[Tuning.key(config, threads: threads, way: way, kernels: kernels)].map { 1 / $0.tokenLayersPerSecond }
         if let stored = complete.map(\.storedBytes).max(), stored > 0 {
             compression = .known(raw / Double(stored))
         } else if tokens > 16 * CompressionSample.tokens(config),
-            let sample = try CompressionSample.take(needs, set: set, model: model, tokens: store.reader(0), budget: budget, kernels: kernels)
+            let sample = try CompressionSample.take(needs, set: set, model: model, tokens: store.reader(0), budget: budget, way: way, kernels: kernels)
         {
             compression = .sampled(sample.ratio, tokens: sample.tokens)
             secondsPerTokenLayer = secondsPerTokenLayer ?? sample.secondsPerTokenLayer
         }
         let firstLayer = (complete.map(\.index).max() ?? 0) + 1
-        let seconds = secondsPerTokenLayer.map { $0 * Double(tokens) * Double(config.layers - firstLayer + 1) }
+        let seconds = secondsPerTokenLayer.map { $0 * Double(tokens) * Double(config.passes - firstLayer + 1) }
         // Outputs count where they go to the same disk.
         let isBeside = options.nll.map { Tuning.device(of: File.parent(of: $0)) == Tuning.device(of: store.directory) } ?? false
         let plan = ForwardPlan(
-            geometry: geometry, config: config, untrained: model.untrained, state: state, keep: keep, threads: threads, kernels: String(cString: kernels.pointee.name), compute: compute,
+            geometry: geometry, config: config, untrained: model.untrained, state: state, keep: keep, threads: threads, kernels: String(cString: kernels.pointee.name), compute: compute, convolution: way,
             budget: budget, set: set, firstLayer: firstLayer, compression: compression,
             diskNeeded: ForwardPlan.diskNeeded(
                 geometry: geometry, config: config, state: state, keep: keep, set: set, compression: compression, relayout: !isLaidOut, seconds: seconds,
@@ -91,6 +93,9 @@ extension ForwardRun {
             estimatedSeconds: seconds)
         return Prepared(plan: plan, needs: needs, arithmetic: arithmetic)
     }
+
+    /// Whether the tokens lie as the model's first pass reads them.
+    var isLaidOut: Bool { store.manifest.patchSize == model.config.patchSize && store.manifest.generations[0].order == model.orderName(readBy: 1) }
 
     /// Whether a generation was begun that nobody can go on with: a run in memory names its last layer long before others are on
     /// disk.

@@ -53,11 +53,12 @@ extension ForwardRun {
         for block in blocks {
             let patches = engine.grid.patches(ofBlock: block)
             let header = PageHeader(
-                element: engine.state, generation: layer, block: block, firstPatch: patches.lowerBound, patches: patches.count, columns: P, width: record.width)
+                element: engine.state, generation: layer, block: block, firstPatch: patches.lowerBound, patches: patches.count, columns: P, width: record.width,
+                isOrdered: states.order != nil)
             let pages = engine.memory.outgoing[block % engine.memory.outgoing.count].pages
             let isFree = gone.count >= engine.memory.outgoing.count ? [gone[gone.count - engine.memory.outgoing.count]] : []
             let encode = engine.pipeline.add(P, after: isFree) { worker, column in
-                pages.encode(column, of: header, values: states.column(column, ofBlock: block), with: engine.workers[worker].reader.codec)
+                pages.encode(column, of: header, values: states.column(column, ofBlock: block), indices: states.indices(column, ofBlock: block), with: engine.workers[worker].reader.codec)
             }
             gone.append(engine.pipeline.add(after: [encode] + gone.suffix(1), lane: .writer) { _, _ in
                 let page = pages.finish(header)

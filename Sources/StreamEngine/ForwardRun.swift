@@ -35,6 +35,8 @@ public final class ForwardRun {
     let kernels: KernelTable
     let model: Model
     let store: Store
+    /// How convolutions are computed.
+    let way: ConvolutionWay
     let watch = MemoryWatch()
     let began = Stopwatch()
     /// The layer whose states are in memory as a whole, and how long ago anything became durable.
@@ -56,8 +58,10 @@ public final class ForwardRun {
         model = try Model(directory: options.model)
         store = try Store.openForWriting(options.store)
         let begun = options.restart ? nil : store.manifest.run
+        // Older versions chose by the model's shape alone, as for a long sequence.
+        way = options.convolution ?? begun.map { $0.convolution.flatMap(ConvolutionWay.init) ?? .fourier } ?? .preferred(model.config, tokens: store.manifest.tokens)
         // Pairs of inputs are rounded together.
-        let wanted = model.config.intermediateSize % 2 == 0 ? options.compute ?? begun?.compute.flatMap(Compute.init) ?? .f32 : .f32
+        let wanted = model.config.hiddenSize % 2 == 0 && model.config.convolutions.allSatisfy { $0.channels % 2 == 0 } ? options.compute ?? begun?.compute.flatMap(Compute.init) ?? .f32 : .f32
         kernels = try Kernels.select(wanted)
     }
 
@@ -76,7 +80,7 @@ public final class ForwardRun {
         if isFinished {
             observer.note("The store is finished: nothing to compute. --restart begins anew.")
             if options.dryRun { return nil }
-            (computed.bits, computed.bitsCount) = try sumSurprisal(store.reader(model.config.layers))
+            (computed.bits, computed.bitsCount) = try sumSurprisal(store.reader(model.config.passes))
         } else {
             if options.compute == .bf16 && compute == .f32 {
                 observer.note("This processor has no matrix products of bf16 numbers (or the model's widths are odd): computing in f32.")
@@ -85,7 +89,7 @@ public final class ForwardRun {
             observer.planned(prepared.plan)
             try checkDisk(prepared.plan)
             if options.dryRun { return nil }
-            try layOut()
+            try layOut(prepared)
             try compute(prepared, &computed)
         }
         if let path = options.nll { try writeSurprisal(to: path) }
@@ -94,7 +98,7 @@ public final class ForwardRun {
 
     /// Brings the store to where the run can begin: without an earlier run's states after --restart, and with tokens in
     /// patches of the model's size.
-    private func layOut() throws {
+    private func layOut(_ prepared: Prepared) throws {
         if options.restart || store.manifest.run == nil, store.manifest.generations.count > 1 || store.manifest.run != nil {
             var manifest = store.manifest
             manifest.run = nil
@@ -106,10 +110,14 @@ public final class ForwardRun {
             manifest.generations.removeAll(where: isStranded)
             try store.publish(manifest)
         }
-        if store.manifest.patchSize != model.config.patchSize {
-            observer.note("Laying the tokens out in patches of \(model.config.patchSize), as the model asks (they were in patches of \(store.manifest.patchSize)).")
-            try Repage.run(store, patchSize: model.config.patchSize)
+        if isLaidOut { return }
+        let config = model.config
+        if store.manifest.patchSize != config.patchSize {
+            observer.note("Laying the tokens out in patches of \(config.patchSize), as the model asks (they were in patches of \(store.manifest.patchSize)).")
+        } else {
+            observer.note("Laying the tokens out in the \(config.delegation == .transpose ? "natural" : config.delegation.mode) order of their delegates, as the model asks.")
         }
+        try Repage.run(store, for: model, with: prepared.arithmetic, kernels: kernels)
     }
 
     /// What the layers of this process add up to.
@@ -130,13 +138,13 @@ public final class ForwardRun {
 
     private func compute(_ prepared: Prepared, _ computed: inout Computed) throws {
         let plan = prepared.plan
-        let engine = try Engine(model, needs: prepared.needs, set: plan.set, threads: plan.threads, kernels: kernels, arithmetic: prepared.arithmetic)
+        let engine = try Engine(model, needs: prepared.needs, set: plan.set, threads: plan.threads, way: way, kernels: kernels, arithmetic: prepared.arithmetic)
         if store.manifest.run?.patchesPerBlock != plan.set.patchesPerBlock {
             var manifest = store.manifest
             manifest.run = RunRecord(
-                modelFingerprint: model.fingerprint, trained: model.untrained == nil, layers: plan.config.layers, hiddenSize: plan.config.hiddenSize,
+                modelFingerprint: model.fingerprint, trained: model.untrained == nil, layers: plan.config.passes, hiddenSize: plan.config.hiddenSize,
                 state: plan.state.name, patchesPerBlock: plan.set.patchesPerBlock, keep: plan.keep.rawValue,
-                compute: compute == .bf16 ? compute.rawValue : nil)
+                compute: compute == .bf16 ? compute.rawValue : nil, convolution: way.rawValue)
             try store.publish(manifest)
         }
         computed.set = plan.set
@@ -150,7 +158,7 @@ public final class ForwardRun {
         }
         var current: LayerRun? = try open(plan.firstLayer, engine, plan: plan, tokens: tokens)
         guard let windows = current?.pass.schedule.windows else { return }
-        let order = WorkOrder.layerByLayer(plan.firstLayer...plan.config.layers, windows: windows.upperBound, firstWindow: windows.lowerBound)
+        let order = WorkOrder.layerByLayer(plan.firstLayer...plan.config.passes, windows: windows.upperBound, firstWindow: windows.lowerBound)
         for task in order {
             if let done = current, done.layer != task.layer {
                 try end(done, engine, plan: plan, &computed)
@@ -191,7 +199,7 @@ public final class ForwardRun {
         let traffic = run.pass.traffic.withLock { $0 }
         observer.progress(
             ForwardProgress(
-                layer: run.layer, layers: plan.config.layers, layerShare: share, tokens: plan.geometry.tokens,
+                layer: run.layer, layers: plan.config.passes, layerShare: share, tokens: plan.geometry.tokens,
                 bytesRead: computed.layers.map(\.bytesRead).reduce(traffic.read, +),
                 bytesWritten: computed.layers.map { $0.bytesWritten + $0.resultBytes }.reduce(traffic.written + traffic.results, +)))
     }

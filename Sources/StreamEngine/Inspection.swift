@@ -78,7 +78,8 @@ public struct Inspection {
         let header = generation.expectedHeader(table, block: block)
         let reader = try PageReader(pageBytes: header.largestPageBytes, columnBytes: header.columnBytes, kernels: kernels)
         let found = try reader.directory(generation, table, block: block)
-        return BlockSummary(header: found.header, location: found.location, columns: found.columns)
+        let perColumn = found.header.isOrdered ? 2 : 1
+        return BlockSummary(header: found.header, location: found.location, columns: stride(from: 0, to: found.entries.count, by: perColumn).map { found.entries[$0] })
     }
 
     public struct ColumnSummary: Sendable {
@@ -86,7 +87,9 @@ public struct Inspection {
         public var column: Int
         public var entry: ColumnEntry
         public var statistics: Statistics
-        /// Row by row: the values of the token in each patch. Padding is left out.
+        /// The tokens of its rows, one of each patch. Padding is left out.
+        public var tokens: [Int]
+        /// Row by row: their values.
         public var rows: [[Double]]
     }
 
@@ -100,17 +103,38 @@ public struct Inspection {
         let table: PageTable = generation.record.holds(.states) ? .states : .surprisal
         let reader = try PageReader(pageBytes: header.largestPageBytes, columnBytes: header.columnBytes, kernels: kernels)
         let values = try Memory<UInt8>(header.columnBytes)
-        try reader.read(generation, table, block: block, columns: column..<column + 1, into: { _ in UnsafeMutableRawPointer(values.start) })
+        let indices = try Memory<UInt16>(header.isOrdered ? header.patches : 0)
+        try reader.read(
+            generation, table, block: block, columns: column..<column + 1, into: { _ in UnsafeMutableRawPointer(values.start) },
+            indices: { _ in indices.count > 0 ? indices.start : nil })
         var statistics = Statistics()
-        var flat: [Double] = []
-        let held = (0..<header.patches).prefix { (header.firstPatch + $0) * header.columns + column < store.manifest.tokens }
-        let bytes = UnsafeRawBufferPointer(rebasing: UnsafeRawBufferPointer(values.bytes)[0..<held.count * header.width * header.element.size])
-        Self.forEachValue(bytes, header.element) {
-            statistics.add($0)
-            flat.append($0)
+        var (tokens, rows): ([Int], [[Double]]) = ([], [])
+        let rowBytes = header.width * header.element.size
+        for row in 0..<header.patches {
+            let token = (header.firstPatch + row) * header.columns + (indices.count > 0 ? Int(indices[row]) : column)
+            if token >= store.manifest.tokens { continue }
+            var numbers: [Double] = []
+            Self.forEachValue(UnsafeRawBufferPointer(rebasing: UnsafeRawBufferPointer(values.bytes)[row * rowBytes..<(row + 1) * rowBytes]), header.element) {
+                statistics.add($0)
+                numbers.append($0)
+            }
+            tokens.append(token)
+            rows.append(numbers)
         }
-        let rows = stride(from: 0, to: flat.count, by: header.width).map { Array(flat[$0..<$0 + header.width]) }
-        return ColumnSummary(header: header, column: column, entry: summary.columns[column], statistics: statistics, rows: rows)
+        return ColumnSummary(header: header, column: column, entry: summary.columns[column], statistics: statistics, tokens: tokens, rows: rows)
+    }
+
+    /// ρ of every patch of a block: the column that each of its tokens stands in.
+    ///
+    /// - Throws: `Fault` (`usage`) where tokens stand in their own order.
+    public func order(ofBlock block: Int, of index: Int) throws -> [(patch: Int, columns: [Int])] {
+        let generation = try reader(index, block: block)
+        let header = generation.expectedHeader(.states, block: block)
+        guard header.isOrdered else {
+            throw Fault(.usage, "tokens of generation \(index) stand in their own order", at: Place(file: store.directory))
+        }
+        let rows = try RowStream(generation, kernels: kernels)
+        return try rows.order(ofBlock: block).enumerated().map { (header.firstPatch + $0, $1) }
     }
 
     private func reader(_ index: Int, block: Int) throws -> GenerationReader {

@@ -14,7 +14,7 @@ extension LayerPass {
                 arithmetic.mix(group, answers: engine.memory.answers.start + group.lowerBound * P * D, withGuests: false, block: weights, s: row(of: group.lowerBound * P, window: window, s: s))
                 continue
             }
-            let seesGuests = try loadDelegates(inSlotsOf: group, before: group.upperBound, place: 0, from: columns, arithmetic)
+            let seesGuests = try loadDelegates(inSlotsOf: group, seenBy: group, place: 0, from: columns, arithmetic)
             arithmetic.mix(group, withGuests: seesGuests, block: weights, s: row(of: group.lowerBound * P, window: window, s: s))
         }
     }
@@ -23,11 +23,21 @@ extension LayerPass {
     func feedForward(_ patches: Range<Int>, window: Range<Int>, block: Range<Int>, s: Memory<Float>, _ outgoing: OutgoingBlock, _ worker: Worker) {
         let arithmetic = worker.arithmetic
         let output = worker.output.start
-        arithmetic.feedForward(row(of: patches.lowerBound * P, window: window, s: s) - (K - 1) * D, rows: patches.count * P, block: weights, output: output)
+        let first = patches.lowerBound * P
+        arithmetic.feedForward(row(of: first, window: window, s: s) - reach.before * D, first: first, rows: patches.count * P, block: weights, output: output)
         if target != nil || writer?.record.holds(.states) == true {
             let rowBytes = D * engine.state.size
-            let columns = staged(block.lowerBound / schedule.target.patchesPerBlock, outgoing) + (patches.lowerBound - block.lowerBound) * rowBytes
-            arithmetic.store(output, patches: patches.count, asBF16: engine.state == .bf16) { UnsafeMutableRawPointer(columns + $0 * block.count * rowBytes) }
+            let row = patches.lowerBound - block.lowerBound
+            let (columns, indices) = staged(block.lowerBound / schedule.target.patchesPerBlock, outgoing)
+            if let ordering { arithmetic.order(patches, states: output, by: ordering, into: worker.order.start) }
+            arithmetic.store(output, patches: patches.count, order: ordering == nil ? nil : UnsafePointer(worker.order.start), asBF16: engine.state == .bf16) {
+                UnsafeMutableRawPointer(columns + ($0 * block.count + row) * rowBytes)
+            }
+            if let indices {
+                for column in 0..<P {
+                    for patch in 0..<patches.count { indices[column * block.count + row + patch] = worker.order[patch * P + column] }
+                }
+            }
         }
         if let head {
             let first = (patches.lowerBound - block.lowerBound) * P
@@ -56,7 +66,7 @@ extension LayerPass {
             }
         }
         progress.nextBlock = block + 1
-        progress.carry = Array(UnsafeBufferPointer(start: row(of: patches.upperBound * P, window: window, s: s) - (K - 1) * D, count: (K - 1) * D))
+        progress.carry = Array(UnsafeBufferPointer(start: row(of: patches.upperBound * P, window: window, s: s) - reach.before * D, count: reach.before * D))
         outgoing.progress = progress
     }
 
@@ -64,14 +74,15 @@ extension LayerPass {
         let patches = schedule.target.patches(ofBlock: block)
         return PageHeader(
             element: table == .states ? engine.state : .f32, generation: layer, block: block, firstPatch: patches.lowerBound, patches: patches.count, columns: P,
-            width: table == .states ? D : 1)
+            width: table == .states ? D : 1, isOrdered: table == .states && ordering != nil)
     }
 
     func encodeColumn(_ column: Int, of block: Int, _ outgoing: OutgoingBlock, _ codec: ColumnCodec) {
         guard let record = writer?.record else { return }
         if record.holds(.states) {
             let header = header(.states, block)
-            outgoing.pages.encode(column, of: header, values: staged(block, outgoing) + column * header.columnBytes, with: codec)
+            let (rows, indices) = staged(block, outgoing)
+            outgoing.pages.encode(column, of: header, values: rows + column * header.columnBytes, indices: indices.map { $0 + column * header.patches }, with: codec)
         }
         if record.holds(.surprisal) {
             let header = header(.surprisal, block)

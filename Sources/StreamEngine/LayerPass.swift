@@ -31,6 +31,8 @@ final class LayerPass {
     let source: Source
     let input: InputRows
     let weights: BlockWeights
+    /// The order of the states for the pass that reads them next; nil for the tokens' own.
+    let ordering: DelegateOrdering?
     /// Where the new generation is in memory as a whole; nil where blocks of it are gone once they are written.
     let target: ResidentStates?
     /// nil where it stays in memory only.
@@ -42,7 +44,8 @@ final class LayerPass {
     var pipeline: Pipeline { engine.pipeline }
     var D: Int { engine.config.hiddenSize }
     var P: Int { engine.geometry.patchSize }
-    var K: Int { engine.config.kernelSize }
+    /// Rows of s that a row's feed-forward sees before and after it.
+    let reach: (before: Int, after: Int)
     let rowBytes: Int
     /// The one window is the whole sequence, and there is memory for the answers to all local rows: hosts are visited for both.
     let visitsOnce: Bool
@@ -57,8 +60,11 @@ final class LayerPass {
 
     // Stages that later ones wait for, by block or window.
     private var carried: [Int: Pipeline.Stage] = [:]
+    private var lookedAhead: [Int: Pipeline.Stage] = [:]
     private var hosted: [Int: [Pipeline.Stage]] = [:]
     private var mixed: [Int: Pipeline.Stage] = [:]
+    /// Blocks whose mix was added, and the rest not yet.
+    private var unfinished: [Int] = []
     private var targeted: Pipeline.Stage?
     private var finished: [Int: Pipeline.Stage] = [:]
     private var gone: [Int: Pipeline.Stage] = [:]
@@ -69,7 +75,7 @@ final class LayerPass {
 
     init(
         _ layer: Int, engine: Engine, schedule: LayerSchedule, source: Source, input: InputRows, weights: BlockWeights, target: ResidentStates?, writer: GenerationWriter?,
-        head: (Head, GenerationReader)?, progress: RunProgress
+        ordering: DelegateOrdering?, head: (Head, GenerationReader)?, progress: RunProgress
     ) {
         self.layer = layer
         self.engine = engine
@@ -77,12 +83,14 @@ final class LayerPass {
         self.source = source
         self.input = input
         self.weights = weights
+        self.ordering = ordering
         self.target = target
         self.writer = writer
         self.head = head.map { (head: $0.0, tokens: $0.1) }
         self.progress = progress
         appended = (progress.nextBlock, progress.storedBytes)
         rowBytes = input.rowBytes(width: engine.config.hiddenSize)
+        reach = engine.config.reach
         visitsOnce = engine.set.visitsOnce && schedule.windows == 0..<1 && schedule.firstBlock == 0
         engine.memory.targets.reset()
         if let first = schedule.windows.first { s(first).start.update(from: progress.carry, count: progress.carry.count) }
@@ -170,6 +178,7 @@ final class LayerPass {
                 slot = slots.next() ?? slot
                 return UnsafeMutableRawPointer(cache.start(ofSlot: slot))
             },
+            indices: { _ in cache.indices(ofSlot: slot) },
             found: { _, offset, bytes in cache.note(offset, bytes, ofSlot: slot) })
         traffic.withLock { $0.add(pages.bytesRead - bytes, load.role, seconds: pages.readSeconds - seconds) }
     }
@@ -195,34 +204,63 @@ final class LayerPass {
         let before = loads + [windowEnd(index - buffers), carried[index - buffers + 1]].compactMap { $0 }
         let bundles = hostBundles(of: window, group: group)
         let stage = pipeline.add(bundles.count, named: "hosts", after: before) { [self] worker, task in
-            try visitHosts(of: window, indices: bundles[task], columns: columns, s: s(index), worker: engine.workers[worker])
+            try visitHosts(of: window, asking: bundles[task], columns: columns, s: s(index), worker: engine.workers[worker])
         }
         hosted[index, default: []].append(stage)
         return stage
     }
 
-    /// The last K-1 rows of s go to the front of the next window.
+    /// The last rows of s that the next window sees go to its front.
     private func addCarry(to index: Int) {
         guard index > schedule.windows.lowerBound else { return }
         let window = schedule.patches(ofWindow: index - 1)
-        let (from, to, count) = (s(index - 1).start + window.count * P * D, s(index).start, (K - 1) * D)
+        let (from, to, count) = (s(index - 1).start + window.count * P * D, s(index).start, reach.before * D)
         let mixes = schedule.target.blocks(of: window).compactMap { mixed[$0] }
         carried[index] = pipeline.add(named: "carry", after: mixes + [windowEnd(index - engine.memory.s.count), carried[index - 1]].compactMap { $0 }) { _, _ in to.update(from: from, count: count) }
     }
 
-    /// Guests, mix, feed-forward, and the page goes out.
+    /// The first rows of the next window that this one's last rows see go behind them; zeros where the sequence ends.
+    private func lookAhead(from index: Int) -> Pipeline.Stage {
+        if let stage = lookedAhead[index] { return stage }
+        let window = schedule.patches(ofWindow: index)
+        let tail = s(index).start + (reach.before + window.count * P) * D
+        let next = window.upperBound..<min(geometry.patches, window.upperBound + (reach.after + P - 1) / P)
+        let (ahead, present) = (reach.after * D, min(reach.after, next.count * P) * D)
+        let from = s(index + 1).start + reach.before * D
+        let mixes = [schedule.target.blocks(of: window), schedule.target.blocks(of: next)].joined().compactMap { mixed[$0] }
+        let stage = pipeline.add(named: "carry", after: mixes) { _, _ in
+            if present > 0 { tail.update(from: from, count: present) }
+            (tail + present).update(repeating: 0, count: ahead - present)
+        }
+        lookedAhead[index] = stage
+        return stage
+    }
+
+    /// Guests and mix; and the rest of every block whose rows see nothing that is not mixed by then.
     private func addBlock(_ block: Int, _ columns: Columns, after loads: [Pipeline.Stage]) -> Pipeline.Stage {
         let index = schedule.window(ofBlock: block)
         let window = schedule.patches(ofWindow: index)
         let patches = schedule.target.patches(ofBlock: block)
         let tiles = engine.tiling.tiles(of: patches)
-        let outgoing = engine.memory.outgoing[block % engine.memory.outgoing.count]
-        let isFree = gone[block - engine.memory.outgoing.count].map { [$0] } ?? []
-
         let mix = pipeline.add(tiles.count, named: "mix", after: loads + (hosted[index] ?? [])) { [self] worker, task in
             try self.mix(tiles[task], window: window, columns: columns, s: s(index), engine.workers[worker].arithmetic)
         }
         mixed[block] = mix
+        unfinished.append(block)
+        while let first = unfinished.first, min(geometry.patches, schedule.target.patches(ofBlock: first).upperBound + (reach.after + P - 1) / P) <= patches.upperBound {
+            unfinished.removeFirst()
+            finishLater(first)
+        }
+        return mix
+    }
+
+    /// Feed-forward, and the page goes out.
+    private func finishLater(_ block: Int) {
+        let index = schedule.window(ofBlock: block)
+        let window = schedule.patches(ofWindow: index)
+        let patches = schedule.target.patches(ofBlock: block)
+        let outgoing = engine.memory.outgoing[block % engine.memory.outgoing.count]
+        let isFree = gone[block - engine.memory.outgoing.count].map { [$0] } ?? []
         if let tokens = head?.tokens {
             targeted = pipeline.add(named: "targets", after: isFree + (targeted.map { [$0] } ?? [])) { [self] worker, _ in
                 let reader = engine.workers[worker].reader
@@ -231,11 +269,12 @@ final class LayerPass {
                 traffic.withLock { $0.tokens += reader.bytesRead - before }
             }
         }
-        // The convolution reaches K-1 rows back: into the carry, or blocks of this window.
-        let reach = max(window.lowerBound, patches.lowerBound - (K - 2 + P) / P)
-        let reached = schedule.target.blocks(of: reach..<patches.lowerBound).compactMap { mixed[$0] }
+        // The convolution sees the carry, blocks of this window, and the first rows of the next one.
+        let seen = (patches.lowerBound - (reach.before + P - 1) / P..<patches.upperBound + (reach.after + P - 1) / P)
+        let reached = schedule.target.blocks(of: seen.clamped(to: window)).compactMap { mixed[$0] }
+        let ahead = reach.after > 0 && seen.upperBound > window.upperBound ? lookAhead(from: index) : nil
         let strides = engine.feedForwardStrides(of: patches)
-        let feed = pipeline.add(strides.count, named: "feed_forward", after: [mix] + reached + isFree + [carried[index], targeted].compactMap { $0 }) { [self] worker, task in
+        let feed = pipeline.add(strides.count, named: "feed_forward", after: reached + isFree + [carried[index], ahead, targeted].compactMap { $0 }) { [self] worker, task in
             feedForward(strides[task], window: window, block: patches, s: s(index), outgoing, engine.workers[worker])
         }
         let finish = pipeline.add(named: "finish", after: [feed] + (finished[block - 1].map { [$0] } ?? [])) { [self] _, _ in
@@ -248,7 +287,6 @@ final class LayerPass {
         } else {
             gone[block] = finish
         }
-        return mix
     }
 
     /// The stage after which a window's s is read no more; nil where there is no such window.
@@ -259,11 +297,12 @@ final class LayerPass {
     /// Stages of windows long past are waited for by nobody.
     private func forget(before window: Int) {
         guard let first = schedule.target.blocks(of: schedule.patches(ofWindow: max(schedule.windows.lowerBound, window - 2))).first else { return }
-        let kept = first - engine.memory.outgoing.count
+        let kept = min(first, unfinished.first ?? first) - engine.memory.outgoing.count
         for block in mixed.keys where block < kept { mixed[block] = nil }
         for block in finished.keys where block < kept { finished[block] = nil }
         for block in gone.keys where block < kept { gone[block] = nil }
         carried[window - 3] = nil
+        lookedAhead[window - 3] = nil
         hosted[window - 3] = nil
     }
 
@@ -273,12 +312,13 @@ final class LayerPass {
 
     /// Row `token` of s.
     func row(of token: Int, window: Range<Int>, s: Memory<Float>) -> UnsafeMutablePointer<Float> {
-        s.start + (K - 1 + token - window.lowerBound * P) * D
+        s.start + (reach.before + token - window.lowerBound * P) * D
     }
 
-    /// The columns that a block's new states go to.
-    func staged(_ block: Int, _ outgoing: OutgoingBlock) -> UnsafeMutablePointer<UInt8> {
-        target?.column(0, ofBlock: block) ?? outgoing.staged.start
+    /// The columns that a block's new states go to, and the token indices of their rows.
+    func staged(_ block: Int, _ outgoing: OutgoingBlock) -> (rows: UnsafeMutablePointer<UInt8>, indices: UnsafeMutablePointer<UInt16>?) {
+        if let target { return (target.column(0, ofBlock: block), ordering == nil ? nil : target.indices(0, ofBlock: block)) }
+        return (outgoing.staged.start, ordering == nil ? nil : outgoing.indices.start)
     }
 
     /// The share of the pass that is done when `part` of `step` is.

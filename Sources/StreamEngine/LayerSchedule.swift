@@ -26,9 +26,11 @@ struct LayerSchedule {
     /// Blocks of the generation that is read, and of the one that is written.
     let source: BlockGrid
     let target: BlockGrid
+    /// Whether rows see nothing that comes after them.
+    var isCausal = true
     /// W, a multiple of the target's T.
     let windowPatches: Int
-    /// Runs of hosts, that is token indices, in one step.
+    /// Runs of hosts, that is columns of delegates, in one step.
     let runsPerStep: Int
     /// The first block to write: those before it are there from an earlier run.
     let firstBlock: Int
@@ -57,8 +59,8 @@ struct LayerSchedule {
         (0..<groups).map { .hosts(window: window, group: $0) } + target.blocks(of: patches(ofWindow: window)).map { .block($0) }
     }
 
-    /// The token indices of a group of runs.
-    func indices(ofGroup group: Int) -> Range<Int> { group * runsPerStep..<min(P, (group + 1) * runsPerStep) }
+    /// The columns whose delegates a group of runs is of.
+    func columns(ofGroup group: Int) -> Range<Int> { group * runsPerStep..<min(P, (group + 1) * runsPerStep) }
 
     /// Steps in order have ascending times.
     func time(of step: Step) -> Int {
@@ -79,29 +81,36 @@ struct LayerSchedule {
         switch step {
         case .hosts(let window, let group):
             let window = patches(ofWindow: window)
+            let seen = seen(by: window)
             if G < 2 * P {
                 // A patch's slots hold whole columns of others: everything is read, and it is little.
-                add(0..<window.upperBound, 0..<P, .own)
+                add(seen, 0..<P, .own)
                 return needs
             }
-            for index in indices(ofGroup: group) {
-                // The delegates that ask, and with them whatever else is in the slots of the patches they visit. Hosts and
-                // delegates after the window are seen by nobody in it.
-                let hosts = geometry.hosts(of: window, index: index)
+            for column in columns(ofGroup: group) {
+                // The delegates that ask, and with them whatever else is in the slots of the patches they visit.
+                let hosts = geometry.hosts(of: window, column: column)
                 for run in geometry.guests(of: hosts) {
-                    let isOwn = run.index == index
-                    add(run.sources.clamped(to: 0..<window.upperBound), run.index..<run.index + 1, isOwn ? .own : .host)
+                    let isOwn = run.column == column
+                    add(run.sources.clamped(to: seen), run.column..<run.column + 1, isOwn ? .own : .host)
                 }
                 add(hosts.clamped(to: 0..<window.lowerBound), 0..<P, .host)
                 add(hosts.clamped(to: window), 0..<P, .own)
+                if !isCausal { add(hosts.clamped(to: window.upperBound..<G), 0..<P, .host) }
             }
         case .block(let block):
             let patches = target.patches(ofBlock: block)
             add(patches, 0..<P, .own)
-            for run in geometry.guests(of: patches) { add(run.sources.clamped(to: 0..<patches.upperBound), run.index..<run.index + 1, .guest) }
+            for run in geometry.guests(of: patches) { add(run.sources.clamped(to: seen(by: patches)), run.column..<run.column + 1, .guest) }
         }
         return needs
     }
+
+    /// The patches whose rows some row of `patches` may see: in a causal model, none that comes after them.
+    func seen(by patches: Range<Int>) -> Range<Int> { 0..<(isCausal ? patches.upperBound : G) }
+
+    /// The patches some row of which may see rows of `patches`.
+    private func seeing(_ patches: Range<Int>) -> Range<Int> { (isCausal ? patches.lowerBound : 0)..<G }
 
     // MARK: When a column is read next
 
@@ -137,15 +146,15 @@ struct LayerSchedule {
             if first < G && first - (column * G + first) % P < patches.upperBound { use(.hosts(window: window, group: column / runsPerStep)) }
         }
         useBlocks(target.blocks(of: patches))
-        // Host: slots patches·P, visited by the window whose delegates they hold, if it is at or after the patches.
+        // Host: slots patches·P, visited by the window whose delegates they hold.
         let slots = patches.lowerBound * P..<patches.upperBound * P
         for index in slots.lowerBound / G...(slots.upperBound - 1) / G {
-            let sources = (max(0, slots.lowerBound - index * G)..<min(G, slots.upperBound - index * G)).clamped(to: patches.lowerBound..<G)
+            let sources = (max(0, slots.lowerBound - index * G)..<min(G, slots.upperBound - index * G)).clamped(to: seeing(patches))
             if sources.isEmpty { continue }
             useHosts(windows: sources.lowerBound / windowPatches...(sources.upperBound - 1) / windowPatches, group: index / runsPerStep)
         }
-        // Guest: slots column·G + patches, in patches at or after these.
-        let visited = ((column * G + patches.lowerBound) / P..<(column * G + patches.upperBound - 1) / P + 1).clamped(to: patches.lowerBound..<G)
+        // Guest: slots column·G + patches.
+        let visited = ((column * G + patches.lowerBound) / P..<(column * G + patches.upperBound - 1) / P + 1).clamped(to: seeing(patches))
         useBlocks(target.blocks(of: visited))
         return next == Int.max ? nil : next
     }

@@ -63,13 +63,13 @@ public enum SelfTest {
 
     /// The model's tiles, over and over: the window's delegates in their hosts, mix, feed-forward. Tiles just before and just after
     /// the middle of a long sequence stand for all: half of their hosts and guests are seen.
-    public static func arithmetic(_ model: Model, threads: Int, kernels: KernelTable, seconds: Double = 0.4) throws -> Arithmetic {
+    public static func arithmetic(_ model: Model, threads: Int, way: ConvolutionWay, kernels: KernelTable, seconds: Double = 0.4) throws -> Arithmetic {
         let config = model.config
         let P = config.patchSize
         let R = Tiling(patchSize: P).patchesPerTile
         guard let geometry = SequenceGeometry(tokens: 4096 * R * P * P, patchSize: P) else { throw Fault(.usage, "patches of \(P) tokens are no patches") }
         let pipeline = try Pipeline(workers: threads)
-        let tiles = try (0..<threads).map { _ in try TileTest(model, geometry: geometry, kernels: kernels) }
+        let tiles = try (0..<threads).map { _ in try TileTest(model, geometry: geometry, way: way, kernels: kernels) }
         let block = try BlockWeights(model, layer: 0, arithmetic: tiles[0].arithmetic)
         let head = try Head(model, kernels: kernels)
         let embedding = try Embedding(model, length: geometry.paddedTokens)
@@ -91,22 +91,22 @@ public enum SelfTest {
         private var D: Int { arithmetic.config.hiddenSize }
         /// P columns of a turn's stored rows: zeros are tokens as well as states.
         private let columns: Memory<UInt8>
-        /// [K-1 + tiles·L, D]
+        /// [before + tiles·L + after, D]
         private let s: Memory<Float>
         private let answers: Memory<Float>
         private let output: Memory<Float>
         private let targets: Memory<UInt16>
         private let bits: Memory<Float>
 
-        init(_ model: Model, geometry: SequenceGeometry, kernels: KernelTable) throws {
+        init(_ model: Model, geometry: SequenceGeometry, way: ConvolutionWay, kernels: KernelTable) throws {
             let config = model.config
-            arithmetic = try TileArithmetic(config, geometry: geometry, kernels: kernels)
+            arithmetic = try TileArithmetic(config, geometry: geometry, way: way, kernels: kernels)
             R = Tiling(patchSize: config.patchSize).patchesPerTile
             // An even number: half of them see their hosts and guests.
             tiles = (arithmetic.tilesAtOnce + 1) / 2 * 2
             let rows = tiles * R * config.patchSize
             columns = try Memory(rows * config.hiddenSize * 2)
-            s = try Memory((config.kernelSize - 1 + rows) * config.hiddenSize)
+            s = try Memory((config.reach.before + rows + config.reach.after) * config.hiddenSize)
             // A row for each token of the window that asks; one in P of them is written.
             answers = try Memory((arithmetic.groupPatches * config.patchSize + 2 * config.patchSize) * config.patchSize * config.hiddenSize)
             output = try Memory(rows * config.hiddenSize)
@@ -123,39 +123,42 @@ public enum SelfTest {
 
         /// A turn of a layer.
         func layer(_ block: BlockWeights, _ input: InputRows) {
-            let K = arithmetic.config.kernelSize
+            let config = arithmetic.config
             let (readBytes, columnBytes) = (tiles * R * input.rowBytes(width: D), tiles * R * D * 2)
             let middle = arithmetic.geometry.patches / 2 / (tiles * R) * tiles * R
             let group = arithmetic.groupPatches
             for first in stride(from: 0, to: tiles * R, by: group) {
                 let patches = min(group, tiles * R - first)
-                let seen = first < tiles * R / 2
+                let seen = !config.isCausal || first < tiles * R / 2
                 let own = (seen ? middle : middle - tiles * R) + first
                 /// Rows of a group's patches, and those of its delegates.
                 func load(_ patch: Int, local: Bool, delegates: Bool) {
-                    if local { arithmetic.loadLocal(patch..<patch + patches, place: 0, as: input) { UnsafeRawPointer(columns.start + $0 * readBytes) } }
-                    if delegates {
-                        for place in stride(from: 0, to: patches * P, by: tiles * R) {
-                            let rows = min(tiles * R, patches * P - place)
-                            arithmetic.loadDelegates(columns.start, as: input, row: place, rows: rows, firstToken: patch)
+                    let loaded = patch..<patch + patches
+                    if local { arithmetic.loadLocal(loaded, place: 0, as: input) { .init(rows: columns.start + $0 * readBytes, indices: nil) } }
+                    guard delegates else { return }
+                    for run in arithmetic.geometry.guests(of: loaded) {
+                        for source in stride(from: run.sources.lowerBound, to: run.sources.upperBound, by: tiles * R) {
+                            let sources = source..<min(source + tiles * R, run.sources.upperBound)
+                            let row = run.firstSlot + source - run.sources.lowerBound - patch * P
+                            arithmetic.loadDelegates(.init(rows: columns.start, indices: nil), as: input, row: row, sources: sources, column: run.column)
                         }
                     }
                 }
                 // Delegates of a window of P times as many patches visit as many hosts.
-                let index = seen ? P / 4 : min(P - 1, 3 * P / 4)
+                let column = seen ? P / 4 : min(P - 1, 3 * P / 4)
                 let window = own..<own + patches * P
-                let slots = arithmetic.geometry.slots(of: window, index: index)
-                let hosts = arithmetic.geometry.hosts(of: window, index: index).prefix(patches)
+                let slots = arithmetic.geometry.slots(of: window, column: column)
+                let hosts = arithmetic.geometry.hosts(of: window, column: column).prefix(patches)
                 load(hosts.startIndex, local: seen, delegates: true)
                 arithmetic.attend(
                     hosts.map { .delegates(in: slots, of: $0, patchSize: P) }, seesOthers: seen, block: block, toLocal: nil, toDelegates: answers.start, firstToken: window.lowerBound * P)
                 load(own, local: true, delegates: seen)
-                arithmetic.mix(own..<own + patches, withGuests: seen, block: block, s: s.start + (K - 1 + first * P) * D)
+                arithmetic.mix(own..<own + patches, withGuests: seen, block: block, s: s.start + (config.reach.before + first * P) * D)
             }
             let step = arithmetic.tilesAtOnce * R
             for first in stride(from: 0, to: tiles * R, by: step) {
                 let patches = min(step, tiles * R - first)
-                arithmetic.feedForward(s.start + first * P * D, rows: patches * P, block: block, output: output.start)
+                arithmetic.feedForward(s.start + first * P * D, first: (middle + first) * P, rows: patches * P, block: block, output: output.start)
                 let place = columns.start + first * D * 2
                 arithmetic.store(output.start, patches: patches, asBF16: true) { UnsafeMutableRawPointer(place + $0 * columnBytes) }
             }

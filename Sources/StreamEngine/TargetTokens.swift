@@ -6,13 +6,16 @@ import Support
 /// The tokens that rows of states are to predict, in natural order. The block of generation 0 read last stays decoded.
 final class TargetTokens {
     private let geometry: SequenceGeometry
-    /// P columns.
+    /// P columns, and the token indices of their rows where they are ordered.
     private let decoded: Memory<UInt16>
+    private let indices: Memory<UInt16>
     private var held = -1
 
-    init(blockBytes: Int, geometry: SequenceGeometry) throws {
+    /// - Parameter blockRows: tokens of the largest block.
+    init(blockRows: Int, isOrdered: Bool, geometry: SequenceGeometry) throws {
         self.geometry = geometry
-        decoded = try Memory(blockBytes / 2)
+        decoded = try Memory(blockRows)
+        indices = try Memory(isOrdered ? blockRows : 0)
     }
 
     /// Forgets what it holds: another layer, or another store, begins.
@@ -28,16 +31,20 @@ final class TargetTokens {
             let inBlock = tokens.grid.patches(ofBlock: block)
             if held != block {
                 held = -1
-                try reader.read(tokens, block: block, columns: 0..<P, into: { UnsafeMutableRawPointer(decoded.start + $0 * inBlock.count) })
+                try reader.read(
+                    tokens, block: block, columns: 0..<P, into: { UnsafeMutableRawPointer(decoded.start + $0 * inBlock.count) },
+                    indices: { indices.count > 0 ? indices.start + $0 * inBlock.count : nil })
                 held = block
             }
             for patch in piece {
-                for index in 0..<P {
+                for column in 0..<P {
+                    let row = column * inBlock.count + patch - inBlock.lowerBound
+                    let index = indices.count > 0 ? Int(indices[row]) : column
                     let (token, position) = (patch * P + index, (patch - patches.lowerBound) * P + index)
-                    let id = decoded[index * inBlock.count + patch - inBlock.lowerBound]
+                    let id = decoded[row]
                     guard token < geometry.tokens ? id < ModelConfig.vocabulary : id == Element.noToken else {
                         throw Fault(.badData, "token \(token) has id \(id), which a sequence of \(geometry.tokens) tokens cannot have there",
-                            at: Place(file: tokens.file, generation: 0, block: block, column: index), advice: PageHeader.damageAdvice)
+                            at: Place(file: tokens.file, generation: 0, block: block, column: column), advice: PageHeader.damageAdvice)
                     }
                     if position <= count { target[position] = id }
                 }

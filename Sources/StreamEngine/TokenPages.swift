@@ -13,6 +13,11 @@ public final class TokenWriter {
     private let codec: ColumnCodec
     private let natural: Memory<UInt16>
     private let columns: Memory<UInt16>
+    /// Says which token of each of some patches goes to which column, from their ids; nil for the tokens' own order.
+    public typealias Ordering = (_ patches: Range<Int>, _ ids: UnsafePointer<UInt16>, _ order: UnsafeMutablePointer<UInt16>) -> Void
+    private let ordering: Ordering?
+    private let order: Memory<UInt16>
+    private let indices: Memory<UInt16>
     private var filled = 0
     private var block = 0
     private var storedBytes = 0
@@ -23,16 +28,22 @@ public final class TokenWriter {
     /// Uncommitted bytes are kept near this.
     private static let commitBytes = 1 << 20
 
-    public init(store: String, identity: (GenerationRecord) -> GenerationIdentity, patchSize: Int, kernels: KernelTable) throws {
+    /// - Parameter order: what the tokens are ordered by, and how.
+    public init(
+        store: String, identity: (GenerationRecord) -> GenerationIdentity, patchSize: Int, order named: (name: String, ordering: Ordering)? = nil, kernels: KernelTable
+    ) throws {
         let T = Self.patchesPerBlock(patchSize: patchSize)
         self.patchSize = patchSize
         record = GenerationRecord(
-            index: 0, directory: Store.unusedDirectory(store, generation: 0), element: .token, patchesPerBlock: T, width: 1, tables: [.states])
+            index: 0, directory: Store.unusedDirectory(store, generation: 0), element: .token, patchesPerBlock: T, width: 1, tables: [.states], order: named?.name)
         writer = try GenerationWriter(store: store, identity: identity(record), record: record)
-        encoder = try PageEncoder(largest: PageHeader(element: .token, generation: 0, block: 0, firstPatch: 0, patches: T, columns: patchSize, width: 1))
+        encoder = try PageEncoder(largest: PageHeader(element: .token, generation: 0, block: 0, firstPatch: 0, patches: T, columns: patchSize, width: 1, isOrdered: named != nil))
         codec = try ColumnCodec(columnBytes: 2 * T, kernels: kernels)
         natural = try Memory(T * patchSize)
         columns = try Memory(T * patchSize)
+        ordering = named?.ordering
+        order = try Memory(named == nil ? 0 : T * patchSize)
+        indices = try Memory(order.count)
     }
 
     public func append(_ token: UInt16) throws {
@@ -45,12 +56,21 @@ public final class TokenWriter {
     private func writeBlock() throws {
         let patches = (filled + patchSize - 1) / patchSize
         for position in filled..<patches * patchSize { natural[position] = Element.noToken }
-        for index in 0..<patchSize {
-            for patch in 0..<patches { columns[index * patches + patch] = natural[patch * patchSize + index] }
+        let firstPatch = block * record.patchesPerBlock
+        if let ordering {
+            ordering(firstPatch..<firstPatch + patches, natural.start, order.start)
+            for column in 0..<patchSize {
+                for patch in 0..<patches { indices[column * patches + patch] = order[patch * patchSize + column] }
+            }
+        }
+        for column in 0..<patchSize {
+            for patch in 0..<patches { columns[column * patches + patch] = natural[patch * patchSize + (ordering == nil ? column : Int(indices[column * patches + patch]))] }
         }
         let header = PageHeader(
-            element: .token, generation: 0, block: block, firstPatch: block * record.patchesPerBlock, patches: patches, columns: patchSize, width: 1)
-        for index in 0..<patchSize { encoder.encode(index, of: header, values: columns.start + index * patches, with: codec) }
+            element: .token, generation: 0, block: block, firstPatch: firstPatch, patches: patches, columns: patchSize, width: 1, isOrdered: ordering != nil)
+        for column in 0..<patchSize {
+            encoder.encode(column, of: header, values: columns.start + column * patches, indices: ordering == nil ? nil : indices.start + column * patches, with: codec)
+        }
         let page = encoder.finish(header)
         try writer.append(.states, block: block, page: page)
         storedBytes += page.count

@@ -6,7 +6,7 @@ import Support
 
 /// What the self-test found on this machine, kept in the user's cache folder for later runs.
 public struct Tuning: Codable, Sendable {
-    static let version = 3
+    static let version = 4
 
     public var version = Tuning.version
     /// Processor and number of cores; measurements of another machine are dropped.
@@ -49,8 +49,10 @@ public struct Tuning: Codable, Sendable {
         try? File.replace(Self.file, with: Array(data))
     }
 
-    public static func key(_ config: ModelConfig, threads: Int, kernels: KernelTable) -> String {
-        "D\(config.hiddenSize) F\(config.intermediateSize) H\(config.heads) P\(config.patchSize) K\(config.kernelSize), \(threads) threads, \(String(cString: kernels.pointee.name))"
+    public static func key(_ config: ModelConfig, threads: Int, way: ConvolutionWay, kernels: KernelTable) -> String {
+        let convolutions = config.convolutions.map { "\($0.kernelSize)x\($0.dilation):\($0.channels)" }.joined(separator: ",")
+        return "D\(config.hiddenSize) \(convolutions) H\(config.heads) P\(config.patchSize)\(config.isCausal ? "" : " bidirectional")\(config.delegation == .transpose ? "" : " ordered"), "
+            + "\(way.rawValue), \(threads) threads, \(String(cString: kernels.pointee.name))"
     }
 
     public static func device(of path: String) -> String {

@@ -9,10 +9,13 @@ final class Worker {
     let reader: PageReader
     /// [tiles, D] new states of the tiles that go through the feed-forward at a time.
     let output: Memory<Float>
+    /// [tiles] which token of its patch goes to which column, where that is not the tokens' own order.
+    let order: Memory<UInt16>
 
     init(arithmetic: TileArithmetic, pageBytes: Int, columnBytes: Int, kernels: KernelTable) throws {
         self.arithmetic = arithmetic
         reader = try PageReader(pageBytes: pageBytes, columnBytes: columnBytes, kernels: kernels)
         output = try Memory(arithmetic.outputValues)
+        order = try Memory(arithmetic.config.delegation == .transpose ? 0 : arithmetic.outputValues / arithmetic.config.hiddenSize)
     }
 }

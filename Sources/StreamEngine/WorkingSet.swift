@@ -48,7 +48,22 @@ struct ColumnDemand {
     let source: BlockGrid
     let target: BlockGrid
     let windowPatches: Int
+    /// Bytes of a column of a full block, with the token indices of its rows where there are any.
     let columnBytes: Int
+    /// Where those begin; nil where tokens stand in their own order.
+    let indexOffset: Int?
+
+    init(geometry: SequenceGeometry, source: BlockGrid, target: BlockGrid, windowPatches: Int, rowBytes: Int, isOrdered: Bool) {
+        self.geometry = geometry
+        self.source = source
+        self.target = target
+        self.windowPatches = windowPatches
+        let rows = min(source.patchesPerBlock, source.patches)
+        let rowsBytes = rows * rowBytes
+        // Rows of whatever is in the next slot stay aligned.
+        indexOffset = isOrdered ? rowsBytes : nil
+        columnBytes = isOrdered ? (rowsBytes + 2 * rows + 63) / 64 * 64 : rowsBytes
+    }
 
     private var P: Int { geometry.patchSize }
 

@@ -83,6 +83,11 @@ public struct JSONFields {
         return text
     }
 
+    /// One of the choices that `Choice` names.
+    public mutating func choice<Choice: RawRepresentable & CaseIterable>(_ name: String, default fallback: Choice) throws -> Choice where Choice.RawValue == String {
+        Choice(rawValue: try string(name, among: Choice.allCases.map(\.rawValue), default: fallback.rawValue)) ?? fallback
+    }
+
     public mutating func bool(_ name: String, default fallback: Bool) throws -> Bool {
         switch take(name) {
         case nil: return fallback

@@ -11,13 +11,15 @@ struct DumpCommand: ParsableCommand {
     @Option(help: ArgumentHelp("The store.", valueName: "dir")) var store: String
     @Option(help: ArgumentHelp("0 for the tokens, l for the states after layer l.", valueName: "l")) var generation: Int?
     @Option(help: ArgumentHelp("A block of the generation.", valueName: "b")) var block: Int?
-    @Option(help: ArgumentHelp("A column of the block: token index j of every patch.", valueName: "j")) var column: Int?
+    @Option(help: ArgumentHelp("A column of the block: token index j of every patch, or place j in the order of its delegates.", valueName: "j")) var column: Int?
     @Flag(help: "The values themselves: of a column, or of every column of a block.") var values = false
+    @Flag(help: "The order of a block's delegates: the column (ρ) of each token of each patch.") var order = false
     @Flag(help: "One JSON object instead of lines.") var json = false
 
     func validate() throws {
         if block != nil && generation == nil { throw ValidationError("--block needs --generation.") }
         if column != nil && block == nil { throw ValidationError("--column needs --block.") }
+        if order && (block == nil || column != nil || values) { throw ValidationError("--order needs --block, and no --column or --values.") }
         if values && block == nil { throw ValidationError("--values needs --block, and --column for one column.") }
     }
 
@@ -26,6 +28,7 @@ struct DumpCommand: ParsableCommand {
         let report: Report
         switch (generation, block, column) {
         case (let generation?, let block?, let column?): report = Report(try inspection.column(column, block: block, of: generation), values: values)
+        case (let generation?, let block?, nil) where order: report = Report(order: try inspection.order(ofBlock: block, of: generation))
         case (let generation?, let block?, nil):
             let summary = try inspection.block(block, of: generation)
             let columns = values ? try summary.columns.indices.map { try inspection.column($0, block: block, of: generation) } : []

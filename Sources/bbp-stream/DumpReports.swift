@@ -22,6 +22,7 @@ extension Report {
             add("hidden size (D)", run.hiddenSize)
             add("state", run.state)
             add("patches per block (T)", run.patchesPerBlock)
+            if let way = run.convolution { add("convolution", way) }
             add("keep", run.keep)
             add("run", run.complete ? "complete" : "not complete: forward goes on with it")
         }
@@ -32,6 +33,7 @@ extension Report {
             report.add("width", record.width)
             report.add("patches per block", record.patchesPerBlock)
             report.add("holds", record.tables.map(Value.text))
+            if let order = record.order { report.add("order", order) }
             report.add("state", record.complete ? "complete" : "being computed")
             report.add("file", bytes: File.size("\(store.directory)/\(record.directory)/data.mdb") ?? 0)
             return report
@@ -64,6 +66,16 @@ extension Report {
             report.add(table.statistics)
             return report
         }, linesOfTheirOwn: true)
+    }
+
+    /// ρ of a block's patches.
+    init(order: [(patch: Int, columns: [Int])]) {
+        add("orders", objects: order.map { patch, columns in
+            var report = Report()
+            report.rows.append(("patch", .number(patch, shown: "\(patch)")))
+            report.add("columns of its tokens", columns.map { .number($0, shown: "\($0)") })
+            return report
+        })
     }
 
     /// - Parameter columns: every column with its values, where they are asked for.
@@ -103,6 +115,7 @@ extension Report {
         add("element", header.element.name)
         add("columns (P)", header.columns)
         add("width", header.width)
+        add("order", header.isOrdered ? "delegate order: --order shows it" : "natural")
     }
 
     private mutating func add(_ entry: ColumnEntry) {
@@ -127,9 +140,8 @@ extension Report {
         add(summary.entry)
         add(summary.statistics)
         guard values else { return }
-        add("tokens", objects: summary.rows.enumerated().map { row, numbers in
+        add("tokens", objects: zip(summary.tokens, summary.rows).map { token, numbers in
             var report = Report()
-            let token = (summary.header.firstPatch + row) * summary.header.columns + summary.column
             report.rows.append(("token", .number(token, shown: "\(token)")))
             report.add("values", numbers.map { summary.header.element == .token ? .number(Int($0), shown: "\(Int($0))") : .real($0) })
             return report

@@ -1,5 +1,6 @@
 import ArgumentParser
 import PageStore
+import ProtonModel
 import StreamEngine
 import Support
 
@@ -13,6 +14,7 @@ extension Element: ExpressibleByArgument {
 
 extension ForwardOptions.Keep: ExpressibleByArgument {}
 extension Compute: ExpressibleByArgument {}
+extension ConvolutionWay: ExpressibleByArgument {}
 
 /// A number of bytes on the command line.
 func byteSize(_ text: String) throws -> Int {
@@ -36,6 +38,8 @@ struct ForwardCommand: ParsableCommand {
     @Option(help: ArgumentHelp("Worker threads. One a core if not given.", valueName: "n")) var threads: Int?
     @Option(help: "Number format of stored states. (default: bf16)") var state: Element?
     @Option(help: "What matrix products are computed in: bf16 where the processor has it, else f32 with a word. (default: f32)") var compute: Compute?
+    @Option(help: "How convolutions are computed: direct, or through Fourier transforms where kernels are long, which is faster; a row's last bits then depend on rows near it, later ones too. (default: direct where that takes about a second, else fourier)")
+    var convolution: ConvolutionWay?
     @Option(help: "Which states to keep. (default: last)") var keep: ForwardOptions.Keep?
     @Option(help: ArgumentHelp("Write surprisal in bits, f32 [tokens], to this NumPy file.", valueName: "file.npy")) var nll: String?
     @Flag(help: "Print the summary as one JSON object; with --dry-run, the plan.") var json = false
@@ -55,6 +59,7 @@ struct ForwardCommand: ParsableCommand {
         options.threads = threads
         options.state = state
         options.compute = compute
+        options.convolution = convolution
         options.keep = keep
         options.nll = nll
         options.restart = restart

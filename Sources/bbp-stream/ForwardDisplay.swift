@@ -57,14 +57,14 @@ final class ForwardDisplay: ForwardObserver {
         }
         var rows = [
             ("tokens", "\(grouped(geometry.tokens)) in \(grouped(geometry.patches)) patches of \(geometry.patchSize)"),
-            ("model", "\(plan.config.layers) layers, hidden size \(plan.config.hiddenSize), \(plan.config.heads) head\(plan.config.heads == 1 ? "" : "s"), kernel \(plan.config.kernelSize)" + (plan.untrained == nil ? "" : "; untrained weights")),
+            ("model", plan.config.summary + (plan.untrained == nil ? "" : "; untrained weights")),
             ("states", "\(plan.state.name), \(kept); blocks of \(grouped(set.patchesPerBlock)) patches, \(grouped(windows)) window\(windows == 1 ? "" : "s") of \(grouped(set.windowPatches))"),
             ("memory", "\(ByteCount.text(set.totalBytes)) of \(ByteCount.text(plan.budget)) (" + set.parts.sorted { $0.bytes > $1.bytes }.prefix(3).map { "\($0.name) \(ByteCount.text($0.bytes))" }.joined(separator: ", ") + ", …)"),
             ("disk", "about \(ByteCount.text(plan.diskNeeded)) more at its peak\(shrink), \(ByteCount.text(plan.diskFree)) free; keeping \(plan.keep.rawValue)"),
-            ("compute", "\(plan.threads) thread\(plan.threads == 1 ? "" : "s"), \(plan.kernels) kernels"),
+            ("compute", "\(plan.threads) thread\(plan.threads == 1 ? "" : "s"), \(plan.kernels) kernels, convolutions \(plan.convolution.rawValue)"),
         ]
         if let seconds = plan.estimatedSeconds { rows.append(("time", "about \(clock(seconds))")) }
-        if plan.firstLayer > 1 { rows.append(("resuming", "layer \(plan.firstLayer) of \(plan.config.layers)")) }
+        if plan.firstLayer > 1 { rows.append(("resuming", "layer \(plan.firstLayer) of \(plan.config.passes)")) }
         return Console.aligned(rows)
     }
 

@@ -18,17 +18,52 @@ struct ModelCommand: ParsableCommand {
         @Option(help: ArgumentHelp("Number of blocks.", valueName: "l")) var layers = 6
         @Option(help: ArgumentHelp("H, a divisor of D.", valueName: "h")) var heads = 4
         @Option(help: ArgumentHelp("P, 1 to 1024.", valueName: "p")) var patchSize = 32
-        @Option(help: ArgumentHelp("K of the causal convolution.", valueName: "k")) var kernelSize = 33
+        @Option(help: ArgumentHelp("K of the convolution. (default: 33)", valueName: "k")) var kernelSize: Int?
         @Option(help: ArgumentHelp("F of the convolution; twice the hidden size if not given.", valueName: "f")) var intermediateSize: Int?
+        @Option(help: ArgumentHelp("R: how often each block runs in a row.", valueName: "r")) var recurrence = 1
+        @Option(help: ArgumentHelp("Which token of a patch plays which index in the delegate transpose: transpose (its own), monte-carlo (at random), selective (by a learned score).", valueName: "mode"))
+        var delegation = Delegation.transpose.mode
+        @Option(help: ArgumentHelp("Seed of monte-carlo delegation. (default: 0)", valueName: "s")) var delegationSeed: Int?
+        @Option(help: ArgumentHelp("A stack of convolutions in place of the one: kernel size, x dilation, : channels, as in 3:64,3x2:64,3x4:64.", valueName: "list")) var tcn: String?
+        @Option(help: ArgumentHelp("What follows a convolution: gelu, relu.", valueName: "name")) var hiddenAct = Activation.gelu
+        @Option(help: ArgumentHelp("What tells positions: coord_conv, none.", valueName: "name")) var positionalEncoding = PositionalEncoding.coordConv
+        @Flag(help: "Every row sees its whole patch, and convolutions are centred: for encoders and embeddings.") var bidirectional = false
         @Option(help: ArgumentHelp("Seed of the weights.", valueName: "s")) var seed: UInt64 = 0
         @Flag(help: "Replace an existing model.") var force = false
 
+        func validate() throws {
+            if !Delegation.modes.contains(delegation) { throw ValidationError("--delegation must be one of \(Delegation.modes.joined(separator: ", ")).") }
+            if let delegationSeed {
+                if delegation != Delegation.monteCarlo(seed: 0).mode { throw ValidationError("--delegation-seed is for --delegation monte-carlo.") }
+                if delegationSeed < 0 { throw ValidationError("--delegation-seed must be 0 to \(Int.max).") }
+            }
+            if tcn != nil && (kernelSize != nil || intermediateSize != nil) { throw ValidationError("--tcn has sizes of its own: it excludes --kernel-size and --intermediate-size.") }
+        }
+
         func run() throws {
-            let config = ModelConfig(
+            var config = ModelConfig(
                 hiddenSize: hiddenSize, intermediateSize: intermediateSize ?? (hiddenSize > 0 && hiddenSize < 1 << 40 ? 2 * hiddenSize : 1), layers: layers, heads: heads,
-                patchSize: patchSize, kernelSize: kernelSize)
+                patchSize: patchSize, kernelSize: kernelSize ?? 33)
+            config.recurrence = recurrence
+            config.delegation = Delegation(mode: delegation, seed: UInt64(delegationSeed ?? 0)) ?? .transpose
+            config.stack = try tcn.map(Self.convolutions)
+            config.activation = hiddenAct
+            config.positionalEncoding = positionalEncoding
+            config.isCausal = !bidirectional
             try Model.initialize(directory, config: config, seed: seed, replacing: force)
             try Console.print(ModelCommand.describe(try Model(directory: directory)))
+        }
+
+        /// "3x2:64,5:32": kernel size, dilation (1 if not given) and channels of each convolution.
+        private static func convolutions(_ text: String) throws -> [ConvolutionShape] {
+            try text.split(separator: ",", omittingEmptySubsequences: false).map { entry in
+                let parts = entry.split(separator: ":", omittingEmptySubsequences: false)
+                let sizes = parts.first?.split(separator: "x", omittingEmptySubsequences: false) ?? []
+                guard parts.count == 2, (1...2).contains(sizes.count), let kernelSize = Int(sizes[0]), let dilation = sizes.count == 2 ? Int(sizes[1]) : 1, let channels = Int(parts[1]) else {
+                    throw ValidationError("'\(entry)' in --tcn is no convolution: write kernel size, x dilation, : channels, as in 3x2:64.")
+                }
+                return ConvolutionShape(kernelSize: kernelSize, dilation: dilation, channels: channels)
+            }
         }
     }
 
@@ -49,11 +84,13 @@ struct ModelCommand: ParsableCommand {
         return Console.aligned([
             ("model", model.directory),
             ("hidden size (D)", "\(config.hiddenSize)"),
-            ("layers", "\(config.layers)"),
+            ("layers", "\(config.layers)" + (config.recurrence > 1 ? ", each \(config.recurrence) times" : "")),
             ("heads (H)", "\(config.heads) of \(config.headSize)"),
             ("patch size (P)", "\(config.patchSize)"),
-            ("kernel size (K)", "\(config.kernelSize)"),
-            ("intermediate size (F)", "\(config.intermediateSize)"),
+            ("convolutions", config.convolutionText + (config.stack == nil ? ", intermediate size (F) \(config.intermediateSize)" : "") + ", " + config.activation.rawValue),
+            ("delegation", config.delegationText),
+            ("positions", config.positionalEncoding.rawValue),
+            ("causal", config.causality),
             ("parameters", grouped(parameters)),
             ("weights", "F32, \(exactBytes(4 * parameters))"),
             ("fingerprint", model.fingerprint),
@@ -61,3 +98,6 @@ struct ModelCommand: ParsableCommand {
         ])
     }
 }
+
+extension Activation: ExpressibleByArgument {}
+extension PositionalEncoding: ExpressibleByArgument {}

@@ -38,9 +38,16 @@ struct TuneCommand: ParsableCommand {
         report.add("written bytes per second", disk.writtenBytesPerSecond)
         if let path = model {
             let model = try Model(directory: path)
-            let arithmetic = try SelfTest.arithmetic(model, threads: threads, kernels: kernels)
-            tuning.arithmetic[Tuning.key(model.config, threads: threads, kernels: kernels)] = arithmetic
             report.add("threads", threads)
+            // Short sequences are convolved directly, long ones as the model's kernels allow.
+            func measure(_ way: ConvolutionWay) throws -> SelfTest.Arithmetic {
+                let arithmetic = try SelfTest.arithmetic(model, threads: threads, way: way, kernels: kernels)
+                tuning.arithmetic[Tuning.key(model.config, threads: threads, way: way, kernels: kernels)] = arithmetic
+                return arithmetic
+            }
+            let (short, long) = (ConvolutionWay.preferred(model.config, tokens: 1), ConvolutionWay.preferred(model.config, tokens: 1 << 60))
+            let arithmetic = try measure(long)
+            if short != long { report.add("token layers per second with direct convolutions", try measure(short).tokenLayersPerSecond) }
             report.add("token layers per second", arithmetic.tokenLayersPerSecond)
             report.add("first layer tokens per second", arithmetic.firstLayerTokensPerSecond)
             report.add("head tokens per second", arithmetic.headTokensPerSecond)

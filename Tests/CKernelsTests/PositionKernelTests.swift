@@ -31,7 +31,7 @@ private final class Position {
             width: Int64(Self.width), length: Int64(length), frequency: frequency.start, middle: middle.start, fine: fine.start,
             inside: matrices[0].start, at_start: matrices[1].start, at_end: matrices[2].start, alone: matrices[3].start)
         let x = Edge([Float](repeating: 0, count: rows * Self.width)), scratch = Edge([Double](repeating: .nan, count: 4 * Self.width))
-        kernels.position(&tables, Int64(first), Int64(stride), Int64(rows), x.start, scratch.start)
+        (0..<rows).map { Int64(first + $0 * stride) }.withUnsafeBufferPointer { kernels.position(&tables, $0.baseAddress, Int64(rows), x.start, scratch.start) }
         return x.values
     }
 
@@ -81,7 +81,8 @@ struct PositionKernelTests {
                 width: 24, length: 9, frequency: position.frequency.start, middle: position.middle.start, fine: position.fine.start,
                 inside: position.matrices[0].start, at_start: position.matrices[1].start, at_end: position.matrices[2].start, alone: position.matrices[3].start)
             let x = Edge([Float](repeating: 100, count: 24)), scratch = Edge([Double](repeating: 0, count: 96))
-            kernels.position(&tables, 3, 1, 1, x.start, scratch.start)
+            var at: Int64 = 3
+            kernels.position(&tables, &at, 1, x.start, scratch.start)
             #expect(x.values.distance(to: position.expected(length: 9, at: 3).map { 100 + $0 }) < 2e-5)
         }
     }

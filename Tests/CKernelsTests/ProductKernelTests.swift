@@ -23,13 +23,13 @@ import Testing
                 }
             }
             let x = Edge(values((rows - 1) * stride + inputs, 3)), addend = Edge(values(rows * outputs, 4))
-            for gelu: Int32 in [0, 1] {
+            for activation: Int32 in [0, 1, 2] {
                 let y = Edge([Float](repeating: .nan, count: rows * outputs)), expected = Edge([Float](repeating: .nan, count: rows * outputs))
                 weight.withUnsafeBufferPointer { weight in
                     bias.withUnsafeBufferPointer { bias in
                         var matrix = bbp_matrix(inputs: Int64(inputs), outputs: Int64(outputs), panels: weight.baseAddress, bias: bias.baseAddress)
                         for (table, target) in [(kernels, y), (plain, expected)] {
-                            table.product(x.start, Int64(stride), Int64(rows), &matrix, addend.start, Int64(outputs), gelu, target.start, Int64(outputs), nil)
+                            table.product(x.start, Int64(stride), Int64(rows), &matrix, addend.start, Int64(outputs), activation, target.start, Int64(outputs), nil)
                         }
                     }
                 }

@@ -37,14 +37,27 @@ struct ModelFileTests {
         ("hidden_size", "1e300", "integer"), ("intermediate_size", "0", "0"), ("num_hidden_layers", "0", "0"), ("num_hidden_layers", "1000000000", "1000000000"),
         ("num_attention_heads", "0", "0"), ("patch_size", "0", "0"), ("patch_size", "1025", "1025"), ("conv_kernel_size", "0", "0"),
         ("conv_kernel_size", "1000000", "1000000"), ("layer_norm_eps", "0", "0"), ("layer_norm_eps", "-1e-5", "must be"), ("layer_norm_eps", "1", "1"),
-        // The wider family: known, checked, not built.
-        ("recurrence", "2", "not supported"), ("recurrence", "0", "must be"), ("delegation", "{\"mode\": \"monte-carlo\", \"seed\": 3}", "monte-carlo"),
-        ("delegation", "{\"mode\": \"selective\"}", "selective"), ("delegation", "{\"mode\": \"random\"}", "random"), ("delegation", "{}", "missing"),
-        ("delegation", "{\"mode\": \"transpose\", \"seeds\": 3}", "unknown"), ("delegation", "\"transpose\"", "object"),
-        ("tcn", "[{\"kernel_size\": 3, \"dilation\": 2, \"channels\": 24}]", "not supported"), ("tcn", "[]", "list"), ("tcn", "[{\"channels\": 24}]", "missing"),
-        ("hidden_act", "\"relu\"", "not supported"), ("positional_encoding", "\"none\"", "not supported"), ("positional_encoding", "\"rope\"", "rope"),
-        ("causal", "false", "not supported"),
+        // The wider family.
+        ("recurrence", "0", "must be"), ("recurrence", "10001", "must be"), ("recurrence", "1.5", "integer"), ("recurrence", "{\"count\": 2}", "integer"),
+        ("delegation", "{\"mode\": \"random\"}", "random"), ("delegation", "{}", "missing"), ("delegation", "{\"mode\": \"transpose\", \"seeds\": 3}", "unknown"),
+        ("delegation", "{\"mode\": \"selective\", \"seed\": 3}", "unknown"), ("delegation", "{\"mode\": \"monte-carlo\", \"seed\": -1}", "must be"),
+        ("delegation", "{\"mode\": \"monte-carlo\", \"seed\": 9223372036854775808}", "integer"), ("delegation", "\"transpose\"", "object"),
+        ("tcn", "[]", "list"), ("tcn", "{}", "list"), ("tcn", "[3]", "object"), ("tcn", "[{\"channels\": 24}]", "missing"), ("tcn", "[{\"kernel_size\": 3}]", "missing"),
+        ("tcn", "[{\"kernel_size\": 3, \"channels\": 24}, {\"kernel_size\": 0, \"channels\": 24}]", "tcn.1.kernel_size"), ("tcn", "[{\"kernel_size\": 3, \"channels\": 0}]", "tcn.0.channels"),
+        ("tcn", "[{\"kernel_size\": 3, \"channels\": 8, \"dilation\": 0}]", "tcn.0.dilation"), ("tcn", "[{\"kernel_size\": 3, \"channels\": 8, \"stride\": 1}]", "unknown"),
+        ("tcn", "[{\"kernel_size\": 3, \"dilation\": 1048576, \"channels\": 24}]", "rows"), ("positional_encoding", "\"rope\"", "rope"), ("positional_encoding", "null", "string"),
     ]
+
+    /// Options that the weights do not go with: the first tensor that is missing, extra or of another shape is named.
+    @Test("Weights of another member of the family are refused by name", arguments: [
+        ("delegation", "{\"mode\": \"selective\"}", "select.weight"), ("tcn", "[{\"kernel_size\": 3, \"dilation\": 2, \"channels\": 24}]", "tcn.0.weight"),
+        ("positional_encoding", "\"none\"", "coord_conv"),
+    ])
+    func otherMember(field: String, value: String, word: String) throws {
+        _ = try bench.modelCopy("seven")
+        try setField(field, value)
+        try expectRefused(65, ["model.safetensors", word])
+    }
 
     @Test("A field of config.json that cannot work is named", arguments: configurations)
     func configuration(field: String, value: String, word: String) throws {
@@ -53,9 +66,10 @@ struct ModelFileTests {
         try expectRefused(65, ["config.json", field, word])
     }
 
-    @Test("The wider family's defaults are accepted", arguments: [
+    @Test("The wider family's defaults, and what asks for no other weights, are accepted", arguments: [
         ("recurrence", "1"), ("delegation", "{\"mode\": \"transpose\"}"), ("positional_encoding", "\"coord_conv\""), ("causal", "true"), ("hidden_act", "\"gelu\""),
-        ("layer_norm_eps", ""), ("hidden_act", ""), ("torch_dtype", ""), ("architectures", "[\"BigBangProton\"]"), ("transformers_version", "\"4.40.0\""),
+        ("recurrence", "2"), ("delegation", "{\"mode\": \"monte-carlo\"}"), ("delegation", "{\"mode\": \"monte-carlo\", \"seed\": 9223372036854775807}"), ("causal", "false"),
+        ("hidden_act", "\"relu\""), ("layer_norm_eps", ""), ("hidden_act", ""), ("torch_dtype", ""), ("architectures", "[\"BigBangProton\"]"), ("transformers_version", "\"4.40.0\""),
     ])
     func defaults(field: String, value: String) throws {
         let model = try bench.modelCopy("seven")
@@ -228,5 +242,29 @@ struct ModelFileTests {
         #expect(try bench.contents("a") == a)
         try run("model", "init", bench.file("a"), "--layers", "3", "--force").expect(0)
         #expect(try run("model", "info", bench.file("a")).expect(0).output.contains("untrained"))
+    }
+
+    @Test("model init takes the wider family, and config.json says it back", arguments: [
+        ("--recurrence 3", "\"recurrence\": 3", "each 3 times"), ("--delegation monte-carlo --delegation-seed 5", "\"delegation\": {\"mode\": \"monte-carlo\", \"seed\": 5}", "seed 5"),
+        ("--delegation selective", "\"delegation\": {\"mode\": \"selective\"}", "to the patch"), ("--bidirectional", "\"causal\": false", "before and after"),
+        ("--positional-encoding none --hidden-size 12", "\"positional_encoding\": \"none\"", "none"), ("--hidden-act relu", "\"hidden_act\": \"relu\"", "relu"),
+        ("--tcn 3:8,5x2:24", "{\"kernel_size\": 5, \"dilation\": 2, \"channels\": 24}", "3x1:8 5x2:24"),
+    ])
+    func family(flags: String, field: String, words: String) throws {
+        let model = bench.file("family")
+        try run(["model", "init", model, "--layers", "2"] + (flags.contains("--hidden-size") ? [] : ["--hidden-size", "16"]) + flags.split(separator: " ").map(String.init)).expect(0)
+        #expect(String(decoding: try bench.bytes("family/config.json"), as: UTF8.self).contains(field))
+        #expect(try run("model", "info", model).expect(0).output.contains(words))
+        try bench.store(Array("some bytes that are no text \u{0}\u{1}".utf8))
+        try run("forward", "--store", bench.file("store"), "--model", model, "--dry-run").expect(0)
+    }
+
+    @Test("Flags that contradict one another are refused", arguments: [
+        ("--delegation random", "--delegation"), ("--delegation-seed 3", "monte-carlo"), ("--tcn 3:8 --kernel-size 5", "--tcn"), ("--tcn 3x:8", "3x:8"), ("--tcn 3:8,", "--tcn"), ("--tcn 3", "--tcn"),
+        ("--recurrence 0", "recurrence"), ("--hidden-size 12", "hidden_size"), ("--tcn 0:8", "tcn.0.kernel_size"), ("--tcn 1000x2000:8", "rows"), ("--hidden-act silu", "hidden-act"),
+    ])
+    func contradictions(flags: String, word: String) throws {
+        try run(["model", "init", bench.file("family")] + flags.split(separator: " ").map(String.init)).expect(64, word)
+        #expect(!bench.exists("family"))
     }
 }

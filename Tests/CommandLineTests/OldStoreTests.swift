@@ -4,13 +4,13 @@ import Testing
 
 /// A failed ingest leaves what was there, also what it cannot read itself.
 struct OldStoreTests {
-    @Test("A failed --force over a store of another version, or a damaged one, touches nothing", arguments: ["\"version\" : 2", "\"version\" : oops"])
+    @Test("A failed --force over a store of another version, or a damaged one, touches nothing", arguments: ["\"version\" : 3", "\"version\" : oops"])
     func replacedStoreStays(version: String) throws {
         let bench = try Bench()
         defer { bench.remove() }
         let store = bench.file("store")
         try run("ingest", "-", "--store", store, input: Array("kept".utf8)).expect(0)
-        let manifest = try String(contentsOfFile: "\(store)/manifest.json", encoding: .utf8).replacingOccurrences(of: "\"version\" : 1", with: version)
+        let manifest = try String(contentsOfFile: "\(store)/manifest.json", encoding: .utf8).replacingOccurrences(of: "\"version\" : 2", with: version)
         try manifest.write(toFile: "\(store)/manifest.json", atomically: false, encoding: .utf8)
         let before = try bench.contents("store")
         // A token id above 258, well after the first block was written.

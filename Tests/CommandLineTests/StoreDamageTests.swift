@@ -132,7 +132,7 @@ struct StoreDamageTests {
     // MARK: The manifest
 
     static let manifests: [(change: String, word: String)] = [
-        ("{\"version\": 2}", "format 2"), ("{\"version\": 0}", "format 0"), ("{\"version\": \"1\"}", "version"), ("{\"version\": null}", "version"),
+        ("{\"version\": 3}", "format 3"), ("{\"version\": 0}", "format 0"), ("{\"version\": \"1\"}", "version"), ("{\"version\": null}", "version"),
         ("{\"format\": \"zip\"}", "format"), ("{\"tokens\": -1}", "tokens"), ("{\"tokens\": 0}", "tokens"), ("{\"tokens\": 1e30}", "manifest.json"),
         ("{\"tokens\": \"many\"}", "tokens"), ("{\"patch_size\": 0}", "patch"), ("{\"patch_size\": 4096}", "patch"), ("{\"generations\": []}", "generation"),
         ("{\"generations\": null}", "generations"), ("{\"generations\": [{}]}", "generations"), ("{\"store\": null}", "store"),
@@ -169,7 +169,7 @@ struct StoreDamageTests {
 
     @Test("A store of another version is not replaced unasked, and is with --force")
     func replaced() throws {
-        try bench.edit("store/manifest.json", ["version": 2])
+        try bench.edit("store/manifest.json", ["version": 3])
         let good = try bench.write("good", "good".utf8)
         let before = try bench.contents("store")
         try run("ingest", good, "--store", store).expect(73, "already")

@@ -25,7 +25,7 @@ struct ManifestTests {
         }
         // The names that a stranger finds.
         let text = String(decoding: try manifest.encoded(), as: UTF8.self)
-        for name in ["\"format\" : \"bbp-stream store\"", "\"version\" : 1", "\"tokens\" : 2305843009213693952", "\"patch_size\" : 1024", "\"patches_per_block\" : 64", "\"tokens_fingerprint\"",
+        for name in ["\"format\" : \"bbp-stream store\"", "\"version\" : 2", "\"tokens\" : 2305843009213693952", "\"patch_size\" : 1024", "\"patches_per_block\" : 64", "\"tokens_fingerprint\"",
             "\"first_token\"", "\"model_fingerprint\"", "\"hidden_size\" : 768", "\"stored_bytes\"", "\"tables\"", "\"directory\" : \"generation-3.1\""] {
             #expect(text.contains(name), "\(name)")
         }
@@ -56,7 +56,7 @@ struct ManifestTests {
     }
 
     @Test(arguments: [
-        ("format", "\"another store\"", "format"), ("version", "2", "version"), ("version", "\"1\"", "version"), ("store", nil, "store"),
+        ("format", "\"another store\"", "format"), ("version", "3", "version"), ("version", "\"1\"", "version"), ("store", nil, "store"),
         ("tokens", nil, "tokens"), ("tokens", "0", "tokens"), ("tokens", "-5", "tokens"), ("tokens", "9223372036854775807", "tokens"),
         ("tokens", "\"42\"", "tokens"), ("patch_size", "0", "tokens"), ("patch_size", "1025", "tokens"),
         ("tokens_fingerprint", nil, "tokens_fingerprint"), ("documents", "{}", "documents"), ("generations", nil, "generations"), ("generations", "[]", "generations"),

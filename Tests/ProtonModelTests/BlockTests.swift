@@ -14,15 +14,18 @@ import Testing
         var context = try PatchContext(patchSize: P)
         for patch in 0..<geometry.patches {
             // The mask as the model states it: all 2P rows, row r sees row s if origin(r) >= origin(s).
-            let origins = (0..<P).map { patch * P + $0 } + (0..<P).map { geometry.token(inSlot: patch * P + $0) }
-            for limit in [patch * P + P - 1, geometry.token(inSlot: patch * P + P / 2), geometry.paddedTokens] {
-                context.arrange(patch, in: geometry, limit: limit)
-                #expect(context.count == origins.filter { $0 <= limit }.count)
-                for place in 0..<context.count {
-                    let row = Int(context.rows[place])
-                    #expect(context.origins[place] == origins[row])
-                    let seen = Set((0..<Int(context.visible[place])).map { Int(context.rows[$0]) })
-                    #expect(seen == Set(origins.indices.filter { origins[$0] <= origins[row] }))
+            let guests = (0..<P).map { Int64(geometry.token(inSlot: patch * P + $0)) }
+            let origins = (0..<P).map { Int64(patch * P + $0) } + guests
+            for limit in [Int64(patch * P + P - 1), guests[P / 2], Int64(geometry.paddedTokens)] {
+                for isCausal in [true, false] {
+                    context.arrange(patch, patchSize: P, guests: guests, limit: limit, isCausal: isCausal)
+                    #expect(context.count == origins.filter { $0 <= limit }.count)
+                    for place in 0..<context.count {
+                        let row = Int(context.rows[place])
+                        #expect(context.origins[place] == origins[row])
+                        let seen = Set((0..<Int(context.visible[place])).map { Int(context.rows[$0]) })
+                        #expect(seen == Set(origins.indices.filter { origins[$0] <= (isCausal ? origins[row] : limit) }))
+                    }
                 }
             }
         }
@@ -54,24 +57,29 @@ import Testing
     }
 
     /// The convolution as it is defined, in double precision.
-    private func convolved(_ s: Memory<Float>, _ weight: Memory<Float>, _ bias: Memory<Float>, t: Int, f: Int, inputs: Int, kernel: Int) -> Double {
+    private func convolved(_ s: Memory<Float>, _ weight: Memory<Float>, _ bias: Memory<Float>, t: Int, f: Int, inputs: Int, kernel: Int, dilation: Int, _ activation: Activation) -> Double {
         var sum = Double(bias[f])
-        for k in 0..<kernel { for d in 0..<inputs { sum += Double(weight[(f * inputs + d) * kernel + k]) * Double(s[(t + k) * inputs + d]) } }
+        for k in 0..<kernel { for d in 0..<inputs { sum += Double(weight[(f * inputs + d) * kernel + k]) * Double(s[(t + k * dilation) * inputs + d]) } }
+        if activation == .relu { return max(0, sum) }
         return sum / 2 * _erfc(-sum / 2.0.squareRoot())
     }
 
     @Test(
         "both ways to convolve match the definition, whatever is computed with a row",
-        arguments: [(8, 16, 1, 0), (8, 24, 2, 0), (16, 8, 33, 0), (16, 8, 33, 64), (40, 72, 33, 128), (64, 128, 33, 128), (24, 40, 9, 32), (8, 8, 100, 256), (40, 24, 700, 2048)])
-    func convolution(inputs: Int, outputs: Int, kernel: Int, size: Int) throws {
-        let config = ModelConfig(hiddenSize: inputs, intermediateSize: outputs, layers: 1, heads: 1, patchSize: 10, kernelSize: kernel)
+        arguments: [
+            (8, 16, 1, 1, 0, .gelu), (8, 24, 2, 1, 0, .relu), (16, 8, 33, 1, 0, .gelu), (16, 8, 33, 1, 64, .relu), (40, 72, 33, 1, 128, .gelu), (64, 128, 33, 1, 128, .gelu),
+            (24, 40, 9, 1, 32, .gelu), (8, 8, 100, 1, 256, .gelu), (40, 24, 700, 1, 2048, .relu), (7, 5, 3, 2, 0, .relu), (16, 24, 5, 100, 0, .gelu), (33, 3, 20, 3, 0, .gelu),
+        ] as [(Int, Int, Int, Int, Int, Activation)])
+    func convolution(inputs: Int, outputs: Int, kernel: Int, dilation: Int, size: Int, activation: Activation) throws {
+        let shape = ConvolutionShape(kernelSize: kernel, dilation: dilation, channels: outputs)
         let L = 120
-        let convolution = try CausalConvolution(config, tileRows: L, forced: size)
+        let convolution = try Convolution(shape, inputs: inputs, activation: activation, tileRows: L, size: size)
+        let reach = shape.reach(isCausal: true).before
         let kernels = try Kernels.select()
         var numbers = TestNumbers(2)
         // Two tiles and a half.
         let rows = 2 * L + L / 2
-        let s = try Memory<Float>((kernel - 1 + rows) * inputs), weight = try Memory<Float>(outputs * inputs * kernel), bias = try Memory<Float>(outputs)
+        let s = try Memory<Float>((reach + rows) * inputs), weight = try Memory<Float>(outputs * inputs * kernel), bias = try Memory<Float>(outputs)
         for memory in [s, weight, bias] { for index in 0..<memory.count { memory[index] = numbers.float() } }
         let prepared = try convolution.prepare(weight.start, bias: bias.start, kernels: kernels)
         let halves = try Memory<UInt16>(0)
@@ -81,13 +89,13 @@ import Testing
         let scale = Double(inputs * kernel).squareRoot()
         for t in [0, 1, 95, 96, L - 1, L, 2 * L + 3, rows - 1] {
             for f in Set([0, 1, outputs / 2, outputs - 1]) {
-                #expect(abs(Double(c[t * outputs + f]) - convolved(s, weight, bias, t: t, f: f, inputs: inputs, kernel: kernel)) < 1e-6 * scale, "t \(t), f \(f)")
+                #expect(abs(Double(c[t * outputs + f]) - convolved(s, weight, bias, t: t, f: f, inputs: inputs, kernel: kernel, dilation: dilation, activation)) < 1e-6 * scale, "t \(t), f \(f)")
             }
         }
         // One tile after another; the last one without the rows that would follow it.
         for tile in 0..<3 {
             let count = min(L, rows - tile * L)
-            let alone = try Memory<Float>((kernel - 1 + count) * inputs)
+            let alone = try Memory<Float>((reach + count) * inputs)
             alone.start.update(from: s.start + tile * L * inputs, count: alone.count)
             convolution.run(alone.start, rows: count, weights: prepared, scratch: scratch, into: again.start, kernels: kernels, halves: halves)
             #expect((0..<count * outputs).allSatisfy { again[$0].bitPattern == c[tile * L * outputs + $0].bitPattern })
@@ -97,8 +105,13 @@ import Testing
     @Test("short kernels are convolved directly, long ones through a transform")
     func choice() {
         func size(_ D: Int, _ K: Int) -> Int {
-            CausalConvolution.cheapestSize(ModelConfig(hiddenSize: D, intermediateSize: 2 * D, layers: 1, heads: 1, patchSize: 32, kernelSize: K), tileRows: 768)
+            Convolution.cheapestSize(ConvolutionShape(kernelSize: K, channels: 2 * D), inputs: D, tileRows: 768)
         }
+        func way(_ D: Int, _ K: Int, tokens: Int) -> ConvolutionWay {
+            .preferred(ModelConfig(hiddenSize: D, intermediateSize: 2 * D, layers: 6, heads: 1, patchSize: 32, kernelSize: K), tokens: tokens)
+        }
+        // Where it takes a second or so, to the last bit causal.
+        #expect([way(64, 33, tokens: 80_000), way(64, 33, tokens: 90_000), way(64, 5, tokens: 1 << 40), way(256, 33, tokens: 5000), way(256, 33, tokens: 6000)] == [.direct, .fourier, .direct, .direct, .fourier])
         #expect([size(64, 1), size(64, 5), size(256, 5), size(16, 9)] == [0, 0, 0, 0])
         #expect([size(64, 33), size(256, 33), size(1024, 33)] == [128, 128, 128])
         #expect(size(64, 500) >= 1024)
@@ -123,7 +136,8 @@ import Testing
         let x = try Memory<Float>(D), scratch = try Memory<Double>(4 * D)
         for t in [0, 1, 2, 63, 64, 4095, 4096, 4097, N - 2, N - 1] {
             for channel in 0..<D { x[channel] = 0 }
-            withUnsafePointer(to: term.tables) { kernels.pointee.position($0, Int64(t), 1, 1, x.start, scratch.start) }
+            var at = Int64(t)
+            withUnsafePointer(to: term.tables) { kernels.pointee.position($0, &at, 1, x.start, scratch.start) }
             for channel in 0..<D {
                 var sum = 0.0
                 for tap in 0..<3 {

@@ -27,8 +27,9 @@ import Testing
         var resident = false
         var once = false
         var threads = 1
+        var way = ConvolutionWay.direct
         var order = ColumnCache.Order.latestNextUse
-        var description: String { "blocks of \(blockTiles) tiles, windows of \(windowBlocks ?? 0) blocks, \(spare) columns to spare, overlap \(overlap), resident \(resident), hosts visited once \(once), \(threads) threads" }
+        var description: String { "blocks of \(blockTiles) tiles, windows of \(windowBlocks ?? 0) blocks, \(spare) columns to spare, overlap \(overlap), resident \(resident), hosts visited once \(once), \(threads) threads, \(way)" }
     }
 
     private func run(_ name: String, state: Element, _ cut: Cut) throws -> Result {
@@ -38,38 +39,44 @@ import Testing
         let store = try Store.openForWriting(folder.file("store"))
         let geometry = try #require(store.geometry())
         let kernels = try Kernels.select()
+        if model.orderName(readBy: 1) != nil {
+            try Repage.run(store, for: model, with: TileArithmetic(model.config, geometry: geometry, way: cut.way, kernels: kernels), kernels: kernels)
+        }
         let tokens = try store.reader(0)
         let needs = WorkingSetNeeds(
             geometry: geometry, config: model.config, state: state, threads: cut.threads, arithmeticBytes: 0, outputValues: 0, weightBytes: 0, baseBytes: 0,
             tokenPatchesPerBlock: tokens.grid.patchesPerBlock)
         let T = cut.blockTiles * Tiling(patchSize: geometry.patchSize).patchesPerTile
-        let W = cut.windowBlocks.map { $0 * T } ?? (geometry.patches + T - 1) / T * T
+        // No narrower than what the window before looks ahead to.
+        let ahead = (model.config.reach.after + geometry.patchSize * T - 1) / (geometry.patchSize * T)
+        let W = cut.windowBlocks.map { max(ahead, $0) * T } ?? (geometry.patches + T - 1) / T * T
         let demand = needs.stateDemand(T: T, W: W)
         let slots = min(demand.all, demand.least + cut.spare)
         let set = needs.workingSet(T: T, W: W, slots: cut.resident ? nil : slots, visitsOnce: cut.once, overlap: cut.overlap, commit: 1)
-        let engine = try Engine(model, needs: needs, set: set, threads: cut.threads, kernels: kernels)
+        let engine = try Engine(model, needs: needs, set: set, threads: cut.threads, way: cut.way, kernels: kernels)
         var result = Result()
-        for layer in 1...model.config.layers {
-            let isLast = layer == model.config.layers
+        for layer in 1...model.config.passes {
+            let isLast = layer == model.config.passes
             var record = GenerationRecord(
                 index: layer, directory: "generation-\(layer)", element: state, patchesPerBlock: T, width: model.config.hiddenSize,
-                tables: isLast ? [.states, .surprisal] : [.states])
+                tables: isLast ? [.states, .surprisal] : [.states], order: model.orderName(readBy: layer + 1))
             do {
                 let writer = try GenerationWriter(store: store.directory, identity: store.identity(of: record), record: record)
                 let demand = layer == 1 ? needs.tokenDemand(T: T, W: W) : demand
                 let slots = min(demand.all, layer == 1 ? set.tokenSlots : slots)
                 let isSourceResident = cut.resident && layer > 1
                 let schedule = LayerSchedule(
-                    geometry: geometry, source: demand.source, target: engine.grid, windowPatches: W,
+                    geometry: geometry, source: demand.source, target: engine.grid, isCausal: model.config.isCausal, windowPatches: W,
                     runsPerStep: isSourceResident ? geometry.patchSize : demand.runsPerStep(slots: slots), firstBlock: 0)
                 let pass = LayerPass(
                     layer, engine: engine, schedule: schedule,
                     source: isSourceResident
                         ? .resident(engine.residentStates(layer - 1))
-                        : .pages(layer == 1 ? tokens : try store.reader(layer - 1), try ColumnCache(engine.states(of: layer - 1).start, slots: slots, columnBytes: demand.columnBytes, schedule: schedule, order: cut.order)),
+                        : .pages(layer == 1 ? tokens : try store.reader(layer - 1), try ColumnCache(engine.states(of: layer - 1).start, slots: slots, columnBytes: demand.columnBytes, indexOffset: demand.indexOffset, schedule: schedule, order: cut.order)),
                     input: layer == 1 ? .tokens(try Embedding(model, length: geometry.paddedTokens)) : state == .bf16 ? .bf16 : .f32,
-                    weights: try BlockWeights(model, layer: layer - 1, arithmetic: engine.workers[0].arithmetic), target: cut.resident ? engine.residentStates(layer) : nil, writer: writer,
-                    head: isLast ? (try Head(model, kernels: kernels), tokens) : nil, progress: RunProgress(carryValues: (model.config.kernelSize - 1) * model.config.hiddenSize))
+                    weights: try engine.weights(ofPass: layer), target: cut.resident ? engine.residentStates(layer) : nil, writer: writer,
+                    ordering: try DelegateOrdering(model, readBy: layer + 1, kernels: kernels),
+                    head: isLast ? (try Head(model, kernels: kernels), tokens) : nil, progress: RunProgress(carryValues: model.config.reach.before * model.config.hiddenSize))
                 for window in schedule.windows { try pass.run(window: window) { _ in } }
                 try pass.finish { _ in }
                 try writer.finish()
@@ -85,7 +92,7 @@ import Testing
             _ = try Export.run(store: store.directory, generation: layer, range: nil, to: out)
             result.layers.append(try NpyArray(out).values)
         }
-        try RowStream(store.reader(model.config.layers), .surprisal, kernels: kernels).read(0..<geometry.tokens) { _, rows in
+        try RowStream(store.reader(model.config.passes), .surprisal, kernels: kernels).read(0..<geometry.tokens) { _, rows in
             result.bits += rows.bindMemory(to: Float.self)
         }
         return result
@@ -118,7 +125,21 @@ import Testing
         }
     }
 
-    @Test("bf16 states: the same bits for every window, and close to the reference", arguments: ["ragged", "odd", "wide"])
+    @Test("convolutions through transforms: the reference's states, and the same bits for every window", arguments: ["ragged", "carlo", "recurrent-selective"])
+    func transforms(name: String) throws {
+        let whole = try run(name, state: .f32, Cut(blockTiles: 4, resident: true, way: .fourier))
+        var states = try NpyArray("\(Fixtures.path(name))/hidden.npy")
+        let wanted = states
+        states.values = whole.layers[whole.layers.count - 1]
+        #expect(states.relativeError(to: wanted) < 2e-4)
+        for cut in [Cut(windowBlocks: 1, way: .fourier), Cut(windowBlocks: 2, spare: 7, overlap: .full, threads: 2, way: .fourier)] {
+            let other = try run(name, state: .f32, cut)
+            let equal = zip(other.layers, whole.layers).allSatisfy(same) && same(other.bits, whole.bits)
+            #expect(equal, "\(cut)")
+        }
+    }
+
+    @Test("bf16 states: the same bits for every window, and close to the reference", arguments: ["ragged", "odd", "wide", "carlo", "stack-bidirectional"])
     func halfStates(name: String) throws {
         let whole = try run(name, state: .bf16, Cut(blockTiles: 4, resident: true, threads: 2))
         let cut = try run(name, state: .bf16, Cut(windowBlocks: 1, spare: 3, overlap: .full, threads: 2))

@@ -7,20 +7,21 @@ import Testing
 
 /// The order of work, what each step reads, and what is kept of it.
 @Suite("Schedule") struct ScheduleTests {
-    private func schedule(tokens: Int, P: Int, source: Int, target: Int, windowBlocks: Int, runs: Int, firstBlock: Int = 0) throws -> LayerSchedule {
+    private func schedule(tokens: Int, P: Int, source: Int, target: Int, windowBlocks: Int, runs: Int, isCausal: Bool = true, firstBlock: Int = 0) throws -> LayerSchedule {
         let geometry = try #require(SequenceGeometry(tokens: tokens, patchSize: P))
         return LayerSchedule(
             geometry: geometry, source: BlockGrid(patches: geometry.patches, patchesPerBlock: source), target: BlockGrid(patches: geometry.patches, patchesPerBlock: target),
-            windowPatches: windowBlocks * target, runsPerStep: runs, firstBlock: firstBlock)
+            isCausal: isCausal, windowPatches: windowBlocks * target, runsPerStep: runs, firstBlock: firstBlock)
     }
 
     private static let shapes = [
         (1000, 4, 8, 8, 2, 4), (1000, 4, 5, 8, 3, 1), (777, 5, 16, 4, 2, 3), (5000, 8, 32, 16, 4, 8), (5000, 8, 13, 16, 1, 2), (64, 8, 2, 2, 1, 8), (30, 8, 2, 1, 2, 3),
     ]
 
-    @Test("steps read every row that their arithmetic touches", arguments: shapes)
-    func needs(tokens: Int, P: Int, source: Int, target: Int, windowBlocks: Int, runs: Int) throws {
-        let schedule = try schedule(tokens: tokens, P: P, source: source, target: target, windowBlocks: windowBlocks, runs: runs)
+    @Test("steps read every row that their arithmetic touches", arguments: shapes, [true, false])
+    func needs(shape: (Int, Int, Int, Int, Int, Int), isCausal: Bool) throws {
+        let (tokens, P, source, target, windowBlocks, runs) = shape
+        let schedule = try schedule(tokens: tokens, P: P, source: source, target: target, windowBlocks: windowBlocks, runs: runs, isCausal: isCausal)
         let geometry = schedule.geometry
         for window in schedule.windows {
             let patches = schedule.patches(ofWindow: window)
@@ -30,18 +31,18 @@ import Testing
                 func has(_ token: Int) -> Bool { held.contains(token / P / source * P + token % P) }
                 switch step {
                 case .hosts(_, let group):
-                    for index in schedule.indices(ofGroup: group) {
+                    for index in schedule.columns(ofGroup: group) {
                         for patch in patches {
                             let asking = patch * P + index
                             let host = geometry.slot(ofToken: asking) / P
-                            for token in host * P..<(host + 1) * P where token <= asking { #expect(has(token), "host \(host) of \(asking)") }
-                            for slot in host * P..<(host + 1) * P where geometry.token(inSlot: slot) <= asking { #expect(has(geometry.token(inSlot: slot))) }
+                            for token in host * P..<(host + 1) * P where token <= asking || !isCausal { #expect(has(token), "host \(host) of \(asking)") }
+                            for slot in host * P..<(host + 1) * P where geometry.token(inSlot: slot) <= asking || !isCausal { #expect(has(geometry.token(inSlot: slot))) }
                         }
                     }
                 case .block(let block):
                     for patch in schedule.target.patches(ofBlock: block) {
                         for token in patch * P..<(patch + 1) * P { #expect(has(token)) }
-                        for slot in patch * P..<(patch + 1) * P where geometry.token(inSlot: slot) < (patch + 1) * P { #expect(has(geometry.token(inSlot: slot))) }
+                        for slot in patch * P..<(patch + 1) * P where geometry.token(inSlot: slot) < (patch + 1) * P || !isCausal { #expect(has(geometry.token(inSlot: slot))) }
                     }
                 }
             }
@@ -51,7 +52,7 @@ import Testing
     @Test("steps come in the order of their times, and needs stay within what is planned for", arguments: shapes)
     func order(tokens: Int, P: Int, source: Int, target: Int, windowBlocks: Int, runs: Int) throws {
         let schedule = try schedule(tokens: tokens, P: P, source: source, target: target, windowBlocks: windowBlocks, runs: runs)
-        let demand = ColumnDemand(geometry: schedule.geometry, source: schedule.source, target: schedule.target, windowPatches: schedule.windowPatches, columnBytes: 1)
+        let demand = ColumnDemand(geometry: schedule.geometry, source: schedule.source, target: schedule.target, windowPatches: schedule.windowPatches, rowBytes: 1, isOrdered: false)
         let steps = schedule.windows.flatMap { schedule.steps(ofWindow: $0) }
         let times = steps.map { schedule.time(of: $0) }
         #expect(zip(times, times.dropFirst()).allSatisfy { $0 < $1 })
@@ -63,9 +64,10 @@ import Testing
         }
     }
 
-    @Test("the next use of a column is the next step that reads it, strays apart", arguments: shapes)
-    func nextUse(tokens: Int, P: Int, source: Int, target: Int, windowBlocks: Int, runs: Int) throws {
-        let schedule = try schedule(tokens: tokens, P: P, source: source, target: target, windowBlocks: windowBlocks, runs: runs)
+    @Test("the next use of a column is the next step that reads it, strays apart", arguments: shapes, [true, false])
+    func nextUse(shape: (Int, Int, Int, Int, Int, Int), isCausal: Bool) throws {
+        let (tokens, P, source, target, windowBlocks, runs) = shape
+        let schedule = try schedule(tokens: tokens, P: P, source: source, target: target, windowBlocks: windowBlocks, runs: runs, isCausal: isCausal)
         let steps = schedule.windows.flatMap { schedule.steps(ofWindow: $0) }
         var uses: [Int: [Int]] = [:]
         for step in steps {

@@ -25,8 +25,17 @@ public final class TemporaryFolder {
 public enum Fixtures {
     public static let directory = URL(fileURLWithPath: #filePath).deletingLastPathComponent().deletingLastPathComponent().appendingPathComponent("Fixtures").path
 
-    /// Names of the model cases, made by tools/make_fixtures.
-    public static let cases = ["single", "seven", "odd", "square", "ragged", "deep", "patch1", "wide"]
+    /// Names of the cases of the published block, made by tools/make_fixtures.
+    public static let published = ["single", "seven", "odd", "square", "ragged", "deep", "patch1", "wide"]
+
+    /// Those of the wider family: every option, and every pair of them.
+    public static let family = [
+        "recurrent", "carlo", "selective", "relu", "stack", "narrow", "nowhere", "bidirectional", "few-carlo", "few-selective", "wide-bidirectional", "recurrent-carlo",
+        "recurrent-selective", "recurrent-stack", "recurrent-nowhere", "recurrent-bidirectional", "carlo-stack", "carlo-nowhere", "carlo-bidirectional", "selective-stack",
+        "selective-nowhere", "selective-bidirectional", "stack-nowhere", "stack-bidirectional", "nowhere-bidirectional", "everything",
+    ]
+
+    public static let cases = published + family
 
     public static func path(_ name: String) -> String { "\(directory)/\(name)" }
 }

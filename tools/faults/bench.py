@@ -134,14 +134,17 @@ class Bench:
 def scenes(bench, short):
     wide = ["--hidden-size", "64", "--heads", "2", "--patch-size", "16", "--kernel-size", "3", "--intermediate-size", "64"]
     small = ["--hidden-size", "16", "--heads", "2", "--patch-size", "8", "--kernel-size", "5", "--layers", "3"]
+    family = ["--hidden-size", "32", "--heads", "2", "--patch-size", "16", "--layers", "1", "--recurrence", "2", "--tcn", "3:24,2x5:32"]
     tiny = ["--hidden-size", "8", "--heads", "2", "--patch-size", "8", "--kernel-size", "3", "--layers", "2"]
     made = [
         Scene(bench, "tiny", 700, tiny, ["--state", "bf16"], least=True),
         Scene(bench, "bf16", 20_000 if short else 40_000, wide + ["--layers", "3"], ["--state", "bf16"]),
+        Scene(bench, "selective", 12_000 if short else 30_000, family + ["--delegation", "selective", "--bidirectional"], []),
         Scene(bench, "f32", 12_000 if short else 20_000, wide + ["--layers", "2"], ["--state", "f32", "--keep", "all"]),
     ]
     if not short:
         made += [
+            Scene(bench, "carlo", 30_000, family + ["--delegation", "monte-carlo"], ["--keep", "all"]),
             Scene(bench, "small", 5_000, small, ["--state", "f32"]),
             Scene(bench, "none", 20_000, wide + ["--layers", "2"], ["--keep", "none"]),
             Scene(bench, "memory", 20_000, wide + ["--layers", "3"], ["--memory", "1GiB"], on_disk=False),

@@ -48,6 +48,9 @@ typedef struct {
     const int32_t *place;   // [size]: where a frequency is after the forward transform
 } bbp_transform;
 
+/// What follows a sum: nothing, GELU, or ReLU, max(x, 0), which leaves NaN as it is.
+enum bbp_activation { BBP_NO_ACTIVATION = 0, BBP_GELU = 1, BBP_RELU = 2 };
+
 /// Rows that a product rounds at a time, where it does.
 enum { BBP_ROWS_ROUNDED = 96 };
 
@@ -72,7 +75,7 @@ typedef struct {
     /// x[i] = x[i] / 2 * (1 + erf(x[i] / sqrt 2)), exact GELU; absolute error below 3e-7 * max(1, |x|).
     void (*gelu)(float *x, int64_t count);
 
-    /// y[r,c] = start[r,c] + bias[c] + sum over k of x[r,k] * weight[k,c], then GELU of it if `activation`.
+    /// y[r,c] = start[r,c] + bias[c] + sum over k of x[r,k] * weight[k,c], then the activation of it (bbp_activation).
     /// start may be null, or y. Strides count floats from row to row; rows of x may overlap.
     void (*product)(const float *x, int64_t x_stride, int64_t rows, const bbp_matrix *matrix, const float *start,
                     int64_t start_stride, int activation, float *y, int64_t y_stride, uint16_t *scratch);
@@ -90,7 +93,7 @@ typedef struct {
                              const float *panel, float *products, uint16_t *scratch);
 
     /// The inverse of `transform_forward` but for its scale, `size`, on one block of `spectral_product`: rows first to
-    /// first + rows - 1 of it, plus bias [BBP_PANEL], then GELU if `activation`, go to `out`.
+    /// first + rows - 1 of it, plus bias [BBP_PANEL], then the activation, go to `out`.
     void (*transform_back)(const bbp_transform *transform, const float *product, const float *bias, int64_t first,
                            int64_t rows, int64_t channels, int activation, float *out, int64_t stride, float *scratch);
 
@@ -102,9 +105,8 @@ typedef struct {
                    int64_t rows, const float *const *context, int64_t heads, int64_t head_size, float scale,
                    float *scratch);
 
-    /// x[r,:] += position term of position first + r * stride, r < rows; x [rows, D]. scratch: 4 * D doubles.
-    void (*position)(const bbp_position_tables *tables, int64_t first, int64_t stride, int64_t rows, float *x,
-                     double *scratch);
+    /// x[r,:] += position term of position[r]; x [rows, D]. Quickest where positions ascend. scratch: 4 * D doubles.
+    void (*position)(const bbp_position_tables *tables, const int64_t *position, int64_t rows, float *x, double *scratch);
 
     /// bits[r] = -log2 softmax(logits[r,:])[target[r]], logits [rows, vocabulary].
     void (*surprisal)(const float *logits, const uint16_t *target, int64_t rows, int64_t vocabulary, float *bits);

@@ -2,12 +2,14 @@ import CKernels
 import Geometry
 import Support
 
-/// The causal convolution of step 9 with its bias and GELU: c[t] = gelu(b + Σ_k W[:, :, k]·s[t - (K-1) + k]).
+/// One convolution over time with its bias and activation: c[t] = act(b + Σ_k W[:, :, k]·x[t + k·dilation]), t counted from the
+/// first row that the first output sees.
 ///
-/// Two ways to the same sums. Direct: the K rows that an output sees are contiguous, so that the convolution is a matrix
-/// product whose rows of K·D values overlap. Fourier (overlap-save): blocks of `size` rows make `size` - K + 1 outputs
-/// each; blocks are anchored at the beginning of a tile, so results do not depend on what else is computed with them.
-struct CausalConvolution {
+/// Two ways to the same sums. Direct: the K rows that an output sees are contiguous (or are brought together where they are
+/// dilated), so that the convolution is a matrix product whose rows of K·D values overlap. Fourier (overlap-save): blocks of
+/// `size` rows make `size` - K + 1 outputs each; blocks are anchored at the beginning of a tile, so results do not depend on what
+/// else is computed with them.
+struct Convolution {
     enum Method {
         case direct
         case fourier(FourierTransform)
@@ -16,24 +18,28 @@ struct CausalConvolution {
     let inputs: Int
     let outputs: Int
     let kernelSize: Int
+    let dilation: Int
+    let activation: Activation
     /// Rows of a tile.
     let tileRows: Int
     let method: Method
 
-    /// - Parameter forced: a transform's size, or 0 for the direct way; nil for the cheaper one.
-    init(_ config: ModelConfig, tileRows: Int, forced: Int? = nil) throws {
-        inputs = config.hiddenSize
-        outputs = config.intermediateSize
-        kernelSize = config.kernelSize
+    /// - Parameter size: the transform's, or 0 for the direct way.
+    init(_ shape: ConvolutionShape, inputs: Int, activation: Activation, tileRows: Int, size: Int) throws {
+        self.inputs = inputs
+        outputs = shape.channels
+        kernelSize = shape.kernelSize
+        dilation = shape.dilation
+        self.activation = activation
         self.tileRows = tileRows
-        let size = forced ?? Self.cheapestSize(config, tileRows: tileRows)
         method = size == 0 ? .direct : .fourier(try FourierTransform(size: size))
     }
 
-    /// The size of the cheapest transform, 0 for the direct way. Depends on the model's shape alone: the choice makes a
-    /// difference to the last bits.
-    static func cheapestSize(_ config: ModelConfig, tileRows: Int) -> Int {
-        let (D, F, K) = (Double(config.hiddenSize), Double(config.intermediateSize), config.kernelSize)
+    /// The size of the cheapest transform, 0 where the direct way is about as good. Depends on the model's shape alone: the choice
+    /// makes a difference to the last bits.
+    static func cheapestSize(_ shape: ConvolutionShape, inputs: Int, tileRows: Int) -> Int {
+        let (D, F, K) = (Double(inputs), Double(shape.channels), shape.kernelSize)
+        if shape.dilation > 1 { return 0 }
         // The direct way is exact row by row, and no row's last bits depend on later ones: a transform must be worth it.
         var best = (size: 0, cost: 0.6 * Double(K) * D * F)
         var size = 32
@@ -43,7 +49,7 @@ struct CausalConvolution {
                 // In multiply-adds a token, at the rates that tools/bench measures. Products: four for each frequency, and
                 // weights of 8 bytes that come from far away, once for as many rows as are convolved at a time.
                 // Transforms: half additions, and untangling, bias and GELU with them.
-                let rows = Double(TileArithmetic.rowsConvolvedAtOnce(config))
+                let rows = Double(TileArithmetic.rowsConvolvedAtOnce(hiddenSize: inputs))
                 let products = Double(size / 2 + 1) * D * F * (4.6 * Double(blocks) / Double(tileRows) + 48 / rows)
                 let transforms = 3 * Double(size) * Double(size.trailingZeroBitCount) * (D + 2 * F) * Double(blocks) / Double(tileRows)
                 let cost = products + transforms
@@ -63,16 +69,19 @@ struct CausalConvolution {
 
     /// Values of scratch that `run` needs for `tiles` tiles.
     func scratchValues(tiles: Int) -> Int {
-        guard case .fourier(let transform) = method else { return 0 }
+        guard case .fourier(let transform) = method else { return dilation > 1 ? rowsGathered * kernelSize * inputs : 0 }
         return tiles * blocks(transform) * transform.frequencies * 2 * (paddedInputs + panelWidth) + transform.scratchValues
     }
 
     var halvesValues: Int {
         switch method {
-        case .direct: PreparedMatrix.scratchValues(stride: inputs, inputs: kernelSize * inputs)
+        case .direct: PreparedMatrix.scratchValues(stride: dilation > 1 ? kernelSize * inputs : inputs, inputs: kernelSize * inputs)
         case .fourier: 14 * inputs
         }
     }
+
+    /// Dilated rows that are brought together at a time: they stay in the near caches.
+    private var rowsGathered: Int { max(12, min(96, (1 << 16) / (kernelSize * inputs))) }
 
     /// Bytes of the prepared weights.
     var weightBytes: Int {
@@ -98,8 +107,8 @@ struct CausalConvolution {
     }
 
     /// - Parameters:
-    ///   - weight: `cov3.weight` [F, D, K].
-    ///   - bias: [F].
+    ///   - weight: [outputs, inputs, K].
+    ///   - bias: [outputs].
     ///   - parallel: runs `body` for 0..<count.
     func prepare(
         _ weight: UnsafePointer<Float>, bias: UnsafePointer<Float>, kernels: KernelTable,
@@ -107,7 +116,7 @@ struct CausalConvolution {
     ) throws -> Weights {
         switch method {
         case .direct:
-            // [F, K, D]: the order in which an output's rows lie.
+            // [outputs, K, inputs]: the order in which an output's rows lie.
             let turned = try Memory<Float>(outputs * kernelSize * inputs)
             for output in 0..<outputs {
                 for input in 0..<inputs {
@@ -137,14 +146,25 @@ struct CausalConvolution {
     }
 
     /// - Parameters:
-    ///   - s: [K-1 + rows, D]: the K-1 rows before a tile's beginning, then that tile's and those of the next ones.
+    ///   - x: [(K-1)·dilation + rows, inputs]: the rows that a tile's first output sees, and so on. Transforms want whole tiles, but
+    ///     for the last one.
     ///   - scratch: `scratchValues(tiles:)` values, for as many tiles as the rows touch.
-    ///   - c: [rows, F].
+    ///   - c: [rows, outputs].
     ///   - halves: `halvesValues` values, for products that round their rows.
-    func run(_ s: UnsafePointer<Float>, rows: Int, weights: Weights, scratch: Memory<Float>, into c: UnsafeMutablePointer<Float>, kernels: KernelTable, halves: Memory<UInt16>) {
+    func run(_ x: UnsafePointer<Float>, rows: Int, weights: Weights, scratch: Memory<Float>, into c: UnsafeMutablePointer<Float>, kernels: KernelTable, halves: Memory<UInt16>) {
         switch weights {
+        case .direct(let matrix) where dilation > 1:
+            for first in Swift.stride(from: 0, to: rows, by: rowsGathered) {
+                let count = min(rowsGathered, rows - first)
+                for row in 0..<count {
+                    for tap in 0..<kernelSize {
+                        (scratch.start + (row * kernelSize + tap) * inputs).update(from: x + (first + row + tap * dilation) * inputs, count: inputs)
+                    }
+                }
+                matrix.multiply(scratch.start, rows: count, activation: activation, into: c + first * outputs, kernels: kernels, scratch: halves)
+            }
         case .direct(let matrix):
-            matrix.multiply(s, stride: inputs, rows: rows, gelu: true, into: c, kernels: kernels, scratch: halves)
+            matrix.multiply(x, stride: inputs, rows: rows, activation: activation, into: c, kernels: kernels, scratch: halves)
         case .fourier(let transform, let weights, let bias):
             let (frequencies, step) = (transform.frequencies, transform.size - kernelSize + 1)
             // First outputs of all blocks, and how many: a tile's last block ends with the tile, and sees no row of the next one.
@@ -160,7 +180,7 @@ struct CausalConvolution {
                     let spectrum = spectra + index * frequencies * 2 * paddedInputs
                     for channel in Swift.stride(from: 0, to: inputs, by: panelWidth) {
                         kernels.pointee.transform_forward(
-                            tables, s + block.first * inputs + channel, Int64(inputs), Int64(kernelSize - 1 + block.rows), Int64(min(panelWidth, inputs - channel)),
+                            tables, x + block.first * inputs + channel, Int64(inputs), Int64(kernelSize - 1 + block.rows), Int64(min(panelWidth, inputs - channel)),
                             spectrum + channel, Int64(2 * paddedInputs), Int64(paddedInputs), room)
                     }
                 }
@@ -170,7 +190,7 @@ struct CausalConvolution {
                     for (index, block) in blocks.enumerated() {
                         kernels.pointee.transform_back(
                             tables, products + index * frequencies * 2 * panelWidth, bias.start + channel, Int64(kernelSize - 1), Int64(min(step, block.rows)),
-                            Int64(min(panelWidth, outputs - channel)), 1, c + block.first * outputs + channel, Int64(outputs), room)
+                            Int64(min(panelWidth, outputs - channel)), activation.kernel, c + block.first * outputs + channel, Int64(outputs), room)
                     }
                 }
             }

@@ -1,0 +1,97 @@
+/// What follows the sums of step 9's convolutions.
+public enum Activation: String, Sendable, CaseIterable {
+    case gelu
+    case relu
+}
+
+/// Which token of a patch plays which index in the delegate transpose: its column (Model.md, "The wider family").
+public enum Delegation: Sendable, Equatable {
+    /// Every token its own.
+    case transpose
+    /// A random order for every patch of every pass.
+    case monteCarlo(seed: UInt64)
+    /// By a learned score, highest first.
+    case selective
+
+    /// As config.json and the command line call them.
+    public static let modes = ["transpose", "monte-carlo", "selective"]
+
+    public var mode: String {
+        switch self {
+        case .transpose: Self.modes[0]
+        case .monteCarlo: Self.modes[1]
+        case .selective: Self.modes[2]
+        }
+    }
+
+    public init?(mode: String, seed: UInt64) {
+        switch mode {
+        case Self.modes[0]: self = .transpose
+        case Self.modes[1]: self = .monteCarlo(seed: seed)
+        case Self.modes[2]: self = .selective
+        default: return nil
+        }
+    }
+}
+
+/// What is added to tokens' vectors for their positions.
+public enum PositionalEncoding: String, Sendable, CaseIterable {
+    case coordConv = "coord_conv"
+    /// Nothing: the convolutions learn position.
+    case none
+}
+
+/// The shape of one convolution over time.
+public struct ConvolutionShape: Sendable, Equatable {
+    /// K.
+    public var kernelSize: Int
+    /// Rows from one tap to the next.
+    public var dilation: Int
+    /// Outputs.
+    public var channels: Int
+
+    public init(kernelSize: Int, dilation: Int = 1, channels: Int) {
+        self.kernelSize = kernelSize
+        self.dilation = dilation
+        self.channels = channels
+    }
+
+    /// Rows that an output sees beside its own: all before it, or, centred, half of them (rounded down) before it and the
+    /// others after it.
+    func reach(isCausal: Bool) -> (before: Int, after: Int) {
+        let rows = (kernelSize - 1) * dilation
+        return isCausal ? (rows, 0) : (rows / 2, rows - rows / 2)
+    }
+}
+
+extension ModelConfig {
+    /// Step 9's convolutions, one after another: the published one, or the stack of `tcn`.
+    public var convolutions: [ConvolutionShape] { stack ?? [ConvolutionShape(kernelSize: kernelSize, channels: intermediateSize)] }
+
+    /// Channels after the last convolution.
+    public var innerSize: Int { convolutions.last?.channels ?? hiddenSize }
+
+    /// Whether a 1×1 convolution brings the inner channels back to D: a stack that ends with D channels has none.
+    public var hasProjectionBack: Bool { stack == nil || innerSize != hiddenSize }
+
+    /// Rows of s before and after a row that its new state depends on.
+    public var reach: (before: Int, after: Int) {
+        convolutions.reduce((0, 0)) { sum, convolution in
+            let reach = convolution.reach(isCausal: isCausal)
+            return (sum.0 + reach.before, sum.1 + reach.after)
+        }
+    }
+
+    /// Passes over the states: every block as often as it is repeated. Pass p, from 1, makes generation p.
+    public var passes: Int { layers * recurrence }
+
+    /// The block of pass `pass`, and which of its repeats it is, both from 0.
+    public func block(ofPass pass: Int) -> (layer: Int, repeat: Int) { ((pass - 1) / recurrence, (pass - 1) % recurrence) }
+
+    /// How the outputs of one token depend on others, for people.
+    public var causality: String {
+        if !isCausal { return "none: a token's outputs depend on tokens before and after it" }
+        if delegation == .selective { return "to the patch: a patch's delegates are ordered by all its tokens" }
+        return "to the token"
+    }
+}

@@ -1,0 +1,84 @@
+import Glibc
+
+/// The effective context that the article on Monte Carlo Attention states: C(0) = 0, C(L) = P·C(L-1) + P·(P-1), which is
+/// P^(L+1) - P tokens.
+public enum EffectiveContext {
+    /// C(1) ... C(`passes`), exactly.
+    ///
+    /// - Parameter patchSize: P, 1 to 1024.
+    public static func afterPasses(_ passes: Int, patchSize: Int) -> [ExactCount] {
+        let P = UInt32(clamping: patchSize)
+        var context = ExactCount(0)
+        return (0..<max(0, passes)).map { _ in
+            context.multiply(by: P, adding: P &* (max(P, 1) - 1))
+            return context
+        }
+    }
+}
+
+/// A whole number of any size, from 0: as much arithmetic as `EffectiveContext` needs.
+public struct ExactCount: Sendable, Equatable {
+    private static let base: UInt64 = 1_000_000_000
+    /// Nine decimal digits each, the lowest first; the last is not 0, unless it is the only one.
+    private var limbs: [UInt64]
+
+    /// A negative number counts as 0.
+    public init(_ value: some BinaryInteger) {
+        limbs = []
+        var rest = UInt64(clamping: value)
+        repeat {
+            limbs.append(rest % Self.base)
+            rest /= Self.base
+        } while rest > 0
+    }
+
+    /// Multiplies by `factor`, then adds `addend`. A limb times 2^32 and a carry stay below 2^63.
+    public mutating func multiply(by factor: UInt32, adding addend: UInt32) {
+        var carry = UInt64(addend)
+        for index in limbs.indices {
+            let sum = limbs[index] * UInt64(factor) + carry
+            limbs[index] = sum % Self.base
+            carry = sum / Self.base
+        }
+        while carry > 0 {
+            limbs.append(carry % Self.base)
+            carry /= Self.base
+        }
+        while limbs.count > 1 && limbs.last == 0 { limbs.removeLast() }
+    }
+
+    /// All digits.
+    public var digits: String {
+        var text = ""
+        for limb in limbs.reversed() {
+            let part = String(limb)
+            text += text.isEmpty ? part : String(repeating: "0", count: 9 - part.count) + part
+        }
+        return text
+    }
+
+    /// "1 048 544"
+    public var grouped: String {
+        let digits = self.digits
+        var text = ""
+        for (index, digit) in digits.enumerated() {
+            if index > 0 && (digits.count - index) % 3 == 0 { text.append(" ") }
+            text.append(digit)
+        }
+        return text
+    }
+
+    /// The number where it fits into 64 bits.
+    public var exact: Int? { Int(digits) }
+
+    /// -infinity for 0.
+    public var log10: Double {
+        // The highest three limbs are all that a Double can tell apart.
+        let highest = limbs.suffix(3)
+        let value = highest.reversed().reduce(0.0) { $0 * Double(Self.base) + Double($1) }
+        return Glibc.log10(value) + 9 * Double(limbs.count - highest.count)
+    }
+
+    /// Whether it is more than `number`, which is not negative.
+    public func isMore(than number: Int) -> Bool { exact.map { $0 > number } ?? true }
+}

@@ -1,0 +1,32 @@
+import ProtonModel
+
+/// A model's shape, for people.
+extension ModelConfig {
+    /// In one line.
+    var summary: String {
+        var words = ["\(layers) layer\(layers == 1 ? "" : "s")" + (recurrence > 1 ? ", each \(recurrence) times" : ""), "hidden size \(hiddenSize)", "\(heads) head\(heads == 1 ? "" : "s")", convolutionText]
+        words += options
+        return words.joined(separator: ", ")
+    }
+
+    /// "kernel 33", or "convolutions 3x1:64 3x2:64": kernel size x dilation : channels.
+    var convolutionText: String {
+        guard let stack else { return "kernel \(kernelSize)" }
+        return "convolutions " + stack.map { "\($0.kernelSize)x\($0.dilation):\($0.channels)" }.joined(separator: " ")
+    }
+
+    var delegationText: String {
+        if case .monteCarlo(let seed) = delegation { return "\(delegation.mode) (seed \(seed))" }
+        return delegation.mode
+    }
+
+    /// What differs from the published model beside sizes.
+    private var options: [String] {
+        var options: [String] = []
+        if delegation != .transpose { options.append("\(delegationText) delegation") }
+        if activation != .gelu { options.append(activation.rawValue) }
+        if positionalEncoding == .none { options.append("no position term") }
+        if !isCausal { options.append("bidirectional") }
+        return options
+    }
+}
