@@ -43,4 +43,19 @@ struct OldStoreTests {
         try run("forward", "--store", store, "--model", Fixtures.path("ragged")).expect(65, "token \(change < 0 ? 999 : 1000)")
         try run("verify", "--store", store).expect(65, "fingerprint")
     }
+
+    @Test("A store of format 1 is read, and becomes one of format 2 when it is written to")
+    func firstFormat() throws {
+        let bench = try Bench()
+        defer { bench.remove() }
+        try bench.store(fixture: "selective")
+        let file = bench.file("store/manifest.json")
+        let old = try String(contentsOfFile: file, encoding: .utf8).replacingOccurrences(of: "\"version\" : 2", with: "\"version\" : 1")
+        try old.write(toFile: file, atomically: false, encoding: .utf8)
+        try run("verify", "--store", bench.file("store")).expect(0)
+        #expect(try String(contentsOfFile: file, encoding: .utf8) == old)
+        try run("forward", "--store", bench.file("store"), "--model", Fixtures.path("selective")).expect(0)
+        #expect(try String(contentsOfFile: file, encoding: .utf8).contains("\"version\" : 2"))
+        try run("verify", "--store", bench.file("store")).expect(0)
+    }
 }

@@ -9,8 +9,9 @@ struct DamageTests {
     /// Every byte of every page, one at a time: the read fails, or the values are right.
     ///
     /// Width 8 keeps pages inside LMDB's leaf, 24 gives them pages of their own.
-    @Test(arguments: [(Element.bf16, 8), (.bf16, 24), (.f32, 5), (.token, 1)]) func noFlippedByteGoesUnseen(_ element: Element, width: Int) throws {
-        let store = try TestStore(tokens: 4 * 40, patchesPerBlock: 16, element: element, width: width)
+    @Test(arguments: [(Element.bf16, 8, false), (.bf16, 24, false), (.f32, 5, false), (.token, 1, false), (.bf16, 8, true), (.token, 1, true)])
+    func noFlippedByteGoesUnseen(_ element: Element, width: Int, isOrdered: Bool) throws {
+        let store = try TestStore(tokens: 4 * 40, patchesPerBlock: 16, element: element, width: width, isOrdered: isOrdered)
         #expect(store.grid.blocks == 3)
         let reader = try store.reader()
         let pages = try (0..<3).map { try reader.locate(.states, block: $0) }
@@ -26,6 +27,17 @@ struct DamageTests {
         }
         #expect(unseen == 0)
         #expect(try store.readAll() == store.values)
+    }
+
+    /// What checksums cannot tell: an index that is sound on disk and impossible.
+    @Test func aRowThatIsNoTokenOfItsPatchIsRefused() throws {
+        let store = try TestStore(tokens: 4 * 40, patchesPerBlock: 16, element: .token, width: 1, isOrdered: true) { block, column, bytes in
+            var values = [UInt8](repeating: 0, count: bytes)
+            for row in 0..<bytes / 4 { values[bytes / 2 + 2 * row] = UInt8(block == 1 && row == 3 ? 4 : column) }
+            return values
+        }
+        let found = try fault { _ = try store.readAll() }
+        #expect(found?.kind == .badData && found?.place.block == 1 && found?.place.column == 0 && found?.problem.contains("row 3") == true)
     }
 
     /// LMDB's own pages: what it would follow out of the file, or into a circle, is refused before it opens the file.

@@ -10,7 +10,7 @@ struct TestStore {
     let folder: TemporaryFolder
     let manifest: Manifest
     let geometry: SequenceGeometry
-    /// Column j of block b as it must read: `values[b][j]`.
+    /// Column j of block b as it must read: `values[b][j]`; of ordered pages with the token indices after the values.
     let values: [[[UInt8]]]
 
     var directory: String { folder.file("store") }
@@ -20,24 +20,27 @@ struct TestStore {
     var grid: BlockGrid { BlockGrid(patches: geometry.patches, patchesPerBlock: record.patchesPerBlock) }
 
     /// - Parameters:
+    ///   - isOrdered: tokens stand in random orders.
     ///   - name: the store's own name, which its files repeat.
     ///   - value: a column's bytes, from its block, index and length.
     init(
-        tokens: Int, patchSize: Int = 4, patchesPerBlock: Int, element: Element, width: Int, index: Int = 0, name: String = Store.newName(),
+        tokens: Int, patchSize: Int = 4, patchesPerBlock: Int, element: Element, width: Int, isOrdered: Bool = false, index: Int = 0, name: String = Store.newName(),
         seed: UInt64 = 1, value: ((_ block: Int, _ column: Int, _ bytes: Int) -> [UInt8])? = nil
     ) throws {
         folder = try TemporaryFolder()
         geometry = SequenceGeometry(tokens: tokens, patchSize: patchSize)!
         var numbers = TestNumbers(seed)
         var record = GenerationRecord(
-            index: index, directory: "generation-\(index)", element: element, patchesPerBlock: patchesPerBlock, width: width, tables: [.states])
+            index: index, directory: "generation-\(index)", element: element, patchesPerBlock: patchesPerBlock, width: width, tables: [.states],
+            order: isOrdered ? "random" : nil)
         record.complete = true
         let grid = BlockGrid(patches: geometry.patches, patchesPerBlock: patchesPerBlock)
         values = (0..<grid.blocks).map { block in
-            (0..<patchSize).map { column in
-                let count = grid.patches(ofBlock: block).count * width
-                if let value { return value(block, column, count * element.size) }
-                return Self.states(count, element, &numbers)
+            let patches = grid.patches(ofBlock: block).count
+            let orders = (0..<patches).map { _ in (0..<UInt16(patchSize)).shuffled(using: &numbers) }
+            return (0..<patchSize).map { column in
+                if let value { return value(block, column, patches * (width * element.size + (isOrdered ? 2 : 0))) }
+                return Self.states(patches * width, element, &numbers) + (isOrdered ? orders.flatMap { [UInt8($0[column] & 255), UInt8($0[column] >> 8)] } : [])
             }
         }
         manifest = Manifest(
@@ -67,7 +70,7 @@ struct TestStore {
         let patches = grid.patches(ofBlock: block)
         return PageHeader(
             element: Element(name: record.element)!, generation: record.index, block: block, firstPatch: patches.lowerBound, patches: patches.count,
-            columns: geometry.patchSize, width: record.width)
+            columns: geometry.patchSize, width: record.width, isOrdered: record.order != nil)
     }
 
     /// A block's page as the writer stores it.
@@ -92,9 +95,12 @@ struct TestStore {
     /// Some columns of a block.
     func read(_ generation: GenerationReader, _ pages: PageReader, block: Int, columns: [Int]? = nil) throws -> [[UInt8]] {
         let columns = columns ?? Array(0..<geometry.patchSize)
-        let columnBytes = grid.patches(ofBlock: block).count * record.width * Element(name: record.element)!.size
+        let header = header(block)
+        let columnBytes = header.columnBytes + header.indexBytes
         let room = try Memory<UInt8>(geometry.patchSize * columnBytes)
-        try pages.read(generation, block: block, columns: columns, into: { UnsafeMutableRawPointer(room.start + $0 * columnBytes) })
+        try pages.read(
+            generation, block: block, columns: columns, into: { UnsafeMutableRawPointer(room.start + $0 * columnBytes) },
+            indices: { UnsafeMutableRawPointer(room.start + $0 * columnBytes + header.columnBytes).assumingMemoryBound(to: UInt16.self) })
         return columns.map { Array(room.bytes[$0 * columnBytes..<($0 + 1) * columnBytes]) }
     }
 
@@ -124,7 +130,8 @@ struct Page {
         for (column, values) in columns.enumerated() {
             let aligned = try Memory<UInt8>(values.count)
             aligned.bytes.copyBytes(from: values)
-            encoder.encode(column, of: header, values: aligned.start, with: codec)
+            let indices = UnsafeRawPointer(aligned.start + header.columnBytes).assumingMemoryBound(to: UInt16.self)
+            encoder.encode(column, of: header, values: aligned.start, indices: header.isOrdered ? indices : nil, with: codec)
         }
         bytes = Array(encoder.finish(header))
     }

@@ -33,9 +33,13 @@ import Testing
     }
 
     private func run(_ name: String, state: Element, _ cut: Cut) throws -> Result {
+        try run(model: Fixtures.path(name), tokens: "\(Fixtures.path(name))/tokens.u16", state: state, cut)
+    }
+
+    private func run(model directory: String, tokens file: String, state: Element, _ cut: Cut) throws -> Result {
         let folder = try TemporaryFolder()
-        let model = try Model(directory: Fixtures.path(name))
-        _ = try Ingest.run(["\(Fixtures.path(name))/tokens.u16"], store: folder.file("store"), format: .tokens, patchSize: model.config.patchSize, replacing: false)
+        let model = try Model(directory: directory)
+        _ = try Ingest.run([file], store: folder.file("store"), format: .tokens, patchSize: model.config.patchSize, replacing: false)
         let store = try Store.openForWriting(folder.file("store"))
         let geometry = try #require(store.geometry())
         let kernels = try Kernels.select()
@@ -122,6 +126,40 @@ import Testing
             let other = try run(name, state: .f32, cut)
             let equal = zip(other.layers, whole.layers).allSatisfy(same) && same(other.bits, whole.bits)
             #expect(equal, "\(cut)")
+        }
+    }
+
+    @Test("what a layer reads and writes: 2.1 N + 1.03 N, bidirectional 3.1 N + 1.03 N, orders included; N is that of the published block")
+    func traffic() throws {
+        let folder = try TemporaryFolder()
+        let (tokens, P) = (60_000, 8)
+        var numbers = TestNumbers(8)
+        try folder.write("tokens.u16", (0..<tokens).flatMap { _ in [UInt8.random(in: 0...255, using: &numbers), 0] })
+        func run(_ family: (inout ModelConfig) -> Void) throws -> Result {
+            var config = ModelConfig(hiddenSize: 32, intermediateSize: 32, layers: 3, heads: 2, patchSize: P, kernelSize: 3)
+            family(&config)
+            try Model.initialize(folder.file("model"), config: config, seed: 1, replacing: true)
+            // Room for a third of the columns: the block that every run of hosts stands on, and not much beside it.
+            return try self.run(model: folder.file("model"), tokens: folder.file("tokens.u16"), state: .bf16, Cut(windowBlocks: 8, spare: 100, overlap: .full, threads: 2))
+        }
+        let published = try run { _ in }
+        let N = Double(published.stored[0])
+        let others: [(String, (inout ModelConfig) -> Void)] = [
+            ("monte-carlo", { $0.delegation = .monteCarlo(seed: 1) }), ("selective", { $0.delegation = .selective }), ("recurrence", { $0.recurrence = 2; $0.layers = 2 }),
+            ("stack", { $0.stack = [ConvolutionShape(kernelSize: 3, dilation: 4, channels: 16), ConvolutionShape(kernelSize: 2, channels: 32)] }), ("none", { $0.positionalEncoding = .none }),
+        ]
+        for (name, result) in try [("published", published)] + others.map({ ($0.0, try run($0.1)) }) {
+            for (traffic, stored) in zip(result.traffic, result.stored).dropFirst() {
+                #expect(Double(traffic.own + traffic.hosts + traffic.guests) / N <= 2.1, "\(name) reads")
+                // At this width, of 43 bytes a token on disk, indices of patches of 8 are 1 %.
+                #expect(Double(stored) / N <= 1.03, "\(name) writes")
+            }
+        }
+        let both = try run { $0.isCausal = false }
+        for traffic in both.traffic.dropFirst() {
+            #expect(Double(traffic.own + traffic.hosts + traffic.guests) / N <= 3.1)
+            // It does see what a causal model does not.
+            #expect(traffic.hosts + traffic.guests > published.traffic[1].hosts + published.traffic[1].guests)
         }
     }
 

@@ -7,9 +7,10 @@ import Testing
 @testable import StreamEngine
 
 @Suite("Working set") struct WorkingSetTests {
-    private func needs(tokens: Int, P: Int = 32, D: Int = 64, layers: Int = 2, state: Element = .bf16) throws -> WorkingSetNeeds {
+    private func needs(tokens: Int, P: Int = 32, D: Int = 64, layers: Int = 2, state: Element = .bf16, family: (inout ModelConfig) -> Void = { _ in }) throws -> WorkingSetNeeds {
         let geometry = try #require(SequenceGeometry(tokens: tokens, patchSize: P))
-        let config = ModelConfig(hiddenSize: D, intermediateSize: 2 * D, layers: layers, heads: 4, patchSize: P, kernelSize: 33)
+        var config = ModelConfig(hiddenSize: D, intermediateSize: 2 * D, layers: layers, heads: 4, patchSize: P, kernelSize: 33)
+        family(&config)
         return WorkingSetNeeds(
             geometry: geometry, config: config, state: state, threads: 2, arithmeticBytes: 4 << 20, outputValues: 1 << 16, weightBytes: 1 << 20, baseBytes: 16 << 20,
             tokenPatchesPerBlock: TokenWriter.patchesPerBlock(patchSize: P))
@@ -55,6 +56,27 @@ import Testing
         #expect(set.statesBytes / demand.columnBytes >= demand.all)
         let tokens = needs.tokenDemand(T: set.patchesPerBlock, W: set.windowPatches)
         #expect(set.statesBytes / tokens.columnBytes >= set.tokenSlots && set.tokenSlots >= tokens.least)
+    }
+
+    @Test("a window holds what the one before it looks ahead to, and there are two of them", arguments: [5000, 1 << 20, 1 << 42])
+    func lookingAhead(tokens: Int) throws {
+        let needs = try needs(tokens: tokens) {
+            $0.isCausal = false
+            $0.stack = [ConvolutionShape(kernelSize: 9, dilation: 700, channels: 64)]
+        }
+        #expect(needs.config.reach == (2800, 2800))
+        for budget in [64 << 20, 256 << 20, 4 << 30] {
+            let set = try needs.choose(budget: budget)
+            #expect(set.totalBytes <= budget && (set.windowPatches >= needs.geometry.patches || set.windowPatches * 32 >= 2800 && set.windowsInFlight == 2))
+        }
+    }
+
+    @Test("orders of tokens are planned for")
+    func orders() throws {
+        let plain = try needs(tokens: 1 << 20), ordered = try needs(tokens: 1 << 20) { $0.delegation = .selective }
+        #expect(ordered.stateDemand(T: 96, W: 96).columnBytes == plain.stateDemand(T: 96, W: 96).columnBytes + 192)
+        let set = try ordered.choose(budget: 2 << 30)
+        #expect(set.isResident && set.parts.contains { $0.name == "orders of their tokens" && $0.bytes == 4 << 20 })
     }
 
     @Test("a begun run keeps its T")
