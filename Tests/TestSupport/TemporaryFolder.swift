@@ -32,7 +32,7 @@ public enum Fixtures {
     public static let family = [
         "recurrent", "carlo", "selective", "relu", "stack", "narrow", "nowhere", "bidirectional", "few-carlo", "few-selective", "wide-bidirectional", "recurrent-carlo",
         "recurrent-selective", "recurrent-stack", "recurrent-nowhere", "recurrent-bidirectional", "carlo-stack", "carlo-nowhere", "carlo-bidirectional", "selective-stack",
-        "selective-nowhere", "selective-bidirectional", "stack-nowhere", "stack-bidirectional", "nowhere-bidirectional", "everything",
+        "selective-nowhere", "selective-bidirectional", "stack-nowhere", "stack-bidirectional", "nowhere-bidirectional", "everything", "long-bidirectional", "long-selective",
     ]
 
     public static let cases = published + family
