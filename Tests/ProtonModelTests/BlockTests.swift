@@ -89,7 +89,7 @@ import Testing
         let scale = Double(inputs * kernel).squareRoot()
         for t in [0, 1, 95, 96, L - 1, L, 2 * L + 3, rows - 1] {
             for f in Set([0, 1, outputs / 2, outputs - 1]) {
-                #expect(abs(Double(c[t * outputs + f]) - convolved(s, weight, bias, t: t, f: f, inputs: inputs, kernel: kernel, dilation: dilation, activation)) < 1e-6 * scale, "t \(t), f \(f)")
+                #expect(abs(Double(c[t * outputs + f]) - convolved(s, weight, bias, t: t, f: f, inputs: inputs, kernel: kernel, dilation: dilation, activation)) < 2e-6 * scale, "t \(t), f \(f)")
             }
         }
         // One tile after another; the last one without the rows that would follow it.

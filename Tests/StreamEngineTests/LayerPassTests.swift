@@ -117,12 +117,15 @@ import Testing
         #expect(bits.count == whole.bits.count && whole.bits[0].isNaN)
         #expect(zip(bits, whole.bits).dropFirst().allSatisfy { abs($0 - $1) < 1e-3 })
 
-        for cut in [
+        let cuts = [
             Cut(windowBlocks: 1), Cut(windowBlocks: 1, spare: 40, overlap: .full, threads: 2), Cut(windowBlocks: 2, spare: 7, threads: 2),
             Cut(blockTiles: 2, windowBlocks: 1, overlap: .full), Cut(windowBlocks: 3, spare: 300, overlap: .full, threads: 3), Cut(windowBlocks: 1, resident: true, threads: 2),
             Cut(windowBlocks: 2, spare: 50, overlap: .full, threads: 2, order: .leastRecentlyUsed), Cut(overlap: .full, resident: true, once: true, threads: 2),
             Cut(blockTiles: 3, overlap: .full, resident: true, once: true),
-        ] {
+        ]
+        // Most of the wider family's cases are one tile long, and every cut the same to them.
+        let isShort = Fixtures.family.contains(name) && !name.hasPrefix("long-")
+        for cut in isShort ? [cuts[1], cuts[5], cuts[7]] : cuts {
             let other = try run(name, state: .f32, cut)
             let equal = zip(other.layers, whole.layers).allSatisfy(same) && same(other.bits, whole.bits)
             #expect(equal, "\(cut)")
@@ -132,25 +135,25 @@ import Testing
     @Test("what a layer reads and writes: 2.1 N + 1.03 N, bidirectional 3.1 N + 1.03 N, orders included; N is that of the published block")
     func traffic() throws {
         let folder = try TemporaryFolder()
-        let (tokens, P) = (60_000, 8)
+        let (tokens, P) = (24_000, 8)
         var numbers = TestNumbers(8)
         try folder.write("tokens.u16", (0..<tokens).flatMap { _ in [UInt8.random(in: 0...255, using: &numbers), 0] })
         func run(_ family: (inout ModelConfig) -> Void) throws -> Result {
-            var config = ModelConfig(hiddenSize: 32, intermediateSize: 32, layers: 3, heads: 2, patchSize: P, kernelSize: 3)
+            var config = ModelConfig(hiddenSize: 32, intermediateSize: 32, layers: 2, heads: 2, patchSize: P, kernelSize: 3)
             family(&config)
             try Model.initialize(folder.file("model"), config: config, seed: 1, replacing: true)
-            // Room for a third of the columns: the block that every run of hosts stands on, and not much beside it.
-            return try self.run(model: folder.file("model"), tokens: folder.file("tokens.u16"), state: .bf16, Cut(windowBlocks: 8, spare: 100, overlap: .full, threads: 2))
+            // The blocks that runs of hosts stand on are kept, and not much beside them.
+            return try self.run(model: folder.file("model"), tokens: folder.file("tokens.u16"), state: .bf16, Cut(windowBlocks: 4, spare: 70, overlap: .full, threads: 2))
         }
         let published = try run { _ in }
         let N = Double(published.stored[0])
         let others: [(String, (inout ModelConfig) -> Void)] = [
-            ("monte-carlo", { $0.delegation = .monteCarlo(seed: 1) }), ("selective", { $0.delegation = .selective }), ("recurrence", { $0.recurrence = 2; $0.layers = 2 }),
-            ("stack", { $0.stack = [ConvolutionShape(kernelSize: 3, dilation: 4, channels: 16), ConvolutionShape(kernelSize: 2, channels: 32)] }), ("none", { $0.positionalEncoding = .none }),
+            ("monte-carlo", { $0.delegation = .monteCarlo(seed: 1) }), ("selective", { $0.delegation = .selective }), ("recurrence", { $0.recurrence = 2; $0.layers = 1 }),
+            ("stack", { $0.stack = [ConvolutionShape(kernelSize: 3, dilation: 4, channels: 16), ConvolutionShape(kernelSize: 2, channels: 32)] }),
         ]
         for (name, result) in try [("published", published)] + others.map({ ($0.0, try run($0.1)) }) {
             for (traffic, stored) in zip(result.traffic, result.stored).dropFirst() {
-                #expect(Double(traffic.own + traffic.hosts + traffic.guests) / N <= 2.1, "\(name) reads")
+                #expect(Double(traffic.own + traffic.hosts + traffic.guests) / N <= 2.1, "\(name) reads \(traffic)")
                 // At this width, of 43 bytes a token on disk, indices of patches of 8 are 1 %.
                 #expect(Double(stored) / N <= 1.03, "\(name) writes")
             }
