@@ -9,7 +9,7 @@ struct RunProgress: Equatable {
     var bitsCount = 0
     /// Surprisal of the next block's first token, known from the row before it.
     var nextBits = Float.nan
-    /// [K-1, D]: the rows of s before the next block.
+    /// [rows, D]: the rows of s before the next block that its convolutions reach.
     var carry: [Float] = []
 
     private static let fixedBytes = 40

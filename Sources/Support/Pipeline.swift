@@ -54,10 +54,7 @@ public final class Pipeline {
     // Threads hold the crew, not the pipeline: so the pipeline can go, and sends them home when it does.
     private let crew: Crew
 
-    /// - Parameter onStart: run once in every worker before its first task.
-    public init(workers: Int, onStart: @escaping @Sendable () -> Void = {}) throws {
-        crew = try Crew(workers: workers, onStart: onStart)
-    }
+    public init(workers: Int) throws { crew = try Crew(workers: workers) }
 
     deinit { crew.close() }
 
@@ -112,7 +109,7 @@ private final class Crew: @unchecked Sendable {
     private var closing = false
     private var times = Pipeline.Times()
 
-    init(workers: Int, onStart: @escaping @Sendable () -> Void) throws {
+    init(workers: Int) throws {
         self.workers = max(1, workers)
         pthread_mutex_init(mutex, nil)
         pthread_cond_init(work, nil)
@@ -125,10 +122,7 @@ private final class Crew: @unchecked Sendable {
         for worker in 0...max(1, workers) {
             let lane: Pipeline.Lane = worker == max(1, workers) ? .writer : .cores
             var thread = pthread_t()
-            let start = Unmanaged.passRetained(ThreadStart { [self] in
-                onStart()
-                serve(worker, lane)
-            })
+            let start = Unmanaged.passRetained(ThreadStart { [self] in serve(worker, lane) })
             let status = pthread_create(&thread, nil, { argument in
                 guard let argument else { return nil }
                 Unmanaged<ThreadStart>.fromOpaque(argument).takeRetainedValue().body()

@@ -58,4 +58,22 @@ struct OldStoreTests {
         #expect(try String(contentsOfFile: file, encoding: .utf8).contains("\"version\" : 2"))
         try run("verify", "--store", bench.file("store")).expect(0)
     }
+
+    @Test("A run begun with blocks that today's arithmetic does not have is not gone on with, and says what to do")
+    func foreignBlocks() throws {
+        let bench = try Bench()
+        defer { bench.remove() }
+        try bench.store(fixture: "ragged")
+        let forward = ["forward", "--store", bench.file("store"), "--model", Fixtures.path("ragged")]
+        try run(forward).expect(0)
+        let file = URL(fileURLWithPath: bench.file("store/manifest.json"))
+        var manifest = try #require(JSONSerialization.jsonObject(with: Data(contentsOf: file)) as? [String: Any])
+        var begun = try #require(manifest["run"] as? [String: Any])
+        (begun["complete"], begun["patches_per_block"]) = (false, 65)
+        manifest["run"] = begun
+        manifest["generations"] = try Array(#require(manifest["generations"] as? [Any]).prefix(1))
+        try JSONSerialization.data(withJSONObject: manifest).write(to: file)
+        try run(forward).expect(65, "blocks of 65 patches", "--restart")
+        try run(forward + ["--restart"]).expect(0)
+    }
 }
