@@ -62,12 +62,17 @@ public struct DelegateDraw: Sendable, Equatable {
     /// - Parameter keys: [P] scratch.
     public func order(ofPatch patch: Int, keys: UnsafeMutableBufferPointer<UInt64>, into order: UnsafeMutablePointer<UInt16>) {
         var index = 0
+        func put(_ word: UInt64) {
+            if index == keys.count { return }
+            keys[index] = word & ~(1 << DelegateOrder.indexBits - 1) | UInt64(index)
+            index += 1
+        }
         while index < keys.count {
             let words = Philox.block(counter: (UInt64(index / 4 + 1), UInt64(patch), UInt64(`repeat`), UInt64(layer)), key: (seed, 0))
-            for word in [words.0, words.1, words.2, words.3].prefix(keys.count - index) {
-                keys[index] = word & ~(1 << DelegateOrder.indexBits - 1) | UInt64(index)
-                index += 1
-            }
+            put(words.0)
+            put(words.1)
+            put(words.2)
+            put(words.3)
         }
         DelegateOrder.sort(keys, into: order)
     }

@@ -54,6 +54,8 @@ public final class BlockWeights {
     static func footprint(_ config: ModelConfig) -> Int {
         let (D, F) = (config.hiddenSize, config.innerSize)
         let square = PreparedMatrix.footprint(inputs: D, outputs: D)
-        return 3 * square + 2 * PreparedMatrix.footprint(inputs: D, outputs: 2 * D) + PreparedMatrix.footprint(inputs: F, outputs: D) + (3 * D * D + 3 * D) * 4
+        let back = config.hasProjectionBack ? PreparedMatrix.footprint(inputs: F, outputs: D) : 0
+        let score = config.delegation == .selective ? PreparedMatrix.footprint(inputs: D, outputs: 1) : 0
+        return 3 * square + 2 * PreparedMatrix.footprint(inputs: D, outputs: 2 * D) + back + score + (3 * D * D + 3 * D) * 4
     }
 }

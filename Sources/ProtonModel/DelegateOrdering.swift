@@ -23,8 +23,7 @@ public enum DelegateOrdering {
 }
 
 extension Model {
-    /// A name for the order of the states that pass `pass` reads: the same name, the same order of the same states; nil for natural
-    /// order.
+    /// A name for what orders the states that pass `pass` reads; nil for natural order.
     public func orderName(readBy pass: Int) -> String? {
         guard pass <= config.passes else { return nil }
         switch config.delegation {
@@ -32,6 +31,19 @@ extension Model {
         case .monteCarlo(let seed): return "\(config.delegation.mode), seed \(seed)"
         case .selective: return "\(config.delegation.mode), model \(fingerprint)"
         }
+    }
+
+    /// The name of the tokens' order for the first pass: the same name, the same order. Scores depend on how they are rounded.
+    public func tokenOrderName(kernels: KernelTable) -> String? {
+        guard let name = orderName(readBy: 1) else { return nil }
+        guard config.delegation == .selective else { return name }
+        return "\(name), scored in \(Kernels.compute(of: kernels).rawValue)\(Kernels.isPlain(kernels) ? " by plain kernels" : "")"
+    }
+
+    /// Whether an order of that name is what orders the states that pass `pass` reads, however they were rounded.
+    public func reads(order: String?, inPass pass: Int) -> Bool {
+        guard let name = orderName(readBy: pass), let order else { return order == nil && orderName(readBy: pass) == nil }
+        return order == name || order.hasPrefix(name + ",")
     }
 }
 
@@ -57,6 +69,7 @@ extension TileArithmetic {
     ///   - order: [patches·P].
     public func order(_ patches: Range<Int>, ids: UnsafePointer<UInt16>, embedding: Embedding, by ordering: DelegateOrdering, into order: UnsafeMutablePointer<UInt16>) {
         let P = geometry.patchSize
+        if case .drawn = ordering { return self.order(patches, states: local.start, by: ordering, into: order) }
         inGroups(of: groupPatches, patches.count) { first, count in
             let group = patches.lowerBound + first..<patches.lowerBound + first + count
             for row in 0..<count * P { positions[row] = Int64(group.lowerBound * P + row) }

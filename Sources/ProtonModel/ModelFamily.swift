@@ -88,6 +88,15 @@ extension ModelConfig {
     /// The block of pass `pass`, and which of its repeats it is, both from 0.
     public func block(ofPass pass: Int) -> (layer: Int, repeat: Int) { ((pass - 1) / recurrence, (pass - 1) % recurrence) }
 
+    /// Whether all rows that are multiplied have an even number of values: products of bf16 numbers take pairs.
+    public var hasEvenWidths: Bool { hiddenSize % 2 == 0 && convolutions.allSatisfy { $0.channels % 2 == 0 } }
+
+    /// Why the surprisal of its tokens is not that of a predictor; nil where it is.
+    public var surprisalCaveat: String? {
+        if !isCausal { return "tokens see later ones, the predicted one too" }
+        return delegation == .selective ? "tokens see others of their patch, later ones too" : nil
+    }
+
     /// How the outputs of one token depend on others, for people.
     public var causality: String {
         if !isCausal { return "none: a token's outputs depend on tokens before and after it" }

@@ -58,7 +58,7 @@ extension ForwardRun {
             runsPerStep: isSourceResident ? engine.geometry.patchSize : demand.runsPerStep(slots: slots), firstBlock: progress.nextBlock)
         let source: LayerPass.Source
         if let reader {
-            guard reader.record.order == model.orderName(readBy: layer) else {
+            guard model.reads(order: reader.record.order, inPass: layer) else {
                 throw Fault(
                     .badData, "generation \(layer - 1) stands in the order '\(reader.record.order ?? "natural")', the model reads '\(model.orderName(readBy: layer) ?? "natural")'",
                     at: Place(file: reader.file, generation: layer - 1), advice: "Use --restart to begin anew.")
@@ -72,7 +72,7 @@ extension ForwardRun {
             input: layer == 1 ? .tokens(try Embedding(model, length: engine.geometry.paddedTokens)) : plan.state == .bf16 ? .bf16 : .f32,
             weights: try engine.weights(ofPass: layer), target: plan.set.isResident ? engine.residentStates(layer) : nil, writer: writer,
             ordering: try DelegateOrdering(model, readBy: layer + 1, kernels: kernels), head: isLast ? (try Head(model, kernels: kernels), tokens) : nil, progress: progress)
-        if progress.nextBlock > 0 { observer.note("Going on with layer \(layer) at block \(progress.nextBlock) of \(engine.grid.blocks).") }
+        if progress.nextBlock > 0 { observer.note("Going on with \(passName) \(layer) at block \(progress.nextBlock) of \(engine.grid.blocks).") }
         return LayerRun(pass, record: record, sourceBytes: layer > 1 ? reader?.record.storedBytes ?? 0 : 0)
     }
 

@@ -13,7 +13,7 @@ extension ForwardRun {
         let advice = "Run with what began it, use --restart to drop its states, or another store."
         if run.modelFingerprint != model.fingerprint {
             var differences = ["weights \(run.modelFingerprint) and \(model.fingerprint)"]
-            if run.layers != model.config.passes { differences.append("\(run.layers) and \(model.config.passes) layers") }
+            if run.layers != model.config.passes { differences.append("\(run.layers) and \(model.config.passes) passes") }
             if run.hiddenSize != model.config.hiddenSize { differences.append("hidden size \(run.hiddenSize) and \(model.config.hiddenSize)") }
             if store.manifest.patchSize != model.config.patchSize { differences.append("patch size \(store.manifest.patchSize) and \(model.config.patchSize)") }
             throw Fault(.badData, "the store's states come from another model: \(differences.joined(separator: ", "))", at: place, advice: advice)
@@ -31,8 +31,8 @@ extension ForwardRun {
                 .usage, "the run was begun in \(run.compute ?? Compute.f32.rawValue) and would go on in \(compute.rawValue)\(options.compute == nil ? ", which is what this processor has" : "")", at: place,
                 advice: advice)
         }
-        if let wanted = options.convolution, run.convolution.map({ $0 != wanted.rawValue }) ?? false {
-            throw Fault(.usage, "the run's convolutions are computed the \(run.convolution ?? "") way, --convolution asks for \(wanted.rawValue)", at: place, advice: advice)
+        if let wanted = options.convolution, run.convolution ?? ConvolutionWay.fourier.rawValue != wanted.rawValue {
+            throw Fault(.usage, "the run's convolutions are computed the \(run.convolution ?? ConvolutionWay.fourier.rawValue) way, --convolution asks for \(wanted.rawValue)", at: place, advice: advice)
         }
         if let state = options.state, state.name != run.state {
             throw Fault(.usage, "the store's states are \(run.state), --state asks for \(state.name)", at: place, advice: advice)
@@ -94,8 +94,15 @@ extension ForwardRun {
         return Prepared(plan: plan, needs: needs, arithmetic: arithmetic)
     }
 
-    /// Whether the tokens lie as the model's first pass reads them.
-    var isLaidOut: Bool { store.manifest.patchSize == model.config.patchSize && store.manifest.generations[0].order == model.orderName(readBy: 1) }
+    /// Whether the tokens lie as the model's first pass reads them; a run that has begun goes on with the order that it began with.
+    var isLaidOut: Bool {
+        let order = store.manifest.generations[0].order
+        let isOrdered = begun == nil ? order == model.tokenOrderName(kernels: kernels) : model.reads(order: order, inPass: 1)
+        return store.manifest.patchSize == model.config.patchSize && isOrdered
+    }
+
+    /// The run that this one goes on with.
+    var begun: RunRecord? { options.restart ? nil : store.manifest.run }
 
     /// Whether a generation was begun that nobody can go on with: a run in memory names its last layer long before others are on
     /// disk.

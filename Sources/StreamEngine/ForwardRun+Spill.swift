@@ -10,7 +10,7 @@ extension ForwardRun {
     /// Writes a finished layer to disk, so that little is lost if the machine stops. That it cannot be written is no reason
     /// to stop: the run needs no disk for it.
     func checkpoint(_ layer: Int, _ engine: Engine, plan: ForwardPlan) {
-        observer.note("Writing layer \(layer) to disk, so that little is lost if the machine stops.")
+        observer.note("Writing \(passName) \(layer) to disk, so that little is lost if the machine stops.")
         do {
             try spill(layer, engine, plan: plan)
         } catch {
@@ -45,7 +45,7 @@ extension ForwardRun {
     /// - Returns: bytes of the pages.
     private func writeBlocks(_ blocks: Range<Int>, of layer: Int, record: GenerationRecord, progress: RunProgress?, _ engine: Engine) throws -> Int {
         let states = engine.residentStates(layer)
-        observer.note("Writing \(ByteCount.text(states.grid.patches(ofBlock: blocks.upperBound - 1).upperBound * states.columns * states.rowBytes)) of layer \(layer) from memory.")
+        observer.note("Writing \(ByteCount.text(states.grid.patches(ofBlock: blocks.upperBound - 1).upperBound * states.columns * states.rowBytes)) of \(passName) \(layer) from memory.")
         let P = engine.geometry.patchSize
         let writer = try GenerationWriter(store: store.directory, identity: store.identity(of: record), record: record)
         var stored = 0

@@ -45,6 +45,9 @@ public final class ForwardRun {
     /// Runs longer than this are held against the machine's limits, which takes a second or two to measure the first time.
     static let secondsWorthTuning = 20.0
 
+    /// What a generation is made by, for people: a layer, or a pass where layers run more than once.
+    var passName: String { model.config.recurrence > 1 ? "pass" : "layer" }
+
     /// What matrix products are computed in here.
     var compute: Compute { Kernels.compute(of: kernels) }
 
@@ -61,7 +64,7 @@ public final class ForwardRun {
         // Older versions chose by the model's shape alone, as for a long sequence.
         way = options.convolution ?? begun.map { $0.convolution.flatMap(ConvolutionWay.init) ?? .fourier } ?? .preferred(model.config, tokens: store.manifest.tokens)
         // Pairs of inputs are rounded together.
-        let wanted = model.config.hiddenSize % 2 == 0 && model.config.convolutions.allSatisfy { $0.channels % 2 == 0 } ? options.compute ?? begun?.compute.flatMap(Compute.init) ?? .f32 : .f32
+        let wanted = model.config.hasEvenWidths ? options.compute ?? begun?.compute.flatMap(Compute.init) ?? .f32 : .f32
         kernels = try Kernels.select(wanted)
     }
 
@@ -83,14 +86,16 @@ public final class ForwardRun {
             (computed.bits, computed.bitsCount) = try sumSurprisal(store.reader(model.config.passes))
         } else {
             if options.compute == .bf16 && compute == .f32 {
-                observer.note("This processor has no matrix products of bf16 numbers (or the model's widths are odd): computing in f32.")
+                observer.note(model.config.hasEvenWidths ? "This processor has no matrix products of bf16 numbers: computing in f32." : "Products of bf16 numbers need even widths, which this model has not: computing in f32.")
             }
             let prepared = try prepare(begun)
             observer.planned(prepared.plan)
             try checkDisk(prepared.plan)
             if options.dryRun { return nil }
-            try layOut(prepared)
-            try compute(prepared, &computed)
+            let plan = prepared.plan
+            let engine = try Engine(model, needs: prepared.needs, set: plan.set, threads: plan.threads, way: way, kernels: kernels, arithmetic: prepared.arithmetic)
+            try layOut(engine, plan: plan)
+            try compute(plan, engine, &computed)
         }
         if let path = options.nll { try writeSurprisal(to: path) }
         return summary(computed, resumed: begun != nil && !isFinished, wasComplete: isFinished)
@@ -98,7 +103,7 @@ public final class ForwardRun {
 
     /// Brings the store to where the run can begin: without an earlier run's states after --restart, and with tokens in
     /// patches of the model's size.
-    private func layOut(_ prepared: Prepared) throws {
+    private func layOut(_ engine: Engine, plan: ForwardPlan) throws {
         if options.restart || store.manifest.run == nil, store.manifest.generations.count > 1 || store.manifest.run != nil {
             var manifest = store.manifest
             manifest.run = nil
@@ -112,12 +117,17 @@ public final class ForwardRun {
         }
         if isLaidOut { return }
         let config = model.config
-        if store.manifest.patchSize != config.patchSize {
-            observer.note("Laying the tokens out in patches of \(config.patchSize), as the model asks (they were in patches of \(store.manifest.patchSize)).")
-        } else {
-            observer.note("Laying the tokens out in the \(config.delegation == .transpose ? "natural" : config.delegation.mode) order of their delegates, as the model asks.")
+        var wanted: [String] = []
+        if store.manifest.patchSize != config.patchSize { wanted.append("in patches of \(config.patchSize) (they were in patches of \(store.manifest.patchSize))") }
+        if store.manifest.generations[0].order != model.tokenOrderName(kernels: kernels) {
+            wanted.append("in the \(config.delegation == .transpose ? "natural" : config.delegation.mode) order of their delegates")
         }
-        try Repage.run(store, for: model, with: prepared.arithmetic, kernels: kernels)
+        observer.note("Laying the tokens out as the model asks: \(wanted.joined(separator: ", ")).")
+        // Before the first layer: its share is none of any.
+        try Repage.run(store, for: model, engine: engine) { _ in
+            observer.progress(
+                ForwardProgress(layer: plan.firstLayer, layers: config.passes, layerShare: 0, tokens: plan.geometry.tokens, bytesRead: 0, bytesWritten: 0))
+        }
     }
 
     /// What the layers of this process add up to.
@@ -136,9 +146,7 @@ public final class ForwardRun {
         var lastShare = 0.0
     }
 
-    private func compute(_ prepared: Prepared, _ computed: inout Computed) throws {
-        let plan = prepared.plan
-        let engine = try Engine(model, needs: prepared.needs, set: plan.set, threads: plan.threads, way: way, kernels: kernels, arithmetic: prepared.arithmetic)
+    private func compute(_ plan: ForwardPlan, _ engine: Engine, _ computed: inout Computed) throws {
         if store.manifest.run?.patchesPerBlock != plan.set.patchesPerBlock {
             var manifest = store.manifest
             manifest.run = RunRecord(
@@ -184,7 +192,7 @@ public final class ForwardRun {
         if pass.isInterrupted {
             if plan.set.isResident { try spillBegun(pass, engine, plan: plan) }
             let (layer, block) = (pass.layer, pass.progress.nextBlock)
-            let kept = block > 0 ? "layer \(layer) is kept through block \(block) of \(engine.grid.blocks)" : layer > 1 ? "layer \(layer - 1) is kept" : "nothing was computed yet"
+            let kept = block > 0 ? "\(passName) \(layer) is kept through block \(block) of \(engine.grid.blocks)" : layer > 1 ? "\(passName) \(layer - 1) is kept" : "nothing was computed yet"
             throw Fault(.interrupted, "interrupted: \(kept); the same command goes on from there")
         }
         let result = try close(run, engine, plan: plan)

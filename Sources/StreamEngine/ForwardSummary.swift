@@ -22,6 +22,10 @@ public struct ForwardSummary: Encodable, Sendable {
     public var state: String
     /// What matrix products were computed in: f32 or bf16.
     public var compute: String
+    /// How convolutions were computed: direct or fourier.
+    public var convolution: String
+    /// Why surprisal is not that of a predictor; nil where it is.
+    public var surprisalCaveat: String?
     public var threads: Int?
     public var window: Window?
     public var model: String

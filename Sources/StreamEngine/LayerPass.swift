@@ -25,6 +25,7 @@ final class LayerPass {
         }
     }
 
+    /// The pass: repeats of a block count.
     let layer: Int
     let engine: Engine
     let schedule: LayerSchedule
@@ -219,12 +220,16 @@ final class LayerPass {
         carried[index] = pipeline.add(named: "carry", after: mixes + [windowEnd(index - engine.memory.s.count), carried[index - 1]].compactMap { $0 }) { _, _ in to.update(from: from, count: count) }
     }
 
-    /// The first rows of the next window that this one's last rows see go behind them; zeros where the sequence ends.
+    /// Patches that rows see after their own, at most.
+    private var patchesAhead: Int { (reach.after + P - 1) / P }
+
+    /// The first rows of the next window that this one's last rows see go behind them; zeros where the sequence ends. Their mix has
+    /// been added.
     private func lookAhead(from index: Int) -> Pipeline.Stage {
         if let stage = lookedAhead[index] { return stage }
         let window = schedule.patches(ofWindow: index)
         let tail = s(index).start + (reach.before + window.count * P) * D
-        let next = window.upperBound..<min(geometry.patches, window.upperBound + (reach.after + P - 1) / P)
+        let next = window.upperBound..<min(geometry.patches, window.upperBound + patchesAhead)
         let (ahead, present) = (reach.after * D, min(reach.after, next.count * P) * D)
         let from = s(index + 1).start + reach.before * D
         let mixes = [schedule.target.blocks(of: window), schedule.target.blocks(of: next)].joined().compactMap { mixed[$0] }
@@ -247,11 +252,19 @@ final class LayerPass {
         }
         mixed[block] = mix
         unfinished.append(block)
-        while let first = unfinished.first, min(geometry.patches, schedule.target.patches(ofBlock: first).upperBound + (reach.after + P - 1) / P) <= patches.upperBound {
+        while let first = unfinished.first, isSeen(by: first) <= patches.upperBound {
             unfinished.removeFirst()
             finishLater(first)
         }
         return mix
+    }
+
+    /// Where the patches end whose mix the rest of `block` waits for: those that its rows see, and all that its window looks
+    /// ahead to where some of them are in the next one.
+    private func isSeen(by block: Int) -> Int {
+        let end = schedule.target.patches(ofBlock: block).upperBound + patchesAhead
+        let window = schedule.patches(ofWindow: schedule.window(ofBlock: block))
+        return min(geometry.patches, end <= window.upperBound ? end : window.upperBound + patchesAhead)
     }
 
     /// Feed-forward, and the page goes out.
@@ -270,7 +283,7 @@ final class LayerPass {
             }
         }
         // The convolution sees the carry, blocks of this window, and the first rows of the next one.
-        let seen = (patches.lowerBound - (reach.before + P - 1) / P..<patches.upperBound + (reach.after + P - 1) / P)
+        let seen = (patches.lowerBound - (reach.before + P - 1) / P..<patches.upperBound + patchesAhead)
         let reached = schedule.target.blocks(of: seen.clamped(to: window)).compactMap { mixed[$0] }
         let ahead = reach.after > 0 && seen.upperBound > window.upperBound ? lookAhead(from: index) : nil
         let strides = engine.feedForwardStrides(of: patches)

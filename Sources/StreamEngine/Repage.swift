@@ -3,22 +3,32 @@ import ProtonModel
 import Support
 
 /// Lays generation 0 out as a model reads it: in its patch size, and in the delegate order of its first pass. Which layout a store
-/// has follows from the first model that runs over it; tokens are one byte where states are hundreds, so this costs little.
+/// has follows from the first model that runs over it; tokens are one byte where states are hundreds, so this costs little beside
+/// one layer. Scores, where they decide the order, are computed by all workers.
 enum Repage {
-    /// - Parameter arithmetic: of the model, over the store's sequence in the model's patches.
-    static func run(_ store: Store, for model: Model, with arithmetic: TileArithmetic, kernels: KernelTable) throws {
+    /// - Parameter progress: called with the share that is done.
+    static func run(_ store: Store, for model: Model, engine: Engine, progress: (Double) -> Void) throws {
         let old = store.manifest
         let patchSize = model.config.patchSize
         var order: (name: String, ordering: TokenWriter.Ordering)?
-        if let name = model.orderName(readBy: 1), let ordering = try DelegateOrdering(model, readBy: 1, kernels: kernels) {
-            let embedding = try Embedding(model, length: arithmetic.geometry.paddedTokens)
-            order = (name, { arithmetic.order($0, ids: $1, embedding: embedding, by: ordering, into: $2) })
+        let kernels = engine.kernels
+        if let name = model.tokenOrderName(kernels: kernels), let ordering = try DelegateOrdering(model, readBy: 1, kernels: kernels) {
+            let embedding = try Embedding(model, length: engine.geometry.paddedTokens)
+            order = (name, { patches, ids, order in
+                let share = (patches.count + engine.workers.count - 1) / engine.workers.count
+                let parts = stride(from: patches.lowerBound, to: patches.upperBound, by: share).map { $0..<min(patches.upperBound, $0 + share) }
+                try engine.pipeline.wait(for: engine.pipeline.add(parts.count, named: "order") { worker, task in
+                    let skipped = (parts[task].lowerBound - patches.lowerBound) * patchSize
+                    engine.workers[worker].arithmetic.order(parts[task], ids: ids + skipped, embedding: embedding, by: ordering, into: order + skipped)
+                })
+            })
         }
         let writer = try TokenWriter(
             store: store.directory, identity: { GenerationIdentity(store: old.store, record: $0, patchSize: patchSize) }, patchSize: patchSize, order: order, kernels: kernels)
         let fingerprint = TokenFingerprint()
-        try RowStream(store.reader(0), kernels: kernels).read(0..<old.tokens) { _, rows in
+        try RowStream(store.reader(0), kernels: kernels).read(0..<old.tokens) { first, rows in
             try Interruption.check { "the store is unchanged" }
+            progress(Double(first) / Double(old.tokens))
             fingerprint.add(rows)
             for id in rows.bindMemory(to: UInt16.self) { try writer.append(id) }
         }

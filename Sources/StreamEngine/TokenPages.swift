@@ -14,7 +14,7 @@ public final class TokenWriter {
     private let natural: Memory<UInt16>
     private let columns: Memory<UInt16>
     /// Says which token of each of some patches goes to which column, from their ids; nil for the tokens' own order.
-    public typealias Ordering = (_ patches: Range<Int>, _ ids: UnsafePointer<UInt16>, _ order: UnsafeMutablePointer<UInt16>) -> Void
+    public typealias Ordering = (_ patches: Range<Int>, _ ids: UnsafePointer<UInt16>, _ order: UnsafeMutablePointer<UInt16>) throws -> Void
     private let ordering: Ordering?
     private let order: Memory<UInt16>
     private let indices: Memory<UInt16>
@@ -58,7 +58,7 @@ public final class TokenWriter {
         for position in filled..<patches * patchSize { natural[position] = Element.noToken }
         let firstPatch = block * record.patchesPerBlock
         if let ordering {
-            ordering(firstPatch..<firstPatch + patches, natural.start, order.start)
+            try ordering(firstPatch..<firstPatch + patches, natural.start, order.start)
             for column in 0..<patchSize {
                 for patch in 0..<patches { indices[column * patches + patch] = order[patch * patchSize + column] }
             }

@@ -29,9 +29,9 @@ struct ContextCommand: ParsableCommand {
     @Option(help: ArgumentHelp("K of the convolution. (default: 33)", valueName: "k")) var kernelSize: Int?
     @Flag(help: "No causality: tokens see later ones too.") var bidirectional = false
     @Option(help: "How tokens become delegates. (default: transpose)") var delegation: Mode?
-    @Option(help: ArgumentHelp("Seed of monte-carlo delegation. (default: 0)", valueName: "s")) var delegationSeed: UInt64?
+    @Option(help: ArgumentHelp("Seed of monte-carlo delegation. (default: 0)", valueName: "s")) var delegationSeed: Int?
     @Option(help: ArgumentHelp("Take all of this from a model.", valueName: "dir")) var model: String?
-    @Flag(help: "Run the model, changing one byte after another, and count those that change the token's rows.") var perturb = false
+    @Flag(help: "Run the model, changing one byte after another, and count those that change the token's rows: n short runs, a tenth of a second each.") var perturb = false
     @Option(help: ArgumentHelp("Draw reach against depth.", valueName: "file.svg")) var plot: String?
     @Flag(help: "Print one JSON object.") var json = false
 
@@ -54,6 +54,7 @@ struct ContextCommand: ParsableCommand {
         try check(layers, Self.depths, "--layers")
         try check(kernelSize, Self.kernelSizes, "--kernel-size")
         try check(length, 1...SequenceGeometry.largestLength - SequenceGeometry.patchSizes.upperBound, "--length")
+        try check(delegationSeed, 0...Int.max, "--delegation-seed")
         if delegationSeed != nil && delegation != .monteCarlo { throw ValidationError("--delegation-seed belongs to --delegation monte-carlo.") }
         if let token {
             guard let length else { throw ValidationError("--token needs --length.") }
@@ -105,7 +106,7 @@ struct ContextCommand: ParsableCommand {
         // No width of the states matters here.
         var config = ModelConfig(hiddenSize: 8, intermediateSize: 8, layers: layers ?? 1, heads: 1, patchSize: patchSize ?? 1, kernelSize: kernelSize ?? 33)
         config.isCausal = !bidirectional
-        if delegation == .monteCarlo { config.delegation = .monteCarlo(seed: delegationSeed ?? 0) }
+        if delegation == .monteCarlo { config.delegation = .monteCarlo(seed: UInt64(delegationSeed ?? 0)) }
         return config
     }
 

@@ -83,11 +83,11 @@ struct ContextTable {
                     + "the formula multiplies by P a pass and leaves the convolutions out.")
         }
         if !perturbed.isEmpty {
-            notes.append("Perturbed: bytes that change the token's row when they are changed. Influences below the resolution of f32 are not seen: it is never more than what is measured.")
+            notes.append("Perturbed: bytes that change the token's row when they are changed. Influences below the resolution of f32 are not seen" + (config.delegation == .selective ? "." : ": it is never more than what is measured."))
         }
         guard let (geometry, _) = sequence else { return notes.isEmpty ? [] : [""] + notes }
         if config.delegation == .selective {
-            notes.append("Nothing is measured by following: selective delegation depends on the data. --perturb measures it.")
+            notes.append("Nothing is found by following the wiring: selective delegation depends on the data." + (perturbed.isEmpty ? " --perturb measures it." : ""))
         }
         notes.append(Self.wiring(config, geometry))
         return [""] + notes

@@ -86,7 +86,7 @@ struct ForwardCommand: ParsableCommand {
     private func describe(_ summary: ForwardSummary) -> String {
         var rows = [
             ("tokens", grouped(summary.tokens)),
-            ("bits per byte", summary.bitsPerByte.value.map { fixed($0, digits: 4) + " over \(grouped(summary.scoredTokens)) bytes" + (summary.untrained ? ", untrained weights" : "") } ?? "none: no byte has a predecessor"),
+            ("bits per byte", summary.bitsPerByte.value.map { fixed($0, digits: 4) + " over \(grouped(summary.scoredTokens)) bytes" + (summary.untrained ? ", untrained weights" : "") + (summary.surprisalCaveat.map { "; \($0)" } ?? "") } ?? "none: no byte has a predecessor"),
             ("seconds", fixed(summary.seconds, digits: 2)),
         ]
         if let rate = summary.tokensPerSecond.value {

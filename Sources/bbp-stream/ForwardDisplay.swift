@@ -24,6 +24,9 @@ final class ForwardDisplay: ForwardObserver {
         self.planToOutput = planToOutput
     }
 
+    /// What generations are made by: layers, or passes where layers run more than once.
+    private var pass = "layer"
+
     /// Whether a plan was made.
     private(set) var hasPlan = false
 
@@ -34,6 +37,7 @@ final class ForwardDisplay: ForwardObserver {
 
     func planned(_ plan: ForwardPlan) {
         hasPlan = true
+        if plan.config.recurrence > 1 { pass = "pass" }
         if planToOutput {
             if let json = try? plan.json() { try? Console.print(json) }
             return
@@ -57,14 +61,14 @@ final class ForwardDisplay: ForwardObserver {
         }
         var rows = [
             ("tokens", "\(grouped(geometry.tokens)) in \(grouped(geometry.patches)) patches of \(geometry.patchSize)"),
-            ("model", plan.config.summary + (plan.untrained == nil ? "" : "; untrained weights")),
+            ("model", plan.config.summary + (plan.untrained == nil ? "" : "; untrained weights") + (plan.config.surprisalCaveat.map { "; \($0)" } ?? "")),
             ("states", "\(plan.state.name), \(kept); blocks of \(grouped(set.patchesPerBlock)) patches, \(grouped(windows)) window\(windows == 1 ? "" : "s") of \(grouped(set.windowPatches))"),
             ("memory", "\(ByteCount.text(set.totalBytes)) of \(ByteCount.text(plan.budget)) (" + set.parts.sorted { $0.bytes > $1.bytes }.prefix(3).map { "\($0.name) \(ByteCount.text($0.bytes))" }.joined(separator: ", ") + ", …)"),
             ("disk", "about \(ByteCount.text(plan.diskNeeded)) more at its peak\(shrink), \(ByteCount.text(plan.diskFree)) free; keeping \(plan.keep.rawValue)"),
             ("compute", "\(plan.threads) thread\(plan.threads == 1 ? "" : "s"), \(plan.kernels) kernels, convolutions \(plan.convolution.rawValue)"),
         ]
         if let seconds = plan.estimatedSeconds { rows.append(("time", "about \(clock(seconds))")) }
-        if plan.firstLayer > 1 { rows.append(("resuming", "layer \(plan.firstLayer) of \(plan.config.passes)")) }
+        if plan.firstLayer > 1 { rows.append(("resuming", "\(pass) \(plan.firstLayer) of \(plan.config.passes)")) }
         return Console.aligned(rows)
     }
 
@@ -89,7 +93,7 @@ final class ForwardDisplay: ForwardObserver {
             byteRates = (Double(progress.bytesRead - lately.progress.bytesRead) / span, Double(progress.bytesWritten - lately.progress.bytesWritten) / span)
             self.lately = (seconds, progress)
         }
-        let here = "layer \(progress.layer)/\(progress.layers)  \(fixed(100 * share, digits: 1)) %"
+        let here = "\(pass) \(progress.layer)/\(progress.layers)  \(fixed(100 * share, digits: 1)) %"
         // A rate needs a moment to mean anything.
         guard seconds - first.seconds > 0.5 || share >= 1 else {
             if mode == .line { line.show(share: share) { here } }

@@ -14,7 +14,7 @@ struct ModelCommand: ParsableCommand {
         @Argument(help: ArgumentHelp("The model to make, a folder.", valueName: "dir"))
         var directory: String
 
-        @Option(help: ArgumentHelp("D, a multiple of 8.", valueName: "d")) var hiddenSize = 64
+        @Option(help: ArgumentHelp("D, a multiple of 8 where there is a position term.", valueName: "d")) var hiddenSize = 64
         @Option(help: ArgumentHelp("Number of blocks.", valueName: "l")) var layers = 6
         @Option(help: ArgumentHelp("H, a divisor of D.", valueName: "h")) var heads = 4
         @Option(help: ArgumentHelp("P, 1 to 1024.", valueName: "p")) var patchSize = 32
@@ -32,6 +32,7 @@ struct ModelCommand: ParsableCommand {
         @Flag(help: "Replace an existing model.") var force = false
 
         func validate() throws {
+            _ = try tcn.map(Self.convolutions)
             if !Delegation.modes.contains(delegation) { throw ValidationError("--delegation must be one of \(Delegation.modes.joined(separator: ", ")).") }
             if let delegationSeed {
                 if delegation != Delegation.monteCarlo(seed: 0).mode { throw ValidationError("--delegation-seed is for --delegation monte-carlo.") }

@@ -4,15 +4,15 @@ import ProtonModel
 extension ModelConfig {
     /// In one line.
     var summary: String {
-        var words = ["\(layers) layer\(layers == 1 ? "" : "s")" + (recurrence > 1 ? ", each \(recurrence) times" : ""), "hidden size \(hiddenSize)", "\(heads) head\(heads == 1 ? "" : "s")", convolutionText]
+        var words = ["\(layers) layer\(layers == 1 ? "" : "s")" + (recurrence > 1 ? ", each \(recurrence) times" : ""), "hidden size \(hiddenSize)", "\(heads) head\(heads == 1 ? "" : "s")", (stack == nil ? "" : "convolutions ") + convolutionText]
         words += options
         return words.joined(separator: ", ")
     }
 
-    /// "kernel 33", or "convolutions 3x1:64 3x2:64": kernel size x dilation : channels.
+    /// "kernel 33", or "3x1:64 3x2:64": kernel size x dilation : channels.
     var convolutionText: String {
         guard let stack else { return "kernel \(kernelSize)" }
-        return "convolutions " + stack.map { "\($0.kernelSize)x\($0.dilation):\($0.channels)" }.joined(separator: " ")
+        return stack.map { "\($0.kernelSize)x\($0.dilation):\($0.channels)" }.joined(separator: " ")
     }
 
     var delegationText: String {

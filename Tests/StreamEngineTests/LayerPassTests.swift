@@ -43,13 +43,9 @@ import Testing
         let store = try Store.openForWriting(folder.file("store"))
         let geometry = try #require(store.geometry())
         let kernels = try Kernels.select()
-        if model.orderName(readBy: 1) != nil {
-            try Repage.run(store, for: model, with: TileArithmetic(model.config, geometry: geometry, way: cut.way, kernels: kernels), kernels: kernels)
-        }
-        let tokens = try store.reader(0)
         let needs = WorkingSetNeeds(
             geometry: geometry, config: model.config, state: state, threads: cut.threads, arithmeticBytes: 0, outputValues: 0, weightBytes: 0, baseBytes: 0,
-            tokenPatchesPerBlock: tokens.grid.patchesPerBlock)
+            tokenPatchesPerBlock: store.manifest.generations[0].patchesPerBlock)
         let T = cut.blockTiles * Tiling(patchSize: geometry.patchSize).patchesPerTile
         // No narrower than what the window before looks ahead to.
         let ahead = (model.config.reach.after + geometry.patchSize * T - 1) / (geometry.patchSize * T)
@@ -58,6 +54,8 @@ import Testing
         let slots = min(demand.all, demand.least + cut.spare)
         let set = needs.workingSet(T: T, W: W, slots: cut.resident ? nil : slots, visitsOnce: cut.once, overlap: cut.overlap, commit: 1)
         let engine = try Engine(model, needs: needs, set: set, threads: cut.threads, way: cut.way, kernels: kernels)
+        if model.orderName(readBy: 1) != nil { try Repage.run(store, for: model, engine: engine) { _ in } }
+        let tokens = try store.reader(0)
         var result = Result()
         for layer in 1...model.config.passes {
             let isLast = layer == model.config.passes
@@ -163,6 +161,25 @@ import Testing
             #expect(Double(traffic.own + traffic.hosts + traffic.guests) / N <= 3.1)
             // It does see what a causal model does not.
             #expect(traffic.hosts + traffic.guests > published.traffic[1].hosts + published.traffic[1].guests)
+        }
+    }
+
+    @Test("rows that see further ahead than a block give the same bits for every window", arguments: [1500, 2400])
+    func farAhead(dilation: Int) throws {
+        let folder = try TemporaryFolder()
+        var numbers = TestNumbers(9)
+        try folder.write("tokens.u16", (0..<9000).flatMap { _ in [UInt8.random(in: 0...255, using: &numbers), 0] })
+        var config = ModelConfig(hiddenSize: 8, intermediateSize: 8, layers: 2, heads: 2, patchSize: 8, kernelSize: 1)
+        config.stack = [ConvolutionShape(kernelSize: 3, dilation: dilation, channels: 8)]
+        config.isCausal = false
+        try Model.initialize(folder.file("model"), config: config, seed: 1, replacing: true)
+        let tokens = folder.file("tokens.u16")
+        let whole = try run(model: folder.file("model"), tokens: tokens, state: .f32, Cut(blockTiles: 4, resident: true))
+        // Blocks of 768 rows.
+        for cut in [Cut(windowBlocks: 1), Cut(windowBlocks: 5, spare: 40, overlap: .full, threads: 3), Cut(windowBlocks: 3, resident: true, threads: 2)] {
+            let other = try run(model: folder.file("model"), tokens: tokens, state: .f32, cut)
+            let equal = zip(other.layers, whole.layers).allSatisfy(same) && same(other.bits, whole.bits)
+            #expect(equal, "\(cut)")
         }
     }
 
