@@ -18,7 +18,8 @@ struct ForwardTests {
 
     // MARK: Against the model
 
-    @Test("f32 states equal the model's", arguments: Fixtures.cases)
+    /// All of the family's cases go through `LayerPassTests`; some of them through the program as well.
+    @Test("f32 states equal the model's", arguments: Fixtures.published + ["recurrent-carlo", "selective-stack", "everything", "long-bidirectional", "narrow", "nowhere", "few-selective"])
     func exact(name: String) throws {
         let model = Fixtures.path(name)
         try bench.store(fixture: name)
