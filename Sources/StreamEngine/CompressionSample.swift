@@ -40,6 +40,7 @@ struct CompressionSample {
         let columns = try Memory<UInt8>(count * 2)
         // Which order the tokens stand in does not matter here: where the engine wants one, it is their own.
         let order = try Memory<UInt16>(config.delegation == .transpose ? 0 : count)
+        defer { withExtendedLifetime((columns, order)) {} }
         let tokens = ResidentStates(start: columns.start, order: order.count > 0 ? order.start : nil, grid: engine.grid, columns: P, rowBytes: 2)
         let natural = try RowStream(source, kernels: kernels)
         let pieces = geometry.patches / tiling.patchesPerTile

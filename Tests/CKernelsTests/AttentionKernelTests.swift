@@ -26,6 +26,8 @@ private struct Patch {
         let scratch = UnsafeMutableRawPointer.allocate(
             byteCount: 4 * Int(bbp_attention_scratch(Int64(context.count), Int64(headSize))), alignment: 64)
         defer { scratch.deallocate() }
+        // The kernel has their addresses alone.
+        defer { withExtendedLifetime((sources, rows, outputs)) {} }
         kernels.attend(
             Int64(queries.count), sources.map { Optional(UnsafePointer($0.start)) }, visible, outputs.map { Optional($0.start) },
             Int64(context.count), rows.map { Optional(UnsafePointer($0.start)) }, Int64(heads), Int64(headSize), 1 / Float(headSize).squareRoot(),

@@ -13,7 +13,7 @@ struct InterruptionTests {
         let bench = try Bench()
         atexit { try? InterruptionTests.original.get().bench.remove() }
         var numbers = TestNumbers(9)
-        let bytes = numbers.bytes(60_000)
+        let bytes = numbers.bytes(150_000)
         try bench.store(bytes, "--raw", "--patch-size", "16", named: "undisturbed")
         try bench.store(bytes, "--raw", "--patch-size", "16")
         try bench.model(patchSize: 16, hiddenSize: 64)
