@@ -314,9 +314,7 @@ final class LayerPass {
         for block in mixed.keys where block < kept { mixed[block] = nil }
         for block in finished.keys where block < kept { finished[block] = nil }
         for block in gone.keys where block < kept { gone[block] = nil }
-        carried[window - 3] = nil
-        lookedAhead[window - 3] = nil
-        hosted[window - 3] = nil
+        (carried[window - 3], lookedAhead[window - 3], hosted[window - 3]) = (nil, nil, nil)
     }
 
     // MARK: Places
