@@ -1,4 +1,5 @@
 import Glibc
+import Support
 
 /// The effective context that the article on Monte Carlo Attention states: C(0) = 0, C(L) = P·C(L-1) + P·(P-1), which is
 /// P^(L+1) - P tokens.
@@ -58,15 +59,7 @@ public struct ExactCount: Sendable, Equatable {
     }
 
     /// "1 048 544"
-    public var grouped: String {
-        let digits = self.digits
-        var text = ""
-        for (index, digit) in digits.enumerated() {
-            if index > 0 && (digits.count - index) % 3 == 0 { text.append(" ") }
-            text.append(digit)
-        }
-        return text
-    }
+    public var grouped: String { groupedDigits(digits) }
 
     /// The number where it fits into 64 bits.
     public var exact: Int? { Int(digits) }

@@ -3,8 +3,7 @@ import ProtonModel
 import Support
 
 /// Lays generation 0 out as a model reads it: in its patch size, and in the delegate order of its first pass. Which layout a store
-/// has follows from the first model that runs over it; tokens are one byte where states are hundreds, so this costs little beside
-/// one layer. Scores, where they decide the order, are computed by all workers.
+/// has follows from the first model that runs over it; tokens are one byte where states are hundreds. Scores, where they decide the order, are computed by all workers.
 enum Repage {
     /// - Parameter progress: called with the share that is done.
     static func run(_ store: Store, for model: Model, engine: Engine, progress: (Double) -> Void) throws {

@@ -43,3 +43,13 @@ public func fixed(_ value: Double, digits: Int) -> String {
     let fraction = String(rounded % Int(scale))
     return sign + whole + "." + String(repeating: "0", count: digits - fraction.count) + fraction
 }
+
+/// "1 048 576" of "1048576".
+public func groupedDigits(_ digits: String) -> String {
+    var text = ""
+    for (index, digit) in digits.enumerated() {
+        if index > 0 && (digits.count - index) % 3 == 0 { text.append(" ") }
+        text.append(digit)
+    }
+    return text
+}

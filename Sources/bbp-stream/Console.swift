@@ -46,15 +46,7 @@ enum Console {
 }
 
 /// "1 048 576": an exact number, easy to read.
-func grouped(_ number: Int) -> String {
-    let digits = Array(String(number.magnitude))
-    var text = ""
-    for (index, digit) in digits.enumerated() {
-        if index > 0 && (digits.count - index) % 3 == 0 { text.append(" ") }
-        text.append(digit)
-    }
-    return (number < 0 ? "-" : "") + text
-}
+func grouped(_ number: Int) -> String { (number < 0 ? "-" : "") + groupedDigits(String(number.magnitude)) }
 
 /// "1 048 576 (1.00 MiB)"
 func exactBytes(_ bytes: Int) -> String {

@@ -68,7 +68,7 @@ import Testing
         "both ways to convolve match the definition, whatever is computed with a row",
         arguments: [
             (8, 16, 1, 1, 0, .gelu), (8, 24, 2, 1, 0, .relu), (16, 8, 33, 1, 0, .gelu), (16, 8, 33, 1, 64, .relu), (40, 72, 33, 1, 128, .gelu), (64, 128, 33, 1, 128, .gelu),
-            (24, 40, 9, 1, 32, .gelu), (8, 8, 100, 1, 256, .gelu), (40, 24, 700, 1, 2048, .relu), (7, 5, 3, 2, 0, .relu), (16, 24, 5, 100, 0, .gelu), (17, 3, 20, 3, 0, .gelu),
+            (24, 40, 9, 1, 32, .gelu), (8, 8, 100, 1, 256, .gelu), (40, 24, 700, 1, 2048, .relu), (7, 5, 3, 2, 0, .relu), (16, 24, 5, 100, 0, .gelu), (17, 3, 5, 3, 0, .gelu),
         ] as [(Int, Int, Int, Int, Int, Activation)])
     func convolution(inputs: Int, outputs: Int, kernel: Int, dilation: Int, size: Int, activation: Activation) throws {
         let shape = ConvolutionShape(kernelSize: kernel, dilation: dilation, channels: outputs)
@@ -89,7 +89,7 @@ import Testing
         let scale = Double(inputs * kernel).squareRoot()
         for t in [0, 1, 95, 96, L - 1, L, 2 * L + 3, rows - 1] {
             for f in Set([0, 1, outputs / 2, outputs - 1]) {
-                #expect(abs(Double(c[t * outputs + f]) - convolved(s, weight, bias, t: t, f: f, inputs: inputs, kernel: kernel, dilation: dilation, activation)) < 2e-6 * scale, "t \(t), f \(f)")
+                #expect(abs(Double(c[t * outputs + f]) - convolved(s, weight, bias, t: t, f: f, inputs: inputs, kernel: kernel, dilation: dilation, activation)) < 1e-6 * scale, "t \(t), f \(f)")
             }
         }
         // One tile after another; the last one without the rows that would follow it.

@@ -152,7 +152,6 @@ import Testing
         for (name, result) in try [("published", published)] + others.map({ ($0.0, try run($0.1)) }) {
             for (traffic, stored) in zip(result.traffic, result.stored).dropFirst() {
                 #expect(Double(traffic.own + traffic.hosts + traffic.guests) / N <= 2.1, "\(name) reads \(traffic)")
-                // At this width, of 43 bytes a token on disk, indices of patches of 8 are 1 %.
                 #expect(Double(stored) / N <= 1.03, "\(name) writes")
             }
         }

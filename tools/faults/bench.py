@@ -138,13 +138,13 @@ def scenes(bench, short):
     tiny = ["--hidden-size", "8", "--heads", "2", "--patch-size", "8", "--kernel-size", "3", "--layers", "2"]
     made = [
         Scene(bench, "tiny", 700, tiny, ["--state", "bf16"], least=True),
-        Scene(bench, "bf16", 12_000 if short else 40_000, wide + ["--layers", "3"], ["--state", "bf16"]),
+        Scene(bench, "bf16", 20_000 if short else 40_000, wide + ["--layers", "3"], ["--state", "bf16"]),
         Scene(bench, "selective", 10_000 if short else 30_000, family + ["--delegation", "selective", "--bidirectional"], ["--state", "f32", "--keep", "all"]),
+        Scene(bench, "f32", 12_000 if short else 20_000, wide + ["--layers", "2"], ["--state", "f32", "--keep", "all"]),
     ]
     if not short:
         made += [
             Scene(bench, "carlo", 30_000, family + ["--delegation", "monte-carlo"], ["--keep", "all"]),
-            Scene(bench, "f32", 20_000, wide + ["--layers", "2"], ["--state", "f32", "--keep", "all"]),
             Scene(bench, "small", 5_000, small, ["--state", "f32"]),
             Scene(bench, "none", 20_000, wide + ["--layers", "2"], ["--keep", "none"]),
             Scene(bench, "memory", 20_000, wide + ["--layers", "3"], ["--memory", "1GiB"], on_disk=False),
