@@ -1,4 +1,4 @@
-// Double precision, for preparing weights.
+// Preparing weights: number formats, and double precision.
 #include <string.h>
 
 #include "ckernels.h"
@@ -113,6 +113,31 @@ void bbp_kernel_spectra(const bbp_transform *transform, const float *weight, int
     }
 #endif
     kernel_spectra(transform, weight, outputs, inputs, taps, waves, panels);
+}
+
+void bbp_f32_from_f16(const void *x, int64_t count, float *out) {
+    for (int64_t i = 0; i < count; i++) {
+        uint16_t half;
+        memcpy(&half, (const char *)x + 2 * i, 2);
+        const uint32_t sign = (uint32_t)(half & 0x8000) << 16, rest = (uint32_t)(half & 0x7fff) << 13;
+        // The exponent counts from 15 instead of 127; the product also makes normal numbers of those that are not.
+        float value;
+        memcpy(&value, &rest, 4);
+        value *= 0x1p112f;
+        uint32_t bits;
+        memcpy(&bits, &value, 4);
+        bits |= sign | ((half & 0x7c00) == 0x7c00 ? 0x7f800000 : 0);
+        memcpy(out + i, &bits, 4);
+    }
+}
+
+void bbp_f32_from_bf16(const void *x, int64_t count, float *out) {
+    for (int64_t i = 0; i < count; i++) {
+        uint16_t half;
+        memcpy(&half, (const char *)x + 2 * i, 2);
+        const uint32_t bits = (uint32_t)half << 16;
+        memcpy(out + i, &bits, 4);
+    }
 }
 
 static uint16_t rounded(float x) {

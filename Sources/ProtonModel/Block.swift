@@ -214,10 +214,8 @@ extension TileArithmetic {
         }
     }
 
-    typealias Norm = (weight: UnsafePointer<Float>, bias: UnsafePointer<Float>)
-
     func layerNorm(_ x: UnsafePointer<Float>, rows: Int, _ norm: Norm, into u: UnsafeMutablePointer<Float>) {
-        kernels.pointee.layer_norm(x, norm.weight, norm.bias, epsilon, Int64(rows), Int64(config.hiddenSize), u)
+        kernels.pointee.layer_norm(x, norm.weight.values, norm.bias.values, epsilon, Int64(rows), Int64(config.hiddenSize), u)
     }
 
     func inGroups(of size: Int, _ rows: Int, _ body: (_ first: Int, _ count: Int) -> Void) {

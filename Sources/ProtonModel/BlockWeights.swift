@@ -3,8 +3,8 @@ import Support
 
 /// The weights of one block, ready for use.
 public final class BlockWeights {
-    let preNorm: (weight: UnsafePointer<Float>, bias: UnsafePointer<Float>)
-    let norm1: (weight: UnsafePointer<Float>, bias: UnsafePointer<Float>)
+    let preNorm: Norm
+    let norm1: Norm
     /// Queries, and keys with values, of local rows; no bias.
     let localQuery: PreparedMatrix
     let localKeyValue: PreparedMatrix
@@ -16,8 +16,6 @@ public final class BlockWeights {
     let convolutions: [Convolution.Weights]
     /// Back to D channels; nil after a stack that ends with them.
     let cov4: PreparedMatrix?
-    /// Norms stay in its map.
-    private let model: Model
 
     /// - Parameters:
     ///   - layer: from 0.
@@ -26,12 +24,12 @@ public final class BlockWeights {
         _ model: Model, layer: Int, arithmetic: TileArithmetic,
         parallel: (_ count: Int, _ body: @escaping @Sendable (Int) -> Void) throws -> Void = { count, body in for task in 0..<count { body(task) } }
     ) throws {
-        self.model = model
         let config = model.config
         let D = config.hiddenSize
-        func tensor(_ name: String) throws -> UnsafePointer<Float> { try model.tensor("blocks.\(layer).\(name)") }
-        preNorm = (try tensor("pre_norm.norm.weight"), try tensor("pre_norm.norm.bias"))
-        norm1 = (try tensor("norm1.norm.weight"), try tensor("norm1.norm.bias"))
+        let tensor = TensorReader(model, prefix: "blocks.\(layer).")
+        defer { withExtendedLifetime(tensor) {} }
+        preNorm = try Norm(model, "blocks.\(layer).pre_norm.norm")
+        norm1 = try Norm(model, "blocks.\(layer).norm1.norm")
         let kernels = arithmetic.kernels
         let qkv = try tensor("self_attn.qkv.weight")
         localQuery = try PreparedMatrix(qkv, inputs: D, outputs: D, kernels: kernels)

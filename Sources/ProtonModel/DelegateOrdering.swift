@@ -49,14 +49,13 @@ extension Model {
 
 /// A learned score of every token: `select.weight`·u + `select.bias`, u = LayerNorm(x; pre_norm).
 public final class DelegateScore {
-    let norm: (weight: UnsafePointer<Float>, bias: UnsafePointer<Float>)
+    let norm: Norm
     let select: PreparedMatrix
-    private let model: Model
 
     init(_ model: Model, layer: Int, kernels: KernelTable) throws {
-        self.model = model
-        func tensor(_ name: String) throws -> UnsafePointer<Float> { try model.tensor("blocks.\(layer).\(name)") }
-        norm = (try tensor("pre_norm.norm.weight"), try tensor("pre_norm.norm.bias"))
+        let tensor = TensorReader(model, prefix: "blocks.\(layer).")
+        defer { withExtendedLifetime(tensor) {} }
+        norm = try Norm(model, "blocks.\(layer).pre_norm.norm")
         select = try PreparedMatrix(try tensor("select.weight"), bias: try tensor("select.bias"), inputs: model.config.hiddenSize, outputs: 1, kernels: kernels)
     }
 }

@@ -3,14 +3,14 @@ import Support
 
 /// The head: `norm` (LayerNorm), then `fc`. logits[t] predict token t+1.
 public final class Head {
-    private let norm: (weight: UnsafePointer<Float>, bias: UnsafePointer<Float>)
+    private let norm: Norm
     private let fc: PreparedMatrix
-    private let model: Model
 
     public init(_ model: Model, kernels: KernelTable) throws {
-        self.model = model
-        norm = (try model.tensor("norm.weight"), try model.tensor("norm.bias"))
-        fc = try PreparedMatrix(try model.tensor("fc.weight"), bias: try model.tensor("fc.bias"), inputs: model.config.hiddenSize, outputs: ModelConfig.vocabulary, kernels: kernels)
+        let tensor = TensorReader(model)
+        defer { withExtendedLifetime(tensor) {} }
+        norm = try Norm(model, "norm")
+        fc = try PreparedMatrix(try tensor("fc.weight"), bias: try tensor("fc.bias"), inputs: model.config.hiddenSize, outputs: ModelConfig.vocabulary, kernels: kernels)
     }
 
     static func footprint(_ config: ModelConfig) -> Int { PreparedMatrix.footprint(inputs: config.hiddenSize, outputs: ModelConfig.vocabulary) }

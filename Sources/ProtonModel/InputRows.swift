@@ -39,17 +39,17 @@ public enum InputRows: Sendable {
 /// Binary Patch Encoding: row `token` of the codebook, plus the position term if the model has one. A position without a token is a
 /// zero vector before the position term (Model.md).
 public final class Embedding: Sendable {
-    private let model: Model
+    private let codebook: Tensor
     private let position: PositionTerm?
     private let width: Int
-    private nonisolated(unsafe) let codebook: UnsafePointer<Float>
 
     /// - Parameter length: N.
     public init(_ model: Model, length: Int) throws {
-        self.model = model
+        let tensor = TensorReader(model)
+        defer { withExtendedLifetime(tensor) {} }
         width = model.config.hiddenSize
         codebook = try model.tensor("codebook")
-        position = model.config.positionalEncoding == .none ? nil : try PositionTerm(weight: model.tensor("coord_conv.conv.weight"), scale: model.tensor("coord_conv.scale").pointee, width: width, length: length)
+        position = model.config.positionalEncoding == .none ? nil : try PositionTerm(weight: tensor("coord_conv.conv.weight"), scale: tensor("coord_conv.scale").pointee, width: width, length: length)
     }
 
     public static func footprint(width: Int) -> Int { PositionTerm.footprint(width: width) }
@@ -58,7 +58,7 @@ public final class Embedding: Sendable {
         for row in 0..<rows {
             let token = Int(tokens[row])
             if token < ModelConfig.vocabulary {
-                (x + row * width).update(from: codebook + token * width, count: width)
+                (x + row * width).update(from: codebook.values + token * width, count: width)
             } else {
                 (x + row * width).update(repeating: 0, count: width)
             }

@@ -9,9 +9,14 @@ public final class Model: Sendable {
     public let fingerprint: String
     /// What `model init` left in the file; nil for weights from anywhere else.
     public let untrained: String?
+    /// As safetensors calls the formats of the weights: "F32", "BF16 and F32".
+    public let weightFormats: String
+    /// Bytes of all weights in the file.
+    public let weightBytes: Int
+    /// Bytes that the copies of one block's weights take while they are prepared: those that the file does not hold in f32.
+    public let copiedBlockBytes: Int
     private let weights: SafeTensors
-    /// Copies of misaligned weights; empty for files with padded headers, which is what every common writer makes.
-    private let realigned: [String: Memory<Float>]
+    private let formats: [String: WeightFormat]
 
     static let trainingKey = "training"
 
@@ -33,37 +38,42 @@ public final class Model: Sendable {
         add(config.json)
 
         let layout = TensorLayout(config)
-        var realigned: [String: Memory<Float>] = [:]
+        var formats: [String: WeightFormat] = [:]
+        var copied: [Substring: Int] = [:]
+        var total = 0
         var known = layout.unused
         for (name, shape) in layout.shapes {
             known.insert(name)
             guard let tensor = weights.tensors[name] else { throw fail(name, "the tensor is missing") }
-            guard tensor.dtype == "F32" else { throw fail(name, "is \(tensor.dtype); only F32 weights are read") }
+            guard let format = WeightFormat(rawValue: tensor.dtype) else { throw fail(name, "is \(tensor.dtype); only F32, F16 and BF16 weights are read") }
             // A score's weights are one row, however they say so.
             guard tensor.shape == shape || (name.hasSuffix("select.weight") && tensor.shape.filter { $0 != 1 } == shape.filter { $0 != 1 }) else { throw fail(name, "has shape \(tensor.shape); config.json asks for \(shape)") }
             let bytes = weights.bytes(tensor)
-            if !weights.isAligned(tensor) {
-                let copy = try Memory<Float>(bytes.count / 4)
-                copy.bytes.copyMemory(from: bytes)
-                realigned[name] = copy
-            }
-            let values = UnsafeBufferPointer(start: realigned[name].map { UnsafePointer($0.start) } ?? bytes.baseAddress?.assumingMemoryBound(to: Float.self), count: bytes.count / 4)
-            if let index = values.firstIndex(where: { !$0.isFinite }) { throw fail(name, "value \(index) is \(values[index])") }
+            if let index = format.firstNotFinite(bytes) { throw fail(name, "value \(index) is \(try Tensor(tensor, format: format, in: weights).value(index))") }
+            if Tensor.takesCopy(tensor, format: format, in: weights) { copied[name.blockNumber, default: 0] += shape.reduce(4, *) }
+            formats[name] = format
+            total += bytes.count
             add(name)
             XXH3_64bits_update(state, bytes.baseAddress, bytes.count)
         }
         if let extra = weights.tensors.keys.filter({ !known.contains($0) }).sorted().first { throw fail(extra, "not a tensor of this model") }
-        self.realigned = realigned
+        self.formats = formats
+        weightFormats = Set(formats.values.map(\.rawValue)).sorted().joined(separator: " and ")
+        weightBytes = total
+        copiedBlockBytes = copied.values.max() ?? 0
         let digest = String(XXH3_64bits_digest(state), radix: 16)
         fingerprint = String(repeating: "0", count: 16 - digest.count) + digest
     }
 
-    /// The values of a tensor of the model, where the file's map holds them.
-    func tensor(_ name: String) throws -> UnsafePointer<Float> {
-        if let copy = realigned[name] { return UnsafePointer(copy.start) }
-        guard let tensor = weights.tensors[name], let start = weights.bytes(tensor).baseAddress else {
+    func tensor(_ name: String) throws -> Tensor {
+        guard let tensor = weights.tensors[name], let format = formats[name] else {
             throw Fault(.badData, "the tensor is missing", at: Place(file: directory, field: name))
         }
-        return start.assumingMemoryBound(to: Float.self)
+        return try Tensor(tensor, format: format, in: weights)
     }
+}
+
+extension String {
+    /// "7" of "blocks.7.norm1.norm.bias"; empty outside blocks.
+    fileprivate var blockNumber: Substring { hasPrefix("blocks.") ? split(separator: ".").prefix(2).last ?? "" : "" }
 }

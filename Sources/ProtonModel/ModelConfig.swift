@@ -113,7 +113,8 @@ extension ModelConfig {
         self.stack = stack
         activation = try fields.choice("hidden_act", default: .gelu)
         layerNormEpsilon = try fields.number("layer_norm_eps", in: 1e-12...1e-1, default: 1e-5)
-        _ = try fields.string("torch_dtype", among: ["float32"], default: "float32")
+        // What the weights are stored in, the file itself says.
+        _ = try fields.string("torch_dtype", among: ["float32", "float16", "bfloat16"], default: "float32")
         // What Hugging Face tools write beside the model's own fields.
         for name in ["architectures", "transformers_version", "_name_or_path"] { _ = fields.take(name) }
         recurrence = try fields.integer("recurrence", in: Limit.recurrence, default: 1)

@@ -62,7 +62,7 @@ extension ForwardRun {
         let tokenPatches = store.manifest.patchSize == config.patchSize ? store.manifest.generations[0].patchesPerBlock : TokenWriter.patchesPerBlock(patchSize: config.patchSize)
         let arithmetic = try TileArithmetic(config, geometry: geometry, way: way, kernels: kernels)
         let needs = WorkingSetNeeds(
-            geometry: geometry, config: config, state: state, threads: threads, arithmeticBytes: arithmetic.ownedBytes, outputValues: arithmetic.outputValues, weightBytes: arithmetic.blockWeightBytes,
+            geometry: geometry, config: config, state: state, threads: threads, arithmeticBytes: arithmetic.ownedBytes, outputValues: arithmetic.outputValues, weightBytes: arithmetic.blockWeightBytes + model.copiedBlockBytes,
             baseBytes: Self.programBytes(arithmetic, threads: threads), tokenPatchesPerBlock: tokenPatches,
             fixedPatchesPerBlock: store.manifest.generations.contains { $0.index > 0 && !isStranded($0) } ? begun?.patchesPerBlock : nil)
         let set = try needs.choose(budget: budget)

@@ -13,7 +13,7 @@ struct WorkingSetNeeds {
     var arithmeticBytes: Int
     /// Values of the new states that one worker makes at a time.
     var outputValues: Int
-    /// Bytes of one block's prepared weights.
+    /// Bytes of one block's prepared weights, and of what preparing them takes.
     var weightBytes: Int
     /// The process itself: runtime, libraries, generated code.
     var baseBytes: Int

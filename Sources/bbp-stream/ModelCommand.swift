@@ -71,11 +71,11 @@ struct ModelCommand: ParsableCommand {
     struct Info: ParsableCommand {
         static let configuration = CommandConfiguration(commandName: "info", abstract: "Check a model and describe it.")
 
-        @Argument(help: ArgumentHelp("The model, a folder.", valueName: "dir"))
+        @Argument(help: ArgumentHelp("The model: a folder, or base or nano.", valueName: "dir"))
         var directory: String
 
         func run() throws {
-            try Console.print(ModelCommand.describe(try Model(directory: directory)))
+            try Console.print(ModelCommand.describe(try Model(directory: ModelFolder.find(directory))))
         }
     }
 
@@ -93,7 +93,7 @@ struct ModelCommand: ParsableCommand {
             ("positions", config.positionalEncoding.rawValue),
             ("causal", config.causality),
             ("parameters", grouped(parameters)),
-            ("weights", "F32, \(exactBytes(4 * parameters))"),
+            ("weights", "\(model.weightFormats), \(exactBytes(model.weightBytes))"),
             ("fingerprint", model.fingerprint),
             ("training", model.untrained.map { "untrained (\($0))" } ?? "not stated: weights from elsewhere"),
         ])

@@ -37,6 +37,24 @@ struct FormatKernelTests {
         #expect(same)
     }
 
+    /// Weights of 16 bits, wherever they lie: every value there is.
+    @Test func widensEveryWeight() {
+        let count = 1 << 16
+        var halves = [UInt8](repeating: 0, count: 2 * count + 1)
+        for value in 0..<count { (halves[2 * value + 1], halves[2 * value + 2]) = (UInt8(value & 255), UInt8(value >> 8)) }
+        var half = [Float](repeating: 0, count: count), brain = half
+        halves.withUnsafeBytes {
+            bbp_f32_from_f16($0.baseAddress! + 1, Int64(count), &half)
+            bbp_f32_from_bf16($0.baseAddress! + 1, Int64(count), &brain)
+        }
+        let wrong = (0..<count).filter { value in
+            let expected = Float(Float16(bitPattern: UInt16(value)))
+            let same = half[value].bitPattern == expected.bitPattern || (half[value].isNaN && expected.isNaN)
+            return !same || brain[value].bitPattern != UInt32(value) << 16
+        }
+        #expect(wrong.isEmpty)
+    }
+
     @Test(arguments: VectorPath.allCases) func widensEveryValue(_ path: VectorPath) throws {
         let every = Edge(Array(UInt16.min...UInt16.max)), out = Edge([Float](repeating: 0, count: 65_536))
         for kernels in [try path.kernels(), try plainKernels()] {

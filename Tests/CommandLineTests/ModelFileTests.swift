@@ -26,7 +26,7 @@ struct ModelFileTests {
         ("num_hidden_layers", "", "missing"), ("num_attention_heads", "", "missing"), ("patch_size", "", "missing"), ("conv_kernel_size", "", "missing"),
         // Unknown, misspelt, of another family.
         ("hiden_size", "24", "unknown"), ("rope_theta", "10000", "unknown"), ("model_type", "\"gpt2\"", "gpt2"), ("vocab_size", "256", "256"),
-        ("torch_dtype", "\"float16\"", "float16"), ("hidden_act", "\"silu\"", "silu"),
+        ("torch_dtype", "\"float8\"", "float8"), ("hidden_act", "\"silu\"", "silu"),
         // Wrong types.
         ("hidden_size", "\"24\"", "integer"), ("hidden_size", "24.5", "integer"), ("hidden_size", "null", "integer"), ("hidden_size", "true", "integer"),
         ("layer_norm_eps", "\"small\"", "number"), ("model_type", "7", "string"), ("causal", "1", "true or false"),
@@ -158,9 +158,13 @@ struct ModelFileTests {
             $0.header["fc.bias"] = nil
         },
         Damage(name: "integers", words: ["norm.weight", "I32"]) { $0.set("norm.weight", "dtype", "I32") },
-        Damage(name: "half precision", words: ["norm.weight", "F16"]) {
+        Damage(name: "half precision of twice as many values", words: ["norm.weight", "shape"]) {
             $0.set("norm.weight", "dtype", "F16")
             $0.set("norm.weight", "shape", [48])
+        },
+        Damage(name: "bytes", words: ["norm.weight", "I8", "F16"]) {
+            $0.set("norm.weight", "dtype", "I8")
+            $0.set("norm.weight", "shape", [96])
         },
         Damage(name: "unknown type", words: ["norm.weight", "dtype"]) { $0.set("norm.weight", "dtype", "F128") },
         Damage(name: "type that does not fit the data", words: ["norm.weight"]) { $0.set("norm.weight", "dtype", "F64") },

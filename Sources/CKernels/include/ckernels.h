@@ -159,6 +159,10 @@ void bbp_round_panels(float *panels, int64_t count, int64_t inputs);
 /// Rounds `count` rows [2, BBP_PANEL] of spectra to bfloat16, in place: [2, BBP_PANEL, 2], pairs (re, -im), then (im, re).
 void bbp_round_spectra(float *panels, int64_t count);
 
+/// out [count] = x, `count` 16-bit values as checkpoints store them, wherever they lie; exact.
+void bbp_f32_from_f16(const void *x, int64_t count, float *out);
+void bbp_f32_from_bf16(const void *x, int64_t count, float *out);
+
 /// out [m,n] = a [m,k] * b [k,n], summed in double precision. For preparing weights, not for the hot path.
 void bbp_product_f64(const float *a, const float *b, int64_t m, int64_t k, int64_t n, float *out);
 
