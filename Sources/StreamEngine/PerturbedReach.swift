@@ -23,7 +23,7 @@ public enum PerturbedReach {
             throw Fault(.usage, "--perturb runs the model once for each token: it takes a --length of 1 to \(lengths.upperBound), not \(tokens)")
         }
         guard (0..<tokens).contains(token) else { throw Fault(.usage, "there is no token \(token) among \(tokens)") }
-        let folder = try temporaryFolder()
+        let folder = try File.makeTemporaryDirectory("bbp-stream-context")
         defer { try? File.remove(folder) }
         var bytes = noise(tokens)
         let original = try rows(model: directory, bytes, token: token, passes: passes, in: folder)
@@ -79,15 +79,6 @@ public enum PerturbedReach {
         func planned(_ plan: ForwardPlan) {}
         func note(_ text: String) {}
         func progress(_ progress: ForwardProgress) {}
-    }
-
-    /// A folder of this run's own, under $TMPDIR or /tmp.
-    private static func temporaryFolder() throws -> String {
-        let parent = getenv("TMPDIR").map { String(cString: $0) } ?? ""
-        let path = "\(parent.isEmpty ? "/tmp" : parent)/bbp-stream-context-XXXXXX"
-        var name = Array(path.utf8CString)
-        guard mkdtemp(&name) != nil else { throw File.fault(.cannotCreate, "cannot create a temporary folder", path) }
-        return String(decoding: name.dropLast().map { UInt8(bitPattern: $0) }, as: UTF8.self)
     }
 
     /// The same bytes every time, no two runs of which are alike.

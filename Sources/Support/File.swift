@@ -51,6 +51,16 @@ public enum File {
         }
     }
 
+    /// A folder of this process's own under `parent`, by default $TMPDIR or /tmp.
+    public static func makeTemporaryDirectory(_ name: String, in parent: String? = nil) throws -> String {
+        let chosen = parent ?? getenv("TMPDIR").map { String(cString: $0) } ?? ""
+        // mkdtemp puts letters in place of the last six.
+        let path = "\(chosen.isEmpty ? "/tmp" : chosen)/\(name)-XXXXXX"
+        var filled = Array(path.utf8CString)
+        guard mkdtemp(&filled) != nil else { throw fault(.cannotCreate, "cannot create a temporary folder", path) }
+        return String(decoding: filled.dropLast().map { UInt8(bitPattern: $0) }, as: UTF8.self)
+    }
+
     /// The whole of a small file.
     public static func read(_ path: String) throws -> [UInt8] {
         if isDirectory(path) { throw Fault(.noInput, "this is a folder, not a file", at: Place(file: path)) }

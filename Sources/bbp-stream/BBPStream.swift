@@ -10,13 +10,13 @@ struct BBPStream: ParsableCommand {
         abstract: "Runs a BigBang-Proton byte model over sequences larger than memory.",
         discussion: """
             ingest turns files into a store, forward computes hidden states and per-byte surprisal in it, export and --nll \
-            write NumPy arrays, dump and verify look inside, context tells how far a model sees.
+            write NumPy arrays, dump and verify look inside, context tells how far a model sees, score says how well one predicts files.
 
             Exit status: 0 done, 64 usage, 65 bad data, 66 no input, 73 cannot create, 74 I/O error, 75 interrupted \
             (the same command goes on).
             """,
         version: "0.1.0",
-        subcommands: [IngestCommand.self, ModelCommand.self, ForwardCommand.self, ExportCommand.self, DumpCommand.self, VerifyCommand.self, TuneCommand.self, ContextCommand.self])
+        subcommands: [IngestCommand.self, ModelCommand.self, ForwardCommand.self, ScoreCommand.self, ExportCommand.self, DumpCommand.self, VerifyCommand.self, TuneCommand.self, ContextCommand.self])
 
     static func main() {
         Interruption.install()

@@ -96,7 +96,7 @@ struct ContextCommand: ParsableCommand {
     /// What the flags or the model say, as far as the table goes.
     private func wanted() throws -> ModelConfig {
         if let model {
-            var config = try ModelConfig(directory: model)
+            var config = try ModelConfig(directory: ModelFolder.find(model))
             if let layers {
                 guard layers <= config.layers else { throw Fault(.usage, "--layers is \(layers); the model has \(config.layers)", at: Place(file: model)) }
                 config.layers = layers
@@ -114,7 +114,7 @@ struct ContextCommand: ParsableCommand {
         let line = ProgressLine()
         defer { line.close() }
         let runs = geometry.tokens + 1
-        let changing = try PerturbedReach.run(model: model, tokens: geometry.tokens, token: token, passes: config.passes) { done in
+        let changing = try PerturbedReach.run(model: ModelFolder.find(model), tokens: geometry.tokens, token: token, passes: config.passes) { done in
             if line.seconds > 1 { line.show(share: Double(done) / Double(runs)) { "perturb: run \(grouped(done)) of \(grouped(runs))" } }
         }
         if config.delegation != .selective {

@@ -24,6 +24,10 @@ func byteSize(_ text: String) throws -> Int {
     return bytes
 }
 
+func checkThreads(_ threads: Int?) throws {
+    if let threads, !(1...1024).contains(threads) { throw ValidationError("--threads must be 1 to 1024.") }
+}
+
 struct ForwardCommand: ParsableCommand {
     static let configuration = CommandConfiguration(
         commandName: "forward", abstract: "Run a model over a store: hidden states and per-byte surprisal.",
@@ -33,7 +37,7 @@ struct ForwardCommand: ParsableCommand {
             """)
 
     @Option(help: ArgumentHelp("The store.", valueName: "dir")) var store: String
-    @Option(help: ArgumentHelp("The model, a folder with config.json and model.safetensors.", valueName: "dir")) var model: String
+    @Option(help: ArgumentHelp("The model: a folder with config.json and model.safetensors, or base or nano.", valueName: "dir")) var model: String
     @Option(help: ArgumentHelp("Bound on anonymous memory: 256MiB, 2GiB. Half of what is free if not given.", valueName: "size"), transform: byteSize) var memory: Int?
     @Option(help: ArgumentHelp("Worker threads. One a core if not given.", valueName: "n")) var threads: Int?
     @Option(help: "Number format of stored states. (default: bf16)") var state: Element?
@@ -49,12 +53,10 @@ struct ForwardCommand: ParsableCommand {
     @Flag(help: "Go on where the disk seems too small.") var force = false
     @Flag(help: "State the plan and stop.") var dryRun = false
 
-    func validate() throws {
-        if let threads, !(1...1024).contains(threads) { throw ValidationError("--threads must be 1 to 1024.") }
-    }
+    func validate() throws { try checkThreads(threads) }
 
     func run() throws {
-        var options = ForwardOptions(store: store, model: model)
+        var options = ForwardOptions(store: store, model: try ModelFolder.find(model))
         options.memory = memory
         options.threads = threads
         options.state = state

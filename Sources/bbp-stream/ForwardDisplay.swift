@@ -11,6 +11,8 @@ final class ForwardDisplay: ForwardObserver {
     let line = ProgressLine()
     private let mode: Mode
     private let planToOutput: Bool
+    /// Named beside the progress, which then says nothing else to people: no plan, no notes.
+    private let file: String?
     /// Where the run stood when the first progress came, so that a resumed run's rate is its own.
     private var first: (seconds: Double, share: Double)?
     /// Where it stood a little while ago, for the rates of bytes.
@@ -19,9 +21,10 @@ final class ForwardDisplay: ForwardObserver {
     private var told = -1.0
 
     /// - Parameter planToOutput: the plan is what was asked for: it goes to standard output.
-    init(_ mode: Mode, planToOutput: Bool) {
+    init(_ mode: Mode, planToOutput: Bool = false, file: String? = nil) {
         self.mode = mode
         self.planToOutput = planToOutput
+        self.file = file
     }
 
     /// What generations are made by: layers, or passes where layers run more than once.
@@ -45,7 +48,7 @@ final class ForwardDisplay: ForwardObserver {
         switch mode {
         case .none: break
         case .json: if let json = try? plan.json() { Console.say(#"{"event": "plan", "plan": \#(json)}"#) }
-        case .line: Console.say(describe(plan))
+        case .line: if file == nil { Console.say(describe(plan)) }
         }
     }
 
@@ -73,6 +76,7 @@ final class ForwardDisplay: ForwardObserver {
     }
 
     func note(_ text: String) {
+        if mode == .line && file != nil { return }
         line.close()
         switch mode {
         case .none: break
@@ -93,7 +97,7 @@ final class ForwardDisplay: ForwardObserver {
             byteRates = (Double(progress.bytesRead - lately.progress.bytesRead) / span, Double(progress.bytesWritten - lately.progress.bytesWritten) / span)
             self.lately = (seconds, progress)
         }
-        let here = "\(pass) \(progress.layer)/\(progress.layers)  \(fixed(100 * share, digits: 1)) %"
+        let here = (file.map { "\($0)  " } ?? "") + "\(pass) \(progress.layer)/\(progress.layers)  \(fixed(100 * share, digits: 1)) %"
         // A rate needs a moment to mean anything.
         guard seconds - first.seconds > 0.5 || share >= 1 else {
             if mode == .line { line.show(share: share) { here } }

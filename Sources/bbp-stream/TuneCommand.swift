@@ -18,7 +18,7 @@ struct TuneCommand: ParsableCommand {
     @Option(help: ArgumentHelp("Worker threads. One a core if not given.", valueName: "n")) var threads: Int?
 
     func validate() throws {
-        if let threads, !(1...1024).contains(threads) { throw ValidationError("--threads must be 1 to 1024.") }
+        try checkThreads(threads)
     }
 
     func run() throws {
@@ -37,7 +37,7 @@ struct TuneCommand: ParsableCommand {
         report.add("read bytes per second", disk.readBytesPerSecond)
         report.add("written bytes per second", disk.writtenBytesPerSecond)
         if let path = model {
-            let model = try Model(directory: path)
+            let model = try Model(directory: ModelFolder.find(path))
             report.add("threads", threads)
             // Short sequences are convolved directly, long ones as the model's kernels allow.
             func measure(_ way: ConvolutionWay) throws -> SelfTest.Arithmetic {

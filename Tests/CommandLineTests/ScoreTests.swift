@@ -1,0 +1,103 @@
+import Foundation
+import TestSupport
+import Testing
+
+/// `score`: bits per byte of files, and nothing left behind.
+struct ScoreTests {
+    let bench: Bench
+    private let model: String
+
+    init() throws {
+        bench = try Bench()
+        model = try bench.model(patchSize: 16, hiddenSize: 16)
+        try FileManager.default.createDirectory(atPath: bench.file("temporary"), withIntermediateDirectories: true)
+    }
+
+    private func score(_ files: [String], _ flags: String..., input: [UInt8] = []) throws -> Outcome {
+        try run(["score"] + files + ["--model", model, "--temporary", bench.file("temporary"), "--progress", "none"] + flags, input: input)
+    }
+
+    private func expectNothingLeft() throws {
+        #expect(try FileManager.default.contentsOfDirectory(atPath: bench.file("temporary")) == [])
+    }
+
+    @Test("Files are scored as ingest and forward would score each alone; --nll has every byte")
+    func asForward() throws {
+        var numbers = TestNumbers(3)
+        let contents = [numbers.bytes(5000), numbers.bytes(1), Array("a few words\n".utf8)]
+        let files = try contents.enumerated().map { try bench.write("file\($0.offset)", $0.element) }
+        let result = try score(files, "--json", "--nll", bench.file("nll.npy")).expect(0).json()
+        let found = try #require(result["files"] as? [[String: Any]])
+        let bits = try bench.array("nll.npy")
+        #expect(bits.shape == [5013])
+        var first = 0
+        for (index, bytes) in contents.enumerated() {
+            try bench.store(bytes, named: "store\(index)")
+            try run("forward", "--store", bench.file("store\(index)"), "--model", model, "--nll", bench.file("\(index).npy")).expect(0)
+            // BOS before the bytes, EOS after them.
+            #expect(Array(bits.values[first..<first + bytes.count]) == Array(try bench.array("\(index).npy").values[1...bytes.count]))
+            let sum = bits.values[first..<first + bytes.count].reduce(0) { $0 + Double($1) }
+            #expect(found[index]["file"] as? String == files[index])
+            #expect(found[index]["bytes"] as? Int == bytes.count)
+            #expect(abs(try #require(found[index]["bits"] as? Double) - sum) < 1e-6 * sum)
+            #expect(abs(try #require(found[index]["bits_per_byte"] as? Double) - sum / Double(bytes.count)) < 1e-6)
+            first += bytes.count
+        }
+        #expect(result["bytes"] as? Int == 5013)
+        #expect(result["model"] as? String == model)
+        try expectNothingLeft()
+    }
+
+    @Test("People get a line a file and one for all; standard input is a file")
+    func lines() throws {
+        let file = try bench.write("words", Array("some words".utf8))
+        let lines = try score([file, "-"], input: Array("other words".utf8)).expect(0).output.split(separator: "\n")
+        #expect(lines.count == 4)
+        #expect(lines.first?.contains("bits per byte") == true && lines.first?.hasSuffix(file) == true)
+        #expect(lines.dropFirst(2).first?.contains("21 bytes") == true)
+        #expect(lines.last == "the weights are untrained")
+        try expectNothingLeft()
+    }
+
+    @Test("What cannot be scored is said before anything is, and nothing is left")
+    func refused() throws {
+        let file = try bench.write("words", Array("some words".utf8))
+        let empty = try bench.write("empty", [])
+        try score([file, bench.file("missing")]).expect(66, "missing")
+        try score([file, bench.path]).expect(66, "folder")
+        try score([file, empty]).expect(66, "empty")
+        try score([file], "--nll", bench.file("nowhere/nll.npy")).expect(73, "nowhere")
+        try score([file], "--threads", "0").expect(64, "--threads")
+        try score([]).expect(64)
+        #expect(try score([file, empty]).output == "")
+        try expectNothingLeft()
+        try run("score", file, "--model", model, "--temporary", bench.file("nowhere")).expect(66, "nowhere")
+    }
+
+    @Test("An interrupted score leaves nothing, neither store nor --nll")
+    func interrupted() throws {
+        var numbers = TestNumbers(5)
+        let file = try bench.write("long", numbers.bytes(300_000))
+        for _ in 0..<5 {
+            let program = try Program(["score", file, "--model", model, "--temporary", bench.file("temporary"), "--threads", "1", "--progress", "json", "--nll", bench.file("nll.npy")])
+            program.wait(for: "progress")
+            program.send(SIGINT)
+            let outcome = try program.outcome()
+            if outcome.status == 0 { continue }
+            outcome.expect(75)
+            try expectNothingLeft()
+            #expect(!bench.exists("nll.npy") && !bench.exists("nll.npy.partial"))
+            return
+        }
+        throw InterruptionTests.Failure("the run is always over before the signal comes")
+    }
+
+    @Test("A model is found by name where BBP_STREAM_MODELS says, a folder of that name before it")
+    func named() throws {
+        let file = try bench.write("words", Array("some words".utf8))
+        let found = try Program(["BBP_STREAM_MODELS=\(bench.path)", Program.path, "score", file, "--model", "model", "--json"], executable: "/usr/bin/env").outcome().expect(0).json()
+        #expect(found["model"] as? String == model)
+        try Program(["BBP_STREAM_MODELS=\(bench.path)", Program.path, "score", file], executable: "/usr/bin/env").outcome().expect(66, "base", bench.path)
+        try run("score", file, "--model", "no-such-model").expect(66, "no-such-model")
+    }
+}
