@@ -1,0 +1,96 @@
+#!/usr/bin/env python3
+"""The corpus that make_corpus wrote, as tokens, and the sequences that a model is trained on.
+
+    tools/train/data.py CORPUS INTO     unpacks it into another folder, for several runs to read faster
+
+A kind's documents stand one after another, each between BOS and EOS. A sequence is cut out of them anywhere, half the time
+where a document starts; a long one is made of several cuts, of the same kind or others, as an archive of files would be.
+"""
+import lzma
+import shutil
+import sys
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+
+import numpy as np
+import torch
+
+from model import BOS, EOS
+
+# Shares of the tokens that a model is trained on. What is hard and what users have most comes first.
+SHARES = {"text": 0.30, "code": 0.24, "man": 0.06, "nucleotides": 0.10, "tables": 0.10, "sensor": 0.12, "other": 0.08}
+LONGEST_CUT = 1 << 17
+
+
+class Corpus:
+    def __init__(self, folder, device="cpu"):
+        folder = Path(folder)
+        self.kinds = [kind for kind in SHARES if any((folder / f"{kind}.{form}").exists() for form in ("xz", "tokens.npy"))]
+        if not self.kinds:
+            raise SystemExit(f"{folder} holds no corpus: run tools/train/make_corpus")
+        with ThreadPoolExecutor() as pool:
+            parts = list(pool.map(lambda kind: tokens_of(folder, kind), self.kinds))
+        self.tokens = {kind: torch.from_numpy(tokens).to(device) for kind, (tokens, _) in zip(self.kinds, parts)}
+        self.starts = {kind: starts for kind, (_, starts) in zip(self.kinds, parts)}
+        self.held_out = {path.parent.name + "/" + path.name: path for path in sorted((folder / "heldout").glob("*/*"))}
+
+    def cut(self, kind, length, random):
+        tokens, starts = self.tokens[kind], self.starts[kind]
+        first = int(random.integers(0, len(tokens)))
+        if random.random() < 0.5:
+            first = int(starts[np.searchsorted(starts, first, side="right") - 1])
+        first = max(0, min(first, len(tokens) - length))
+        return tokens[first : first + length]
+
+    def sequence(self, length, random):
+        """One sequence [length] of token ids."""
+        shares = np.array([SHARES[kind] for kind in self.kinds])
+        parts, kind = [], None
+        for first in range(0, length, LONGEST_CUT):
+            if kind is None or random.random() < 0.5:
+                kind = self.kinds[int(random.choice(len(self.kinds), p=shares / shares.sum()))]
+            wanted = min(LONGEST_CUT, length - first)
+            while wanted > 0:  # a kind may hold less than a cut
+                parts.append(self.cut(kind, wanted, random))
+                wanted -= len(parts[-1])
+        return torch.cat(parts)
+
+    def batch(self, tokens, length, random):
+        """Sequences of `length` tokens, `tokens` together. -> [tokens / length, length] int64"""
+        return torch.stack([self.sequence(length, random) for _ in range(max(1, tokens // length))]).long()
+
+
+def tokens_of(folder, kind):
+    """A kind's documents as tokens, and where they start."""
+    if (folder / f"{kind}.tokens.npy").exists():
+        return np.load(folder / f"{kind}.tokens.npy"), np.load(folder / f"{kind}.starts.npy")
+    data = np.frombuffer(lzma.decompress((folder / f"{kind}.xz").read_bytes()), np.uint8)
+    lengths = np.fromfile(folder / f"{kind}.lengths", "<u4").astype(np.int64)
+    if lengths.sum() != len(data):
+        raise SystemExit(f"{folder}/{kind}: {len(data)} bytes, but documents of {lengths.sum()}")
+    ends = np.cumsum(lengths)
+    # Two tokens more for every document.
+    starts = ends - lengths + 2 * np.arange(len(lengths))
+    tokens = np.empty(len(data) + 2 * len(lengths), np.int16)
+    tokens[starts], tokens[starts + lengths + 1] = BOS, EOS
+    inner = np.ones(len(tokens), bool)
+    inner[starts] = inner[starts + lengths + 1] = False
+    tokens[inner] = data
+    return tokens, starts
+
+
+def document(path, most=None):
+    """A file as one document [n]: BOS, its bytes (the first `most`), EOS if it is whole."""
+    data = np.fromfile(path, np.uint8)
+    whole = most is None or len(data) <= most
+    return torch.from_numpy(np.concatenate([[BOS], data[:most], [EOS] if whole else []]).astype(np.int64))
+
+
+if __name__ == "__main__":
+    corpus, into = map(Path, sys.argv[1:])
+    into.mkdir(parents=True, exist_ok=True)
+    whole = Corpus(corpus)
+    for kind in whole.kinds:
+        np.save(into / f"{kind}.tokens.npy", whole.tokens[kind].numpy())
+        np.save(into / f"{kind}.starts.npy", whole.starts[kind])
+    shutil.copytree(corpus / "heldout", into / "heldout", dirs_exist_ok=True)
