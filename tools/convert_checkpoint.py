@@ -14,7 +14,7 @@ tensor but `s1` and `s2` of the blocks, which the model does not use and which a
 format; `keep` takes each tensor's own, and f32 for float64. Tensors are copied one by one, so that memory holds the largest
 of them, not the file. A file has its name only once it is complete.
 
-Only weights are unpickled: a checkpoint cannot run code. What is read off it is in checkpoint_model.py. Needs PyTorch.
+Only weights are unpickled: a checkpoint cannot run code. What is read off it is in checkpoints/published.py. Needs PyTorch.
 Exit status 64 usage, 65 not such a checkpoint, 66 no such file, 69 PyTorch is missing, 73 the model cannot be created,
 74 a write failed, 130 interrupted.
 """
@@ -32,7 +32,7 @@ except ImportError:
     print("convert_checkpoint: the Python package torch is missing: pip install torch", file=sys.stderr)
     sys.exit(69)
 
-from checkpoint_model import Refusal, check, config_of, layout, load
+from checkpoints.published import Refusal, check, config_of, layout, load
 
 PATCH_SIZES = range(1, 1025)
 # --dtype: PyTorch's type, the name of safetensors, the name in config.json

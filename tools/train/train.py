@@ -70,6 +70,7 @@ def main():
     parser.add_argument("--corpus", default=".corpus")
     parser.add_argument("--out", required=True)
     parser.add_argument("--minutes", type=float, default=20, help="of training altogether")
+    parser.add_argument("--steps", type=int, help="of training altogether, in place of a time")
     parser.add_argument("--stop-after", type=float, default=math.inf, metavar="MINUTES", help="leave the rest to the next call")
     parser.add_argument("--step-tokens", type=int, default=1 << 19)
     parser.add_argument("--longest", type=int, default=1 << 19, help="tokens of the longest sequences")
@@ -105,7 +106,11 @@ def main():
 
     lengths = np.array([length for length in LENGTHS if length <= min(arguments.longest, arguments.step_tokens)])
     shares = np.array([LENGTHS[length] for length in lengths])
-    losses, told, scored, limit, halted = [], 0.0, 0.0, 60 * arguments.minutes, 60 * arguments.stop_after
+    losses, told, scored, halted = [], 0.0, 0.0, 60 * arguments.stop_after
+
+    def done():
+        """The share of the run that lies behind."""
+        return state["step"] / arguments.steps if arguments.steps else state["seconds"] / (60 * arguments.minutes)
 
     def train(step):
         random = np.random.default_rng([arguments.seed, step])
@@ -115,7 +120,7 @@ def main():
         torch.nn.utils.clip_grad_norm_(model.parameters(), 1.0)
         for optimizer in both:
             for group in optimizer.param_groups:
-                group["lr"] = arguments.lr * rate(state["seconds"] / limit, arguments.decay)
+                group["lr"] = arguments.lr * rate(done(), arguments.decay)
             optimizer.step()
             optimizer.zero_grad()
         return loss.detach()
@@ -130,7 +135,7 @@ def main():
 
     # Compilation takes no training time: the first step is taken before the clock starts.
     begin = None
-    while state["seconds"] < limit:
+    while done() < 1:
         losses.append(train(state["step"]))
         state["step"] += 1
         if begin is None:
@@ -140,6 +145,8 @@ def main():
             print(f"{out.name}: first step after {begin - started:.0f} s", flush=True)
         now = time.monotonic()
         state["seconds"] = before + now - begin
+        if now - started > halted:
+            break
         if state["step"] % 10:
             continue
         loss = float(torch.stack(losses).mean())  # waits for the device
@@ -152,9 +159,7 @@ def main():
             score(1 << 17)
             begin += time.monotonic() - now
             scored = state["seconds"]
-        if now - started > halted:
-            break
-    finished = state["seconds"] >= limit
+    finished = done() >= 1
     if finished:
         files = score(1 << 20)
         state["curve"][-1]["files"] = files

@@ -1,7 +1,7 @@
 #!/usr/bin/env python3
 """Writes a checkpoint of random weights in the shape of the published BigBang-Proton model, to convert and to run.
 
-    tools/tests/make_large_checkpoint.py OUT.pth [--layers 20] [--hidden 1024] [--intermediate 2048] [--kernel 33]
+    tools/checkpoints/make_large.py OUT.pth [--layers 20] [--hidden 1024] [--intermediate 2048] [--kernel 33]
                                          [--dtype f32|f16|bf16] [--seed 1]
 
 The defaults make 1.5 thousand million numbers, 3 GB in bf16. Weights are normal with deviation 1/sqrt(inputs), norms near
@@ -15,7 +15,7 @@ import sys
 try:
     import torch
 except ImportError:
-    print("make_large_checkpoint: the Python package torch is missing: pip install torch", file=sys.stderr)
+    print("make_large: the Python package torch is missing: pip install torch", file=sys.stderr)
     sys.exit(69)
 
 VOCABULARY = 259
@@ -61,7 +61,7 @@ def main():
     parser.add_argument("--dtype", choices=tuple(TYPES), default="bf16", help="(default bf16)")
     options = parser.parse_args()
     if min(options.layers, options.hidden, options.intermediate, options.kernel) < 1 or options.hidden % 8:
-        print("make_large_checkpoint: all sizes must be at least 1, and --hidden a multiple of 8", file=sys.stderr)
+        print("make_large: all sizes must be at least 1, and --hidden a multiple of 8", file=sys.stderr)
         sys.exit(64)
     state = random_state(options)
     partial = options.out + ".partial"
@@ -71,7 +71,7 @@ def main():
     except (OSError, RuntimeError) as error:  # PyTorch's writer says what the system refused in a RuntimeError
         if os.path.exists(partial):
             os.remove(partial)
-        print(f"make_large_checkpoint: {options.out}: cannot write: {str(error).splitlines()[0]}", file=sys.stderr)
+        print(f"make_large: {options.out}: cannot write: {str(error).splitlines()[0]}", file=sys.stderr)
         sys.exit(73)
     count = sum(tensor.numel() for tensor in state.values())
     print(f"{options.out}: {count:,} numbers, {os.path.getsize(options.out):,} bytes")

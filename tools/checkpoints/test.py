@@ -1,7 +1,7 @@
 #!/usr/bin/env python3
 """Tests of tools/convert_checkpoint.py: small random checkpoints, converted and read back; and everything that it refuses.
 
-    python tools/tests/convert_checkpoint_test.py
+    tools/checkpoints/test.py
 
 Needs PyTorch and NumPy; without PyTorch it says so and ends with status 69.
 """
@@ -22,7 +22,7 @@ try:
     import numpy as np
     import torch
 except ImportError as error:
-    print(f"convert_checkpoint_test: the Python package {error.name} is missing", file=sys.stderr)
+    print(f"checkpoints: the Python package {error.name} is missing", file=sys.stderr)
     sys.exit(69)
 
 TOOLS = os.path.join(os.path.dirname(os.path.abspath(__file__)), "..")

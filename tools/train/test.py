@@ -1,0 +1,128 @@
+#!/usr/bin/env python3
+"""Training, small and on the processor: the model against the fixtures, a run that is stopped and goes on, and what it exports.
+
+    tools/train/test.py PROGRAM     PROGRAM is bbp-stream
+"""
+import json
+import lzma
+import subprocess
+import sys
+import tempfile
+import unittest
+from pathlib import Path
+
+import numpy as np
+import torch
+
+import checkpoint
+from attention import attend
+from data import Corpus, document
+from model import BOS, EOS, Config, Proton, bits_of, surprisal
+from muon import orthogonalized
+
+HERE = Path(__file__).resolve().parent
+TOP = HERE.parent.parent
+PROGRAM = ""
+
+
+def run(*command, status=0):
+    outcome = subprocess.run(list(map(str, command)), capture_output=True, text=True)
+    if outcome.returncode != status:
+        raise AssertionError(f"{command} ended with {outcome.returncode}:\n{outcome.stdout}{outcome.stderr}")
+    return outcome.stdout
+
+
+class Training(unittest.TestCase):
+    def setUp(self):
+        folder = tempfile.TemporaryDirectory()
+        self.addCleanup(folder.cleanup)
+        self.folder = Path(folder.name)
+
+    def corpus(self):
+        """Two kinds of a few documents, and a held-out file of each, cut out of the sample files."""
+        texts = {"text": (TOP / "datasets/opticks.txt").read_bytes(), "sensor": (TOP / "datasets/ecg208.u16").read_bytes()}
+        for kind, data in texts.items():
+            lengths = [30_000, 1, 20_000, 40_000]
+            (self.folder / f"{kind}.xz").write_bytes(lzma.compress(data[: sum(lengths)]))
+            np.array(lengths, "<u4").tofile(self.folder / f"{kind}.lengths")
+            (self.folder / "heldout" / kind).mkdir(parents=True)
+            (self.folder / "heldout" / kind / "rest").write_bytes(data[100_000:110_000])
+        return texts
+
+    def test_fixtures(self):
+        """One published model and three members of the family, to float32 rounding."""
+        cases = [TOP / "Tests/Fixtures" / name for name in ("deep", "ragged", "recurrent-stack", "nowhere")]
+        self.assertEqual(run(sys.executable, HERE / "check.py", "fixtures", *cases).count("agrees"), len(cases))
+
+    def test_corpus(self):
+        texts = self.corpus()
+        corpus = Corpus(self.folder)
+        tokens = corpus.tokens["text"]
+        self.assertEqual(len(tokens), 90_001 + 8)
+        self.assertEqual(corpus.starts["text"].tolist(), [0, 30_002, 30_005, 50_007])
+        self.assertEqual(tokens[:3].tolist(), [BOS, *texts["text"][:2]])
+        self.assertEqual(tokens[30_001:30_006].tolist(), [EOS, BOS, texts["text"][30_000], EOS, BOS])
+        random = np.random.default_rng(1)
+        batch = corpus.batch(1 << 16, 1 << 14, random)
+        self.assertEqual(batch.shape, (4, 1 << 14))
+        # Longer than all there is of a kind: cuts are put together.
+        self.assertEqual(corpus.batch(1 << 18, 1 << 18, random).shape, (1, 1 << 18))
+        self.assertEqual(document(self.folder / "heldout/text/rest", 5).tolist(), [BOS, *texts["text"][100_000:100_005]])
+
+    def test_batches(self):
+        """A sequence's surprisal does not depend on those beside it, nor on what comes after a token."""
+        torch.manual_seed(0)
+        model = Proton(Config(32, 2, 2, 16, 32, 3)).eval()
+        torch.nn.init.normal_(model.head)
+        tokens = torch.randint(0, 256, (3, 96))
+        with torch.no_grad():
+            together = bits_of(model, tokens)
+            for row, bits in zip(tokens, together):
+                torch.testing.assert_close(surprisal(model, row)[1:], bits, rtol=0, atol=1e-4)
+            changed = tokens.clone()
+            changed[:, 50] ^= 1
+            torch.testing.assert_close(bits_of(model, changed)[:, :49], together[:, :49], rtol=0, atol=1e-4)
+            self.assertFalse(torch.equal(bits_of(model, changed)[:, 50:], together[:, 50:]))
+
+    def test_delegates(self):
+        """Attention without delegates is that of own rows alone."""
+        torch.manual_seed(0)
+        qkv = torch.randn(64, 3 * 16)
+        q, k, v = qkv.view(2, 32, 3, 2, 8).permute(2, 0, 3, 1, 4)
+        wanted = torch.nn.functional.scaled_dot_product_attention(q, k, v, is_causal=True).transpose(1, 2).reshape(64, 16)
+        torch.testing.assert_close(attend(qkv, 2, 32, 64, delegates=False), wanted)
+
+    def test_orthogonal(self):
+        """Singular values come near one, whatever they were."""
+        torch.manual_seed(0)
+        matrices = torch.randn(3, 24, 40) * torch.logspace(-2, 0, 24)[:, None]
+        values = torch.linalg.svdvals(orthogonalized(matrices))
+        self.assertTrue(bool(((values > 0.5) & (values < 1.3)).all()), values)
+
+    def test_training(self):
+        """Stopped and taken up again it learns, exports what it learned, and the engine computes the same."""
+        self.corpus()
+        out = self.folder / "run"
+        train = [sys.executable, HERE / "train.py", HERE / "configs/nano.json", "--set", "hidden_size=32", "num_attention_heads=2", "num_hidden_layers=2",
+                 "intermediate_size=64", "--corpus", self.folder, "--out", out, "--steps", "24", "--step-tokens", "8192", "--device", "cpu"]
+        self.assertIn("stopped", run(*train, "--stop-after", "0.001"))
+        self.assertIn("finished", run(*train))
+        curve = json.loads((out / "curve.json").read_text())["curve"]
+        held_out = curve[-1]["held_out"]
+        self.assertEqual(set(held_out), {"text", "sensor"})
+        self.assertLess(held_out["text"], 6.5)
+        model = checkpoint.load(out)
+        for name, dtype in ("bf16", torch.bfloat16), ("f32", torch.float32):
+            directory = self.folder / name
+            checkpoint.save(model, directory, dtype)
+            for theirs, mine in zip(checkpoint.load(directory).parameters(), model.parameters()):
+                self.assertTrue(torch.equal(theirs, mine), "weights that were rounded once stay as they are")
+        text = self.folder / "heldout/text/rest"
+        run(PROGRAM, "ingest", text, "--store", self.folder / "store")
+        run(PROGRAM, "forward", "--store", self.folder / "store", "--model", self.folder / "bf16", "--state", "f32", "--nll", self.folder / "nll.npy")
+        print(run(sys.executable, HERE / "check.py", "engine", out, text, self.folder / "nll.npy", "--exact").strip(), file=sys.stderr)
+
+
+if __name__ == "__main__":
+    PROGRAM = sys.argv.pop(1)
+    unittest.main(verbosity=1)
