@@ -26,18 +26,31 @@ def block_of_rows(qkv, first, patch, count, length, channel, P: tl.constexpr, D:
     return qkv + row[:, None] * (3 * D) + channel[None, :], row, origin
 
 
+def fitting(configs, arguments, R, **_):
+    """Of the shapes of a program's work, those that a context of R rows has room for."""
+    return [config for config in configs if max(config.kwargs["ROWS"], config.kwargs["STEP"]) <= R] or [triton.Config({"ROWS": R, "STEP": R}, num_warps=4)]
+
+
+# Rows of a program, and rows that it meets at a time: the fastest is found out on the machine.
+tuned = triton.autotune(
+    [triton.Config({"ROWS": rows, "STEP": step}, num_warps=warps, num_stages=stages) for rows, step, warps, stages in
+     [(64, 64, 4, 1), (64, 64, 4, 2), (128, 64, 4, 1), (128, 64, 8, 2), (128, 128, 8, 1)]],
+    key=["P", "R", "D", "W"], prune_configs_by={"early_config_prune": fitting})
+
+
+@tuned
 @triton.jit
-def forward_kernel(qkv, out, norms, count, length, scale, P: tl.constexpr, R: tl.constexpr, D: tl.constexpr, W: tl.constexpr, BLOCK: tl.constexpr):
-    patch, head, first = tl.program_id(0), tl.program_id(1), tl.program_id(2) * BLOCK
+def forward_kernel(qkv, out, norms, count, length, scale, P: tl.constexpr, R: tl.constexpr, D: tl.constexpr, W: tl.constexpr, ROWS: tl.constexpr, STEP: tl.constexpr):
+    patch, head, first = tl.program_id(0), tl.program_id(1), tl.program_id(2) * ROWS
     channel = head * W + tl.arange(0, W)
-    at, row, origin = block_of_rows(qkv, first, patch, count, length, channel, P, D, BLOCK)
+    at, row, origin = block_of_rows(qkv, first, patch, count, length, channel, P, D, ROWS)
     q = tl.load(at)
     latest = tl.max(origin)
-    top = tl.full((BLOCK,), -1e30, tl.float32)
-    total = tl.zeros((BLOCK,), tl.float32)
-    sum = tl.zeros((BLOCK, W), tl.float32)
-    for other in range(0, R, BLOCK):
-        source, _, earlier = block_of_rows(qkv, other, patch, count, length, channel, P, D, BLOCK)
+    top = tl.full((ROWS,), -1e30, tl.float32)
+    total = tl.zeros((ROWS,), tl.float32)
+    sum = tl.zeros((ROWS, W), tl.float32)
+    for other in range(0, R, STEP):
+        source, _, earlier = block_of_rows(qkv, other, patch, count, length, channel, P, D, STEP)
         if latest >= tl.min(earlier):
             scores = tl.dot(q, tl.trans(tl.load(source + D))) * scale
             scores = tl.where(origin[:, None] >= earlier[None, :], scores, -1e30)
@@ -52,19 +65,20 @@ def forward_kernel(qkv, out, norms, count, length, scale, P: tl.constexpr, R: tl
     tl.store(norms + row * (D // W) + head, top + tl.log(total))
 
 
+@tuned
 @triton.jit
-def backward_query_kernel(qkv, grad, norms, delta, out, count, length, scale, P: tl.constexpr, R: tl.constexpr, D: tl.constexpr, W: tl.constexpr, BLOCK: tl.constexpr):
-    patch, head, first = tl.program_id(0), tl.program_id(1), tl.program_id(2) * BLOCK
+def backward_query_kernel(qkv, grad, norms, delta, out, count, length, scale, P: tl.constexpr, R: tl.constexpr, D: tl.constexpr, W: tl.constexpr, ROWS: tl.constexpr, STEP: tl.constexpr):
+    patch, head, first = tl.program_id(0), tl.program_id(1), tl.program_id(2) * ROWS
     channel = head * W + tl.arange(0, W)
-    at, row, origin = block_of_rows(qkv, first, patch, count, length, channel, P, D, BLOCK)
+    at, row, origin = block_of_rows(qkv, first, patch, count, length, channel, P, D, ROWS)
     q = tl.load(at)
     do = tl.load(grad + row[:, None] * D + channel[None, :])
     norm = tl.load(norms + row * (D // W) + head)
     mean = tl.load(delta + row * (D // W) + head)
     latest = tl.max(origin)
-    dq = tl.zeros((BLOCK, W), tl.float32)
-    for other in range(0, R, BLOCK):
-        source, _, earlier = block_of_rows(qkv, other, patch, count, length, channel, P, D, BLOCK)
+    dq = tl.zeros((ROWS, W), tl.float32)
+    for other in range(0, R, STEP):
+        source, _, earlier = block_of_rows(qkv, other, patch, count, length, channel, P, D, STEP)
         if latest >= tl.min(earlier):
             k = tl.load(source + D)
             p = tl.exp(tl.dot(q, tl.trans(k)) * scale - norm[:, None])
@@ -74,18 +88,19 @@ def backward_query_kernel(qkv, grad, norms, delta, out, count, length, scale, P:
     tl.store(out + row[:, None] * (3 * D) + channel[None, :], dq.to(q.dtype))
 
 
+@tuned
 @triton.jit
-def backward_key_kernel(qkv, grad, norms, delta, out, count, length, scale, P: tl.constexpr, R: tl.constexpr, D: tl.constexpr, W: tl.constexpr, BLOCK: tl.constexpr):
-    patch, head, first = tl.program_id(0), tl.program_id(1), tl.program_id(2) * BLOCK
+def backward_key_kernel(qkv, grad, norms, delta, out, count, length, scale, P: tl.constexpr, R: tl.constexpr, D: tl.constexpr, W: tl.constexpr, ROWS: tl.constexpr, STEP: tl.constexpr):
+    patch, head, first = tl.program_id(0), tl.program_id(1), tl.program_id(2) * ROWS
     channel = head * W + tl.arange(0, W)
-    at, row, origin = block_of_rows(qkv, first, patch, count, length, channel, P, D, BLOCK)
+    at, row, origin = block_of_rows(qkv, first, patch, count, length, channel, P, D, ROWS)
     k = tl.load(at + D)
     v = tl.load(at + 2 * D)
     earliest = tl.min(origin)
-    dk = tl.zeros((BLOCK, W), tl.float32)
-    dv = tl.zeros((BLOCK, W), tl.float32)
-    for other in range(0, R, BLOCK):
-        source, asking, later = block_of_rows(qkv, other, patch, count, length, channel, P, D, BLOCK)
+    dk = tl.zeros((ROWS, W), tl.float32)
+    dv = tl.zeros((ROWS, W), tl.float32)
+    for other in range(0, R, STEP):
+        source, asking, later = block_of_rows(qkv, other, patch, count, length, channel, P, D, STEP)
         if tl.max(later) >= earliest:
             q = tl.load(source)
             do = tl.load(grad + asking[:, None] * D + channel[None, :])
@@ -103,9 +118,8 @@ def launch(kernel, qkv, *tensors, heads, patch_size, length, delegates):
     D = qkv.shape[1] // 3
     count = len(qkv) // (2 if delegates else 1)
     R = 2 * patch_size if delegates else patch_size
-    block = min(R, 64)
-    kernel[count // patch_size, heads, R // block](
-        qkv, *tensors, count, length, (D // heads) ** -0.5, P=patch_size, R=R, D=D, W=D // heads, BLOCK=block, num_warps=4)
+    kernel[lambda chosen: (count // patch_size, heads, R // chosen["ROWS"])](
+        qkv, *tensors, count, length, (D // heads) ** -0.5, P=patch_size, R=R, D=D, W=D // heads)
 
 
 class PatchAttention(torch.autograd.Function):

@@ -24,7 +24,7 @@ from model import Config, Proton, bits_of, surprisal
 from muon import Muon
 
 # Tokens of a sequence, and how often. At least one patch of the widest model, at most what a step holds.
-LENGTHS = {1 << 12: 0.25, 1 << 14: 0.25, 1 << 16: 0.2, 1 << 18: 0.15, 1 << 19: 0.15}
+LENGTHS = {1 << 12: 0.2, 1 << 14: 0.25, 1 << 16: 0.3, 1 << 18: 0.25}
 WARM_UP = 0.01
 
 
@@ -72,8 +72,8 @@ def main():
     parser.add_argument("--minutes", type=float, default=20, help="of training altogether")
     parser.add_argument("--steps", type=int, help="of training altogether, in place of a time")
     parser.add_argument("--stop-after", type=float, default=math.inf, metavar="MINUTES", help="leave the rest to the next call")
-    parser.add_argument("--step-tokens", type=int, default=1 << 19)
-    parser.add_argument("--longest", type=int, default=1 << 19, help="tokens of the longest sequences")
+    parser.add_argument("--step-tokens", type=int, default=1 << 18)
+    parser.add_argument("--longest", type=int, default=1 << 18, help="tokens of the longest sequences")
     parser.add_argument("--lr", type=float, default=4e-3)
     parser.add_argument("--decay", type=float, default=0.6, help="share of the run in which the learning rate falls")
     parser.add_argument("--seed", type=int, default=1)
