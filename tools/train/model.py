@@ -10,7 +10,7 @@ import torch
 import torch.nn.functional as F
 from torch import nn
 
-from attention import attend
+from attention import attend, contexts
 
 VOCABULARY, BOS, EOS, PAD = 259, 256, 257, 258
 
@@ -77,15 +77,16 @@ class Block(nn.Module):
         if config.projects_back:
             self.back, self.back_bias = matrix(D, config.inner_size, 0.5), nn.Parameter(torch.zeros(D))
 
-    def before_attention(self, x):
-        """Steps 1, 2 and 5's projections: q, k, v of all own rows, then of all delegates. [N, D] -> [2N, 3D]"""
+    def before_attention(self, x, rows):
+        """Steps 1 to 4 and 5's projections: q, k, v of all contexts' rows. [N, D], [contexts, R] -> [contexts, R, 3D]"""
         u = normalized(x, self.pre_norm)
         if self.config.delegates:
             u = torch.cat([u, linear(u, self.delegate, self.delegate_bias)])
-        return linear(u, self.qkv)
+        return linear(u[rows], self.qkv)
 
-    def after_attention(self, x, attended, place):
-        """Steps 6 to 9. `place` [N] is every row's index in its sequence. [N, D], [2N, D] -> [N, D]"""
+    def after_attention(self, x, attended, place, index):
+        """Steps 6 to 9. `place` says where rows were in the contexts, `index` [N] where in their sequences. -> [N, D]"""
+        attended = attended.flatten(0, 1)[place]
         if self.config.delegates:
             own, returned = attended.chunk(2)
             attended = (own + returned) / 2  # the projection is affine: the mean may be taken before it
@@ -93,18 +94,18 @@ class Block(nn.Module):
         activation = getattr(F, self.config.hidden_act)
         c = s
         for shape, weight, bias in zip(self.config.convolutions, self.convolutions, self.convolution_biases):
-            c = activation(linear(taps(c, shape[0], shape[1], place), weight, bias))
+            c = activation(linear(taps(c, shape[0], shape[1], index), weight, bias))
         if self.config.projects_back:
             c = linear(c, self.back, self.back_bias)
         return s + c
 
 
-def taps(rows, kernel, dilation, place):
+def taps(rows, kernel, dilation, index):
     """The rows that each output of a causal convolution sees, zero before a sequence's start. [N, I] -> [N, kernel·I]"""
     seen = []
     for behind in range((kernel - 1) * dilation, -1, -dilation):
         earlier = F.pad(rows, (0, 0, behind, 0))[: len(rows)] if behind else rows
-        seen.append(torch.where(place[:, None] >= behind, earlier, 0) if behind else earlier)
+        seen.append(torch.where(index[:, None] >= behind, earlier, 0) if behind else earlier)
     return torch.cat(seen, 1) if len(seen) > 1 else seen[0]
 
 
@@ -129,37 +130,40 @@ class Proton(nn.Module):
     def logits(self, x):
         return F.linear(normalized(x, self.norm).float(), self.head, self.head_bias)
 
-    def forward(self, tokens, keep=None):
+    def forward(self, tokens, keep=None, start=0):
         """States after the last pass. tokens [B, length], a whole number of patches; PAD beyond an end. -> [N, D] in `dtype`
 
-        `keep`: a list that the states after every pass, [N, D], are appended to.
+        `keep`: a list that the states after every pass, [N, D], are appended to. `start`: the position that the first tokens
+        are given; other than 0 to train for sequences longer than those at hand.
         """
         config, (B, length) = self.config, tokens.shape
         flat = tokens.flatten()
         x = F.embedding(flat, self.codebook).to(self.dtype)
         if config.positional_encoding == "coord_conv":
-            x = torch.where(flat[:, None] == PAD, 0, x) + self.position_term(length).repeat(B, 1)
-        place = torch.arange(length, device=x.device).repeat(B)
+            x = torch.where(flat[:, None] == PAD, 0, x) + self.position_term(length, start).to(x.dtype).repeat(B, 1)
+        index = torch.arange(length, device=x.device).repeat(B)
+        rows, place, visible = contexts(len(flat), config.patch_size, length, config.delegates, x.device)
         before, after = self.fused if self.training else (Block.before_attention, Block.after_attention)
         for block in self.blocks:
             for _ in range(config.recurrence):
-                attended = attend(before(block, x), config.num_attention_heads, config.patch_size, length, config.delegates)
-                x = after(block, x, attended, place)
+                x = after(block, x, attend(before(block, x, rows), config.num_attention_heads, visible), place, index)
                 if keep is not None:
                     keep.append(x)
         return x
 
-    def position_term(self, length):
-        D = self.config.hidden_size
-        rate = 50000.0 ** (-torch.arange(0, D, 2, dtype=torch.float64) / D)
-        angle = torch.arange(length, dtype=torch.float64)[:, None] * rate
-        table = torch.stack([angle.sin(), angle.cos()], -1).flatten(1).to(self.position)
+    def position_term(self, length, start):
+        """[length, D] for positions from `start` on."""
+        D, device = self.config.hidden_size, self.position.device
+        rate = 50000.0 ** (-torch.arange(0, D, 2, dtype=torch.float64, device=device) / D)
+        # Large angles need double precision, their sines do not.
+        angle = ((torch.arange(start, start + length, dtype=torch.float64, device=device)[:, None] * rate) % (2 * math.pi)).float()
+        table = torch.stack([angle.sin(), angle.cos()], -1).flatten(1)
         return self.position_scale * F.conv1d(table.T[None], self.position, padding=1, groups=D // 8)[0].T
 
 
-def bits_of(model, tokens):
+def bits_of(model, tokens, start=0):
     """-log2 of the probability that each token's predecessors in its sequence give it, all but the first. [B, length] -> [B, length - 1]"""
-    states = model(tokens).view(*tokens.shape, -1)[:, :-1]
+    states = model(tokens, start=start).view(*tokens.shape, -1)[:, :-1]
     rows = 1 << 20  # logits of so many tokens are held at once
     parts = [
         F.cross_entropy(model.logits(part), wanted, reduction="none")

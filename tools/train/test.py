@@ -15,7 +15,7 @@ import numpy as np
 import torch
 
 import checkpoint
-from attention import attend
+from attention import attend, contexts
 from data import Corpus, document
 from model import BOS, EOS, Config, Proton, bits_of, surprisal
 from muon import orthogonalized
@@ -87,10 +87,22 @@ class Training(unittest.TestCase):
     def test_delegates(self):
         """Attention without delegates is that of own rows alone."""
         torch.manual_seed(0)
-        qkv = torch.randn(64, 3 * 16)
+        qkv = torch.randn(2, 32, 3 * 16)
         q, k, v = qkv.view(2, 32, 3, 2, 8).permute(2, 0, 3, 1, 4)
-        wanted = torch.nn.functional.scaled_dot_product_attention(q, k, v, is_causal=True).transpose(1, 2).reshape(64, 16)
-        torch.testing.assert_close(attend(qkv, 2, 32, 64, delegates=False), wanted)
+        wanted = torch.nn.functional.scaled_dot_product_attention(q, k, v, is_causal=True).transpose(1, 2).reshape(2, 32, 16)
+        rows, place, visible = contexts(64, 32, 64, False, "cpu")
+        self.assertEqual(rows.flatten().tolist(), list(range(64)))
+        torch.testing.assert_close(attend(qkv, 2, visible), wanted)
+
+    def test_wiring(self):
+        """The toy of Model.md, twice: patch 0 receives tokens 1, 5, 9, 2, counted from 1, and contexts are in the order of origins."""
+        rows, place, visible = contexts(24, 4, 12, True, "cpu")
+        self.assertEqual(rows.shape, (6, 8))
+        self.assertEqual(sorted(row - 24 for row in rows[0].tolist() if row >= 24), [0, 1, 4, 8])
+        self.assertEqual(rows[3].tolist(), [row + 12 for row in rows[0].tolist()])
+        self.assertEqual(rows.flatten()[place].tolist(), list(range(48)))
+        # Token 0 and its delegate see each other, token 1 and its delegate those before it too.
+        self.assertEqual(visible[0].tolist(), [2, 2, 4, 4, 5, 6, 7, 8])
 
     def test_orthogonal(self):
         """Singular values come near one, whatever they were."""
@@ -104,7 +116,7 @@ class Training(unittest.TestCase):
         self.corpus()
         out = self.folder / "run"
         train = [sys.executable, HERE / "train.py", HERE / "configs/nano.json", "--set", "hidden_size=32", "num_attention_heads=2", "num_hidden_layers=2",
-                 "intermediate_size=64", "--corpus", self.folder, "--out", out, "--steps", "24", "--step-tokens", "8192", "--device", "cpu"]
+                 "intermediate_size=64", "--corpus", self.folder, "--out", out, "--steps", "24", "--step-tokens", "8192", "--lr", "4e-3", "--device", "cpu"]
         self.assertIn("stopped", run(*train, "--stop-after", "0.001"))
         self.assertIn("finished", run(*train))
         curve = json.loads((out / "curve.json").read_text())["curve"]

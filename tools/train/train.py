@@ -2,7 +2,8 @@
 """Trains a model and writes a model directory.
 
     tools/train/train.py tools/train/configs/base.json --corpus .corpus --minutes 20 --out DIR
-    tools/train/train.py ... --stop-after 9.5            leaves DIR/state.pt; the same command goes on from it
+    tools/train/train.py ... --stop-after 9.5                     leaves DIR/state.pt; the same command goes on from it
+    torchrun --nproc-per-node 4 tools/train/train.py ...          the same on four GPUs
 
 DIR gets config.json and model.safetensors (bf16 weights), curve.json (loss and held-out bits per byte on the way) and
 state.pt (everything, to go on). Held-out files are only ever scored. Lengths of sequences vary from step to step, the
@@ -20,12 +21,15 @@ import torch
 
 import checkpoint
 from data import Corpus, document
+from group import Group
 from model import Config, Proton, bits_of, surprisal
 from muon import Muon
 
-# Tokens of a sequence, and how often. At least one patch of the widest model, at most what a step holds.
+# Tokens of a sequence, and how often.
 LENGTHS = {1 << 12: 0.2, 1 << 14: 0.25, 1 << 16: 0.3, 1 << 18: 0.25}
-WARM_UP = 0.01
+WARM_UP = 0.01  # share of a run
+TELL_EVERY = 15  # seconds
+AGREE_EVERY = 10  # steps: between them nobody waits for the clock or the device
 
 
 def optimizers(model, lr):
@@ -44,23 +48,143 @@ def rate(done, decay):
     return min(1.0, done / WARM_UP, max(0.0, 1 - done) / decay)
 
 
-def held_out(model, corpus, most, device):
-    """Bits per byte of every held-out file's first `most` bytes, each alone."""
-    found = {}
-    model.eval()
-    for name, path in corpus.held_out.items():
-        tokens = document(path, most).to(device)
-        bits, n = surprisal(model, tokens), len(np.fromfile(path, np.uint8)[:most])
-        found[name] = float(bits[1 : n + 1].mean())
-    model.train()
-    return found
+class Training:
+    def __init__(self, arguments):
+        self.started = time.monotonic()
+        self.arguments = arguments
+        self.group = Group(arguments.device)
+        self.out = Path(arguments.out)
+        self.out.mkdir(parents=True, exist_ok=True)
+        self.fields = json.loads(Path(arguments.config).read_text())
+        self.fields |= {name: json.loads(value) for name, value in (pair.split("=", 1) for pair in arguments.set)}
+        torch.manual_seed(arguments.seed)
+        torch.set_float32_matmul_precision("high")
+        self.model = Proton(Config(**self.fields, delegates=not arguments.without_delegates)).to(self.group.device)
+        self.optimizers = optimizers(self.model, arguments.lr)
+        self.step, self.seconds, self.curve = 0, 0.0, []
+        if (self.out / "state.pt").exists():
+            self.restore()
+        if arguments.device != "cpu":
+            self.model.dtype = torch.bfloat16
+            self.model.compile()
+        self.corpus = Corpus(arguments.corpus, self.group.device)
+        tokens = sum(map(len, self.corpus.tokens.values()))
+        self.parameters = sum(parameter.numel() for parameter in self.model.parameters())
+        self.say(f"{self.parameters:,} parameters; corpus of {tokens:,} tokens, read in {self.elapsed():.0f} s")
 
+    def say(self, text):
+        if self.group.leads:
+            print(f"{self.out.name}: {text}", flush=True)
 
-def by_kind(bits):
-    kinds = {}
-    for name, value in bits.items():
-        kinds.setdefault(name.split("/")[0], []).append(value)
-    return {kind: sum(values) / len(values) for kind, values in kinds.items()}
+    def elapsed(self):
+        return time.monotonic() - self.started
+
+    def done(self):
+        """The share of the run that lies behind."""
+        return self.step / self.arguments.steps if self.arguments.steps else self.seconds / (60 * self.arguments.minutes)
+
+    # One step
+
+    def batch(self):
+        """This process's sequences of a step, and the position that they begin at."""
+        arguments = self.arguments
+        share = arguments.step_tokens // self.group.size
+        random = np.random.default_rng([arguments.seed, self.step])
+        lengths = [length for length in LENGTHS if length <= min(arguments.longest, share)]
+        chances = np.array([LENGTHS[length] for length in lengths])
+        length = int(random.choice(lengths, p=chances / chances.sum()))
+        # Sequences stand anywhere in a longer one half the time, so that no position is new to the model.
+        start = int(random.integers(0, 1 << 30)) if self.model.config.positional_encoding != "none" and random.random() < 0.5 else 0
+        return self.corpus.batch(share, length, np.random.default_rng([arguments.seed, self.step, self.group.rank])), start
+
+    def train(self):
+        """-> the step's loss, on the device"""
+        tokens, start = self.batch()
+        loss = bits_of(self.model, tokens, start).mean()
+        loss.backward()
+        self.group.average([parameter.grad for parameter in self.model.parameters()])
+        torch.nn.utils.clip_grad_norm_(self.model.parameters(), 1.0)
+        for optimizer in self.optimizers:
+            for group in optimizer.param_groups:
+                group["lr"] = self.arguments.lr * rate(self.done(), self.arguments.decay)
+            optimizer.step()
+            optimizer.zero_grad()
+        self.step += 1
+        return loss.detach()
+
+    # The run
+
+    def run(self):
+        losses, before, stops = [self.train()], self.seconds, False
+        float(losses[0])
+        # Compiling takes no training time.
+        begin = time.monotonic()
+        told = scored = before
+        self.say(f"first step after {self.elapsed():.0f} s")
+        while self.done() < 1 and not stops:
+            losses.append(self.train())
+            if self.step % AGREE_EVERY:
+                continue
+            loss = float(torch.stack(losses).mean())  # waits for the device
+            self.seconds, stops = self.group.agree(before + time.monotonic() - begin, self.elapsed() > 60 * self.arguments.stop_after)
+            if self.seconds - told > TELL_EVERY:
+                speed = len(losses) * self.arguments.step_tokens / (self.seconds - told)
+                self.say(f"{self.seconds:.0f} s, step {self.step}, {loss:.4f} bits, {speed:,.0f} tokens/s")
+                self.curve.append({"step": self.step, "seconds": self.seconds, "loss": loss})
+                losses, told = [], self.seconds
+            if self.seconds - scored > 60 * self.arguments.held_out_every:
+                pause = time.monotonic()
+                self.score(1 << 17)
+                begin += time.monotonic() - pause
+                scored = self.seconds
+        if self.group.leads:
+            # First what cannot be made again.
+            self.save()
+            if self.done() >= 1:
+                self.score(None)
+                self.save()
+        if self.arguments.device != "cpu":
+            self.say(f"{torch.cuda.max_memory_allocated() / 2**30:.1f} GiB of GPU memory")
+        self.say(f"{'finished' if self.done() >= 1 else 'stopped'} at step {self.step}, {self.step * self.arguments.step_tokens:,} tokens")
+        self.group.close()
+
+    def score(self, most):
+        """Bits per byte of every held-out file's first `most` bytes (None: of all), each alone."""
+        if not self.group.leads:
+            return
+        self.model.eval()
+        files, kinds = {}, {}
+        for name, path in self.corpus.held_out.items():
+            tokens = document(path, most)
+            bits = surprisal(self.model, tokens.to(self.group.device))
+            files[name] = float(bits[1:][tokens[1:].to(bits.device) < 256].mean())
+            kinds.setdefault(name.split("/")[0], []).append(files[name])
+        self.model.train()
+        kinds = {kind: sum(values) / len(values) for kind, values in kinds.items()}
+        self.curve.append({"step": self.step, "seconds": self.seconds, "held_out": kinds})
+        self.say(f"held out {sum(kinds.values()) / len(kinds):.4f}  " + "  ".join(f"{kind} {value:.3f}" for kind, value in kinds.items()))
+        if most is None:
+            self.curve[-1]["files"] = files
+            self.say("  ".join(f"{name} {value:.3f}" for name, value in files.items()))
+
+    # What stays
+
+    def save(self):
+        state = {"step": self.step, "seconds": self.seconds, "curve": self.curve, "model": self.model.state_dict()}
+        state["optimizers"] = [optimizer.state_dict() for optimizer in self.optimizers]
+        torch.save(state, self.out / "state.partial")
+        os.replace(self.out / "state.partial", self.out / "state.pt")
+        record = {"config": self.fields, "parameters": self.parameters, "command": vars(self.arguments), "processes": self.group.size, "curve": self.curve}
+        (self.out / "curve.json").write_text(json.dumps(record, indent=1))
+        if self.model.config.delegates:
+            checkpoint.save(self.model, self.out)
+
+    def restore(self):
+        state = torch.load(self.out / "state.pt", map_location=self.group.device, weights_only=True)
+        self.step, self.seconds, self.curve = state["step"], state["seconds"], state["curve"]
+        self.model.load_state_dict(state["model"])
+        for optimizer, saved in zip(self.optimizers, state["optimizers"]):
+            optimizer.load_state_dict(saved)
 
 
 def main():
@@ -72,107 +196,15 @@ def main():
     parser.add_argument("--minutes", type=float, default=20, help="of training altogether")
     parser.add_argument("--steps", type=int, help="of training altogether, in place of a time")
     parser.add_argument("--stop-after", type=float, default=math.inf, metavar="MINUTES", help="leave the rest to the next call")
-    parser.add_argument("--step-tokens", type=int, default=1 << 18)
+    parser.add_argument("--step-tokens", type=int, default=1 << 18, help="of all processes")
     parser.add_argument("--longest", type=int, default=1 << 18, help="tokens of the longest sequences")
-    parser.add_argument("--lr", type=float, default=4e-3)
+    parser.add_argument("--lr", type=float, default=3e-3)
     parser.add_argument("--decay", type=float, default=0.6, help="share of the run in which the learning rate falls")
     parser.add_argument("--seed", type=int, default=1)
-    parser.add_argument("--held-out-every", type=float, default=2.0, metavar="MINUTES")
+    parser.add_argument("--held-out-every", type=float, default=2.5, metavar="MINUTES")
     parser.add_argument("--device", default="cuda" if torch.cuda.is_available() else "cpu")
     parser.add_argument("--without-delegates", action="store_true", help="to compare with: attention among a patch's own tokens alone")
-    arguments = parser.parse_args()
-
-    started = time.monotonic()
-    out, device = Path(arguments.out), arguments.device
-    out.mkdir(parents=True, exist_ok=True)
-    fields = json.loads(Path(arguments.config).read_text())
-    fields |= {name: json.loads(value) for name, value in (pair.split("=", 1) for pair in arguments.set)}
-    torch.manual_seed(arguments.seed)
-    torch.set_float32_matmul_precision("high")
-    model = Proton(Config(**fields, delegates=not arguments.without_delegates)).to(device)
-    both = optimizers(model, arguments.lr)
-    state = {"step": 0, "seconds": 0.0, "curve": []}
-    if (out / "state.pt").exists():
-        state = torch.load(out / "state.pt", map_location=device, weights_only=True)
-        model.load_state_dict(state.pop("model"))
-        for optimizer, saved in zip(both, state.pop("optimizers")):
-            optimizer.load_state_dict(saved)
-    if device != "cpu":
-        model.dtype = torch.bfloat16
-        model.compile()
-    corpus = Corpus(arguments.corpus, device)
-    parameters = sum(parameter.numel() for parameter in model.parameters())
-    print(f"{out.name}: {parameters:,} parameters; corpus of {sum(map(len, corpus.tokens.values())):,} tokens, read in {time.monotonic() - started:.0f} s", flush=True)
-
-    lengths = np.array([length for length in LENGTHS if length <= min(arguments.longest, arguments.step_tokens)])
-    shares = np.array([LENGTHS[length] for length in lengths])
-    losses, told, scored, halted = [], 0.0, 0.0, 60 * arguments.stop_after
-
-    def done():
-        """The share of the run that lies behind."""
-        return state["step"] / arguments.steps if arguments.steps else state["seconds"] / (60 * arguments.minutes)
-
-    def train(step):
-        random = np.random.default_rng([arguments.seed, step])
-        tokens = corpus.batch(arguments.step_tokens, int(random.choice(lengths, p=shares / shares.sum())), random)
-        loss = bits_of(model, tokens).mean()
-        loss.backward()
-        torch.nn.utils.clip_grad_norm_(model.parameters(), 1.0)
-        for optimizer in both:
-            for group in optimizer.param_groups:
-                group["lr"] = arguments.lr * rate(done(), arguments.decay)
-            optimizer.step()
-            optimizer.zero_grad()
-        return loss.detach()
-
-    def score(most):
-        bits = held_out(model, corpus, most, device)
-        kinds = by_kind(bits)
-        mean = sum(kinds.values()) / len(kinds) if kinds else float("nan")
-        state["curve"].append({"step": state["step"], "seconds": state["seconds"], "held_out": kinds})
-        print(f"{out.name}: held out {mean:.4f}  " + "  ".join(f"{kind} {value:.3f}" for kind, value in kinds.items()), flush=True)
-        return bits
-
-    # Compilation takes no training time: the first step is taken before the clock starts.
-    begin = None
-    while done() < 1:
-        losses.append(train(state["step"]))
-        state["step"] += 1
-        if begin is None:
-            float(losses[0])
-            begin, before = time.monotonic(), state["seconds"]
-            told = scored = before
-            print(f"{out.name}: first step after {begin - started:.0f} s", flush=True)
-        now = time.monotonic()
-        state["seconds"] = before + now - begin
-        if now - started > halted:
-            break
-        if state["step"] % 10:
-            continue
-        loss = float(torch.stack(losses).mean())  # waits for the device
-        if state["seconds"] - told > 15:
-            rate_now = len(losses) * arguments.step_tokens / (state["seconds"] - told)
-            print(f"{out.name}: {state['seconds']:.0f} s, step {state['step']}, {loss:.4f} bits, {rate_now:,.0f} tokens/s", flush=True)
-            state["curve"].append({"step": state["step"], "seconds": state["seconds"], "loss": loss})
-            losses, told = [], state["seconds"]
-        if state["seconds"] - scored > 60 * arguments.held_out_every:
-            score(1 << 17)
-            begin += time.monotonic() - now
-            scored = state["seconds"]
-    finished = done() >= 1
-    if finished:
-        files = score(1 << 20)
-        state["curve"][-1]["files"] = files
-        for name, value in files.items():
-            print(f"{out.name}: {name} {value:.4f}")
-    if device != "cpu":
-        print(f"{out.name}: {torch.cuda.max_memory_allocated() / 2**30:.1f} GiB of GPU memory", flush=True)
-    torch.save({**state, "model": model.state_dict(), "optimizers": [optimizer.state_dict() for optimizer in both]}, out / "state.partial")
-    os.replace(out / "state.partial", out / "state.pt")
-    (out / "curve.json").write_text(json.dumps({"config": fields, "parameters": parameters, "command": vars(arguments), "curve": state["curve"]}, indent=1))
-    if model.config.delegates:
-        checkpoint.save(model, out)
-    print(f"{out.name}: {'finished' if finished else 'stopped'} at step {state['step']}, {state['step'] * arguments.step_tokens:,} tokens", flush=True)
+    Training(parser.parse_args()).run()
 
 
 if __name__ == "__main__":
