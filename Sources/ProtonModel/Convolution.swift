@@ -94,7 +94,7 @@ struct Convolution {
     /// Bytes that preparing them takes meanwhile.
     var preparationBytes: Int {
         switch method {
-        case .direct: inputs * kernelSize * outputs * 4
+        case .direct: 0
         case .fourier(let transform): kernelSize * 2 * transform.frequencies * 8
         }
     }
@@ -112,18 +112,11 @@ struct Convolution {
     ///   - parallel: runs `body` for 0..<count.
     func prepare(
         _ weight: UnsafePointer<Float>, bias: UnsafePointer<Float>, kernels: KernelTable,
-        parallel: (_ count: Int, _ body: @escaping @Sendable (Int) -> Void) throws -> Void = { count, body in for task in 0..<count { body(task) } }
+        parallel: PreparedMatrix.Parallel = { count, body in for task in 0..<count { body(task) } }
     ) throws -> Weights {
         switch method {
         case .direct:
-            // [outputs, K, inputs]: the order in which an output's rows lie.
-            let turned = try Memory<Float>(outputs * kernelSize * inputs)
-            for output in 0..<outputs {
-                for input in 0..<inputs {
-                    for tap in 0..<kernelSize { turned[(output * kernelSize + tap) * inputs + input] = weight[(output * inputs + input) * kernelSize + tap] }
-                }
-            }
-            return .direct(try PreparedMatrix(turned.start, bias: bias, inputs: kernelSize * inputs, outputs: outputs, kernels: kernels))
+            return .direct(try PreparedMatrix(weight, taps: kernelSize, bias: bias, inputs: kernelSize * inputs, outputs: outputs, kernels: kernels, parallel: parallel))
         case .fourier(let transform):
             let spectra = try Memory<Float>(panels * transform.frequencies * inputs * 2 * panelWidth)
             let padded = try Memory<Float>(panels * panelWidth)

@@ -12,21 +12,36 @@ final class PreparedMatrix {
     private let bias: Memory<Float>?
     private let matrix: bbp_matrix
 
+    /// Runs `body` for 0..<count, as many at once as it likes.
+    typealias Parallel = (_ count: Int, _ body: @escaping @Sendable (Int) -> Void) throws -> Void
+
     /// - Parameters:
-    ///   - weight: [outputs, inputs] row-major, as checkpoints store it.
+    ///   - weight: [outputs, inputs / taps, taps] row-major, as checkpoints store it.
+    ///   - taps: K of a convolution, whose inputs are K rows one after another; 1 for a plain matrix.
     ///   - bias: [outputs].
     ///   - kernels: that will read it.
-    init(_ weight: UnsafePointer<Float>, bias: UnsafePointer<Float>? = nil, inputs: Int, outputs: Int, kernels: KernelTable) throws {
+    init(
+        _ weight: UnsafePointer<Float>, taps: Int = 1, bias: UnsafePointer<Float>? = nil, inputs: Int, outputs: Int, kernels: KernelTable,
+        parallel: Parallel = { count, body in for task in 0..<count { body(task) } }
+    ) throws {
         let panel = BBP_PANEL
         let padded = (outputs + panel - 1) / panel * panel
         self.inputs = inputs
         self.outputs = outputs
         panels = try Memory(padded * inputs)
-        for output in 0..<outputs {
-            let column = panels.start + output / panel * panel * inputs + output % panel
-            for input in 0..<inputs { column[input * panel] = weight[output * inputs + input] }
+        nonisolated(unsafe) let (weight, panels) = (weight, panels.start)
+        try parallel(padded / panel) { number in
+            let first = number * panel, rows = inputs / taps
+            let target = panels + first * inputs
+            // Few lines are written at a time, each to its end.
+            for row in 0..<rows {
+                for column in 0..<min(panel, outputs - first) {
+                    let source = weight + (first + column) * inputs + row * taps
+                    for tap in 0..<taps { target[(tap * rows + row) * panel + column] = source[tap] }
+                }
+            }
         }
-        if kernels.pointee.rounds_products != 0 { bbp_round_panels(panels.start, Int64(padded / panel), Int64(inputs)) }
+        if kernels.pointee.rounds_products != 0 { bbp_round_panels(panels, Int64(padded / panel), Int64(inputs)) }
         if let bias {
             let copy = try Memory<Float>(padded)
             copy.start.update(from: bias, count: outputs)
@@ -34,7 +49,7 @@ final class PreparedMatrix {
         } else {
             self.bias = nil
         }
-        matrix = bbp_matrix(inputs: Int64(inputs), outputs: Int64(outputs), panels: panels.start, bias: self.bias.map { UnsafePointer($0.start) })
+        matrix = bbp_matrix(inputs: Int64(inputs), outputs: Int64(outputs), panels: panels, bias: self.bias.map { UnsafePointer($0.start) })
     }
 
     /// Values of scratch for products that round their rows.
