@@ -16,6 +16,7 @@ import torch
 
 import checkpoint
 from attention import attend, contexts
+from corpus.windows import Seen, bare, reverse_complement, windows
 from data import Corpus, document
 from model import BOS, EOS, Config, Proton, bits_of, surprisal
 from muon import orthogonalized
@@ -68,6 +69,38 @@ class Training(unittest.TestCase):
         # Longer than all there is of a kind: cuts are put together.
         self.assertEqual(corpus.batch(1 << 18, 1 << 18, random).shape, (1, 1 << 18))
         self.assertEqual(document(self.folder / "heldout/text/rest", 5).tolist(), [BOS, *texts["text"][100_000:100_005]])
+
+    def test_held_out(self):
+        """What repeats a held-out file is found wherever it begins, in lines of any width and on either strand; what does not is not."""
+        book = (TOP / "datasets/opticks.txt").read_bytes()
+        genome = (TOP / "datasets/ecoli536.fna").read_bytes()
+        seen = Seen()
+        seen.add(windows(book[:200_000]))
+        sequence = bare("nucleotides", genome[:100_000])
+        for strand in (sequence, reverse_complement(sequence)):
+            seen.add(windows(strand))
+        self.assertGreater(seen.share(windows(b"another beginning " + book[77_777:97_777] + book[300_000:320_000])), 0.3)
+        self.assertLess(seen.share(windows(book[300_000:400_000])), 0.02)
+        turned = reverse_complement(sequence[20_001:60_000]).lower()
+        lines = b">title\n" + b"".join(turned[first : first + 61] + b"\n" for first in range(0, len(turned), 61))
+        self.assertGreater(seen.share(windows(bare("nucleotides", lines))), 0.9)
+        self.assertLess(seen.share(windows(bare("nucleotides", b">title\n" + genome[500_000:600_000]))), 0.02)
+
+    def test_group(self):
+        """Two processes average their gradients and agree with the first one."""
+        script = self.folder / "pair.py"
+        script.write_text(f"import sys; sys.path.insert(0, {str(HERE)!r})\n" + """
+import torch
+from group import Group
+group = Group("cpu")
+gradients = [torch.full((2, 3), 1.0 + group.rank), torch.arange(4.0) * group.rank]
+group.average(gradients)
+assert gradients[0].eq(1.5).all() and gradients[1].tolist() == [0, 0.5, 1, 1.5], gradients
+assert list(group.agree(group.rank + 7.0, 0)) == [7, 0]
+print("agreed")
+group.close()
+""")
+        self.assertEqual(run(sys.executable, "-m", "torch.distributed.run", "--nproc-per-node", 2, script).count("agreed"), 2)
 
     def test_batches(self):
         """A sequence's surprisal does not depend on those beside it, nor on what comes after a token."""
