@@ -33,6 +33,19 @@ def contexts(count, patch_size, length, delegates, device):
     return rows, place, visible.repeat(sequences, 1)
 
 
+class Permuted(torch.autograd.Function):
+    """rows[there], each row once; `back` leads the other way, for the gradient, which is then no sum of scattered rows."""
+
+    @staticmethod
+    def forward(context, rows, there, back):
+        context.save_for_backward(back)
+        return rows[there]
+
+    @staticmethod
+    def backward(context, gradient):
+        return gradient[context.saved_tensors[0]], None, None
+
+
 def attend(qkv, heads, visible):
     """Attention among the rows of every context. qkv [contexts, R, 3D], visible [contexts, R] -> [contexts, R, D]
 

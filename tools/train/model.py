@@ -10,7 +10,7 @@ import torch
 import torch.nn.functional as F
 from torch import nn
 
-from attention import attend, contexts
+from attention import Permuted, attend, contexts
 
 VOCABULARY, BOS, EOS, PAD = 259, 256, 257, 258
 
@@ -77,16 +77,16 @@ class Block(nn.Module):
         if config.projects_back:
             self.back, self.back_bias = matrix(D, config.inner_size, 0.5), nn.Parameter(torch.zeros(D))
 
-    def before_attention(self, x, rows):
+    def before_attention(self, x, rows, place):
         """Steps 1 to 4 and 5's projections: q, k, v of all contexts' rows. [N, D], [contexts, R] -> [contexts, R, 3D]"""
         u = normalized(x, self.pre_norm)
         if self.config.delegates:
             u = torch.cat([u, linear(u, self.delegate, self.delegate_bias)])
-        return linear(u[rows], self.qkv)
+        return linear(Permuted.apply(u, rows.flatten(), place), self.qkv).unflatten(0, rows.shape)
 
-    def after_attention(self, x, attended, place, index):
-        """Steps 6 to 9. `place` says where rows were in the contexts, `index` [N] where in their sequences. -> [N, D]"""
-        attended = attended.flatten(0, 1)[place]
+    def after_attention(self, x, attended, rows, place, index):
+        """Steps 6 to 9. `index` [N] says where rows are in their sequences. [N, D], [contexts, R, D] -> [N, D]"""
+        attended = Permuted.apply(attended.flatten(0, 1), place, rows.flatten())
         if self.config.delegates:
             own, returned = attended.chunk(2)
             attended = (own + returned) / 2  # the projection is affine: the mean may be taken before it
@@ -146,7 +146,7 @@ class Proton(nn.Module):
         before, after = self.fused if self.training else (Block.before_attention, Block.after_attention)
         for block in self.blocks:
             for _ in range(config.recurrence):
-                x = after(block, x, attend(before(block, x, rows), config.num_attention_heads, visible), place, index)
+                x = after(block, x, attend(before(block, x, rows, place), config.num_attention_heads, visible), rows, place, index)
                 if keep is not None:
                     keep.append(x)
         return x
