@@ -4,8 +4,8 @@
 /// Whatever decides it gives every token a key, and tokens stand in the order of their keys. Keys end in the token's index, so
 /// that no two are equal and the lower index comes first where the rest of them is.
 public enum DelegateOrder {
-    /// The bits of a key that hold a token's index: patches have at most 1024 tokens.
-    static let indexBits = 10
+    /// The bits of a key that hold a token's index: ten, or fourteen where a patch has more than 1024 tokens.
+    static func indexMask(patchSize P: Int) -> UInt64 { P <= 1024 ? 1023 : 16_383 }
 
     /// Sorts `keys` of a patch's tokens and says which token stands in each column.
     ///
@@ -15,7 +15,8 @@ public enum DelegateOrder {
     public static func sort(_ keys: UnsafeMutableBufferPointer<UInt64>, into order: UnsafeMutablePointer<UInt16>) {
         var keys = keys
         if keys.count <= 64 { insertionSort(keys) } else { keys.sort() }
-        for column in 0..<keys.count { order[column] = UInt16(truncatingIfNeeded: keys[column] & (1 << indexBits - 1)) }
+        let mask = indexMask(patchSize: keys.count)
+        for column in 0..<keys.count { order[column] = UInt16(truncatingIfNeeded: keys[column] & mask) }
     }
 
     /// The key of a token with a score: the highest score first; what is no number last.
@@ -42,7 +43,7 @@ public enum DelegateOrder {
 
 /// The random delegate orders of one pass over the sequence (`monte-carlo`): any patch's can be drawn alone.
 ///
-/// The token with index j of patch g has the key (w & ~1023) | j, where w is word j of the patch's words: Philox4x64 with ten
+/// The token with index j of patch g has the key (w & ~1023) | j (16383 for P > 1024), where w is word j of the patch's words: Philox4x64 with ten
 /// rounds (Salmon et al., "Parallel random numbers: as easy as 1, 2, 3", 2011), key (seed, 0), whose block of words 4i to 4i + 3
 /// has the counter (i + 1, g, repeat, layer), lowest word first. In NumPy these words are
 /// `Philox(key=[seed, 0], counter=[0, g, repeat, layer]).random_raw(P)`. Layers and repeats count from 0.
@@ -62,9 +63,10 @@ public struct DelegateDraw: Sendable, Equatable {
     /// - Parameter keys: [P] scratch.
     public func order(ofPatch patch: Int, keys: UnsafeMutableBufferPointer<UInt64>, into order: UnsafeMutablePointer<UInt16>) {
         var index = 0
+        let mask = DelegateOrder.indexMask(patchSize: keys.count)
         func put(_ word: UInt64) {
             if index == keys.count { return }
-            keys[index] = word & ~(1 << DelegateOrder.indexBits - 1) | UInt64(index)
+            keys[index] = word & ~mask | UInt64(index)
             index += 1
         }
         while index < keys.count {

@@ -20,8 +20,12 @@ extension SequenceGeometry {
     /// Hosts of a window: the patches whose slots hold the delegates in column `column` of the patches `window`, about W/P
     /// consecutive ones.
     public func hosts(of window: Range<Int>, column: Int) -> Range<Int> {
-        let slots = self.slots(of: window, column: column)
-        return slots.lowerBound / patchSize..<(slots.upperBound - 1) / patchSize + 1
+        hosts(ofSlots: slots(of: window, column: column))
+    }
+
+    /// The patches that the slots `slots`, at least one, are in.
+    public func hosts(ofSlots slots: Range<Int>) -> Range<Int> {
+        slots.lowerBound / patchSize..<(slots.upperBound - 1) / patchSize + 1
     }
 
     /// The slots that the delegates in column `column` of the patches `window` go to: W consecutive ones.

@@ -5,15 +5,15 @@
 public struct SequenceGeometry: Sendable, Equatable {
     /// n, at least 1.
     public let tokens: Int
-    /// P, 1 to 1024.
+    /// P, 1 to 16 384.
     public let patchSize: Int
     /// G.
     public let patches: Int
 
     public static let largestLength = 1 << 62
-    public static let patchSizes = 1...1024
+    public static let patchSizes = 1...16_384
 
-    /// - Returns: nil when n is not in 1...2^62 - P or P not in 1...1024.
+    /// - Returns: nil when n is not in 1...2^62 - P or P not in `patchSizes`.
     public init?(tokens: Int, patchSize: Int) {
         guard Self.patchSizes.contains(patchSize), tokens >= 1, tokens <= Self.largestLength - patchSize else { return nil }
         self.tokens = tokens

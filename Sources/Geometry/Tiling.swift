@@ -11,7 +11,7 @@ public struct Tiling: Sendable, Equatable {
 
     /// R.
     public var patchesPerTile: Int { max(1, 768 / patchSize) }
-    /// Rows of a tile, R·P: at most 1024.
+    /// Rows of a tile, R·P: at most 1024, or P.
     public var rows: Int { patchesPerTile * patchSize }
 
     /// The tiles of `range`, whose lower bound is a multiple of R.

@@ -9,21 +9,33 @@ import Support
 extension TileArithmetic {
     /// A patch whose context is attended over, and which of its 2P rows ask.
     public struct Visit {
-        var patch: Int
+        public private(set) var patch: Int
         /// Whether the local rows ask: they do when the patch is in the window.
         var local: Bool
-        /// Which delegates ask, by place: those that come from the window.
+        /// Which delegates ask, by place, and of those the ones that come from these tokens, the window's.
         var delegates: Range<Int>
+        var tokens: Range<Int64>
 
         /// All local rows ask.
-        public static func local(_ patch: Int) -> Visit { Visit(patch: patch, local: true, delegates: 0..<0) }
+        public static func local(_ patch: Int) -> Visit { Visit(patch: patch, local: true, delegates: 0..<0, tokens: 0..<0) }
 
-        /// The delegates ask that are in `slots`; and the local rows, where `local` says so and the first of the patch's slots is
-        /// among them.
-        public static func delegates(in slots: Range<Int>, of patch: Int, patchSize P: Int, local: Bool = false) -> Visit {
+        /// The delegates of the patches `window` ask that are in `slots`; and the local rows, where `local` says so and the first of
+        /// the patch's slots is among them.
+        public static func delegates(of window: Range<Int>, in slots: Range<Int>, at patch: Int, patchSize P: Int, local: Bool = false) -> Visit {
             let here = slots.clamped(to: patch * P..<(patch + 1) * P)
-            return Visit(patch: patch, local: local && here.lowerBound == patch * P, delegates: here.lowerBound - patch * P..<here.upperBound - patch * P)
+            return Visit(
+                patch: patch, local: local && here.lowerBound == patch * P, delegates: here.lowerBound - patch * P..<here.upperBound - patch * P,
+                tokens: Int64(window.lowerBound * P)..<Int64(window.upperBound * P))
         }
+
+        /// The same patch, visited by delegates of the same window in later slots: one visit for both.
+        public mutating func join(_ later: Visit) {
+            local = local || later.local
+            delegates = delegates.lowerBound..<later.delegates.upperBound
+        }
+
+        /// Whether the delegate at a place asks, which comes from token `origin`.
+        func asks(place: Int, origin: Int64) -> Bool { delegates.contains(place) && tokens.contains(origin) }
     }
 
     // MARK: Rows in and out
@@ -135,10 +147,10 @@ extension TileArithmetic {
         for (place, visit) in visits.enumerated() {
             // 3., 4. The context, each row with its origin, as far as the last row that asks can see.
             let (patch, row) = (visit.patch, place * P)
-            // Delegates that ask stand in one column, and so in the order of their origins.
             let guests = UnsafePointer(delegateOrigins.start + row)
             let lastLocal = visit.local ? Int64(patch * P + P - 1) : -1
-            let lastDelegate = visit.delegates.isEmpty ? -1 : guests[visit.delegates.upperBound - 1]
+            var lastDelegate: Int64 = -1
+            for place in visit.delegates where visit.tokens.contains(guests[place]) { lastDelegate = max(lastDelegate, guests[place]) }
             context.arrange(patch, patchSize: P, guests: guests, limit: config.isCausal ? max(lastLocal, lastDelegate) : Self.noOrigin - 1, isCausal: config.isCausal)
             // 5. Among the rows of the patch, each asking row over the prefix it may see.
             var count = 0
@@ -147,7 +159,7 @@ extension TileArithmetic {
                 let isLocal = member < P
                 let projected = UnsafePointer(isLocal ? localProjections.start + (row + member) * 3 * D : delegateProjections.start + (row + member - P) * 3 * D)
                 contextRows[place] = projected + D
-                if let answers = isLocal ? toLocal : toDelegates, isLocal ? visit.local : visit.delegates.contains(member - P) {
+                if let answers = isLocal ? toLocal : toDelegates, isLocal ? visit.local : visit.asks(place: member - P, origin: context.origins[place]) {
                     queryRows[count] = projected
                     queryVisible[count] = context.visible[place]
                     outputRows[count] = answers + (Int(context.origins[place]) - firstToken) * D

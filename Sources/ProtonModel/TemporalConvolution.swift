@@ -12,15 +12,13 @@ public enum ConvolutionWay: String, Sendable, CaseIterable {
 
     /// Operations of all a run's convolutions that are done directly where nobody asked for either way: about a second on two cores.
     static let operationsDoneDirectly = Double(1 << 38)
-    /// And tokens of a sequence that is convolved directly whatever its model: transforming a block's kernels takes longer.
-    static let tokensDoneDirectly = 4096
 
     /// The way that a run takes where nothing else is asked for. Depends on the model's shape and the sequence's length alone, as
     /// it makes a difference to the last bits.
     public static func preferred(_ config: ModelConfig, tokens: Int) -> ConvolutionWay {
         guard TemporalConvolution.transformSize(config, tileRows: Tiling(patchSize: config.patchSize).rows) > 0 else { return .direct }
         let operations = 2 * Double(tokens) * Double(config.passes) * Double(config.convolutions[0].kernelSize) * Double(config.hiddenSize) * Double(config.innerSize)
-        return tokens <= tokensDoneDirectly || operations <= operationsDoneDirectly ? .direct : .fourier
+        return operations <= operationsDoneDirectly ? .direct : .fourier
     }
 }
 

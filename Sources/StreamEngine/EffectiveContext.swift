@@ -6,7 +6,7 @@ import Support
 public enum EffectiveContext {
     /// C(1) ... C(`passes`), exactly.
     ///
-    /// - Parameter patchSize: P, 1 to 1024.
+    /// - Parameter patchSize: P, one of `SequenceGeometry.patchSizes`.
     public static func afterPasses(_ passes: Int, patchSize: Int) -> [ExactCount] {
         let P = UInt32(clamping: patchSize)
         var context = ExactCount(0)

@@ -5,24 +5,28 @@ import Support
 
 /// A window's hosts: its delegates ask in the patches they visit.
 extension LayerPass {
-    /// Runs of hosts shared out in bundles whose patches fill several groups; but enough bundles for all workers.
+    /// The slots of a group of runs, shared out in bundles whose patches fill several groups; but enough bundles for all workers.
     func hostBundles(of window: Range<Int>, group: Int) -> [Range<Int>] {
-        let ofGroup = schedule.columns(ofGroup: group)
-        let perRun = window.count / P + 1
-        let workers = pipeline.workers
+        let (columns, workers) = (schedule.columns(ofGroup: group), pipeline.workers)
+        let groupPatches = engine.workers[0].arithmetic.groupPatches
+        let slots = columns.lowerBound * geometry.patches..<columns.upperBound * geometry.patches
+        // Slots that visits are not divided at: a column's, or where a patch holds several columns, a patch's.
+        let unit = max(geometry.patches, P)
+        let units = (slots.count + unit - 1) / unit
         // A narrow window visits a patch or two in each run: a full group matters more than a task for everyone.
-        let group = engine.workers[0].arithmetic.groupPatches
-        let (least, most) = (group / perRun, 16 * group / perRun)
-        let bundle = max(1, min((ofGroup.count + workers - 1) / workers, max(least, min(most, ofGroup.count / (4 * workers)))))
-        return stride(from: ofGroup.lowerBound, to: ofGroup.upperBound, by: bundle).map { $0..<min(ofGroup.upperBound, $0 + bundle) }
+        let perUnit = geometry.patches < P ? 1 : window.count / P + 1
+        let (least, most) = (groupPatches / perUnit, 16 * groupPatches / perUnit)
+        let bundle = max(1, min((units + workers - 1) / workers, max(least, min(most, units / (4 * workers))))) * unit
+        return stride(from: slots.lowerBound / unit * unit, to: slots.upperBound, by: bundle).map { ($0..<$0 + bundle).clamped(to: slots) }
     }
 
-    /// Visits the hosts of the delegates in the columns `asking`, a group of patches at a time. The answers go where s will be.
-    /// Where the window is the whole sequence its hosts are its own patches: then the local rows ask as well, and no patch
-    /// is visited again.
+    /// Visits the hosts of the delegates in the slots `asking` that come from the window, a group of patches at a time, each patch
+    /// once. The answers go where s will be. Where the window is the whole sequence its hosts are its own patches: then the local
+    /// rows ask as well, and no patch is visited again.
     func visitHosts(of window: Range<Int>, asking: Range<Int>, columns: Columns, s: Memory<Float>, worker: Worker) throws {
         let arithmetic = worker.arithmetic
         let firstToken = window.lowerBound * P
+        let seen = schedule.seen(by: window)
         var visits: [TileArithmetic.Visit] = []
         var seesLocal = false
         func attend() {
@@ -31,18 +35,23 @@ extension LayerPass {
             visits.removeAll(keepingCapacity: true)
             seesLocal = false
         }
-        for column in asking {
-            let slots = geometry.slots(of: window, column: column)
-            let hosts = geometry.hosts(of: window, column: column)
-            var next = hosts.lowerBound
-            while next < hosts.upperBound {
-                let taken = next..<min(hosts.upperBound, next + arithmetic.groupPatches - visits.count)
-                let seen = schedule.seen(by: window)
+        for column in asking.lowerBound / geometry.patches...(asking.upperBound - 1) / geometry.patches {
+            let slots = geometry.slots(of: window, column: column).clamped(to: asking)
+            if slots.isEmpty { continue }
+            var hosts = geometry.hosts(ofSlots: slots)
+            func visit(_ patch: Int) -> TileArithmetic.Visit { .delegates(of: window, in: slots, at: patch, patchSize: P, local: visitsOnce) }
+            // The column before may end in the patch that this one begins in.
+            if let last = visits.indices.last, visits[last].patch == hosts.lowerBound {
+                visits[last].join(visit(hosts.lowerBound))
+                hosts.removeFirst()
+            }
+            while !hosts.isEmpty {
+                if visits.count == arithmetic.groupPatches { attend() }
+                let taken = hosts.prefix(arithmetic.groupPatches - visits.count)
                 if try loadLocal(taken.clamped(to: 0..<max(taken.lowerBound, seen.upperBound)), place: visits.count, from: columns, arithmetic) { seesLocal = true }
                 try loadDelegates(inSlotsOf: taken, seenBy: window, place: visits.count, from: columns, arithmetic)
-                visits += taken.map { .delegates(in: slots, of: $0, patchSize: P, local: visitsOnce) }
-                next = taken.upperBound
-                if visits.count == arithmetic.groupPatches { attend() }
+                visits += taken.map(visit)
+                hosts.removeFirst(taken.count)
             }
         }
         if !visits.isEmpty { attend() }

@@ -83,8 +83,11 @@ struct LayerSchedule {
             let window = patches(ofWindow: window)
             let seen = seen(by: window)
             if G < 2 * P {
-                // A patch's slots hold whole columns of others: everything is read, and it is little.
-                add(seen, 0..<P, .own)
+                // A patch's slots hold columns from end to end, and neighbouring columns meet in it.
+                let columns = columns(ofGroup: group)
+                let hosts = geometry.hosts(ofSlots: columns.lowerBound * G + window.lowerBound..<(columns.upperBound - 1) * G + window.upperBound)
+                add(hosts.clamped(to: seen), 0..<P, .own)
+                add(seen, hosts.lowerBound * P / G..<(hosts.upperBound * P - 1) / G + 1, .host)
                 return needs
             }
             for column in columns(ofGroup: group) {

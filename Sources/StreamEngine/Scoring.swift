@@ -52,10 +52,12 @@ public struct Scoring {
             options.store = input.store
             options.nll = nil
             options.keep = ForwardOptions.Keep.none
-            let summary = try ForwardRun(options, observer: observer(input.file)).run()
             // Bytes follow BOS; there is one at least, or ingest had said so.
+            guard let bitsPerByte = try ForwardRun(options, observer: observer(input.file)).run()?.bitsPerByte.value else {
+                throw Fault(.inputOutput, "the run gave no surprisal", at: Place(file: input.file))
+            }
             if let surprisal { try append(1..<1 + input.bytes, of: input.store, to: surprisal) }
-            try scored(Score(file: input.file, bytes: input.bytes, bits: (summary?.bitsPerByte.value ?? 0) * Double(input.bytes), seconds: watch.seconds))
+            try scored(Score(file: input.file, bytes: input.bytes, bits: bitsPerByte * Double(input.bytes), seconds: watch.seconds))
             try File.remove(input.store)
         }
         try surprisal?.publish()

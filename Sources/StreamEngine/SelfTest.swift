@@ -151,7 +151,7 @@ public enum SelfTest {
                 let hosts = arithmetic.geometry.hosts(of: window, column: column).prefix(patches)
                 load(hosts.startIndex, local: seen, delegates: true)
                 arithmetic.attend(
-                    hosts.map { .delegates(in: slots, of: $0, patchSize: P) }, seesOthers: seen, block: block, toLocal: nil, toDelegates: answers.start, firstToken: window.lowerBound * P)
+                    hosts.map { .delegates(of: window, in: slots, at: $0, patchSize: P) }, seesOthers: seen, block: block, toLocal: nil, toDelegates: answers.start, firstToken: window.lowerBound * P)
                 load(own, local: true, delegates: seen)
                 arithmetic.mix(own..<own + patches, withGuests: seen, block: block, s: s.start + (config.reach.before + first * P) * D)
             }

@@ -79,8 +79,11 @@ struct ColumnDemand {
     /// Columns that the step for `runs` runs of hosts reads at most: the hosts, the window's delegates and their company,
     /// and strays where two runs meet.
     func hosts(runs: Int) -> Int {
-        // With fewer patches than that, a patch's slots hold whole columns of others.
-        if geometry.patches < 2 * P { return all }
+        if geometry.patches < 2 * P {
+            // Then a patch's slots hold columns from end to end: all slots of the runs count, and the columns that they are in.
+            let hosts = min(geometry.patches, (runs * geometry.patches + P - 2) / P + 1)
+            return min(all, P * blocks(hosts) + (hosts * P / geometry.patches + 2) * source.blocks)
+        }
         return min(all, runs * (P * blocks(windowPatches / P + 2) + blocks(windowPatches + 2 * P) + 2 * blocks(P)))
     }
 

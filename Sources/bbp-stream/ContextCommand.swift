@@ -22,7 +22,7 @@ struct ContextCommand: ParsableCommand {
     static let depths = 1...1000
     static let kernelSizes = 1...65_536
 
-    @Option(help: ArgumentHelp("P, 1 to 1024.", valueName: "p")) var patchSize: Int?
+    @Option(help: ArgumentHelp("P, 1 to \(SequenceGeometry.patchSizes.upperBound).", valueName: "p")) var patchSize: Int?
     @Option(help: ArgumentHelp("Depth of the table; of a model's layers so many.", valueName: "l")) var layers: Int?
     @Option(help: ArgumentHelp("n, tokens of the sequence: measures the reach in it.", valueName: "n")) var length: Int?
     @Option(help: ArgumentHelp("The output token to follow. The last one if not given.", valueName: "t")) var token: Int?

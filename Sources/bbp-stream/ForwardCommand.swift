@@ -42,7 +42,7 @@ struct ForwardCommand: ParsableCommand {
     @Option(help: ArgumentHelp("Worker threads. One a core if not given.", valueName: "n")) var threads: Int?
     @Option(help: "Number format of stored states. (default: bf16)") var state: Element?
     @Option(help: "What matrix products are computed in: bf16 where the processor has it, else f32 with a word. (default: f32)") var compute: Compute?
-    @Option(help: "How convolutions are computed: direct, or through Fourier transforms where kernels are long, which is faster; a row's last bits then depend on rows near it, later ones too. (default: direct where that takes about a second or the sequence is short, else fourier)")
+    @Option(help: "How convolutions are computed: direct, or through Fourier transforms where kernels are long, which is faster; a row's last bits then depend on rows near it, later ones too. (default: direct where that takes about a second, else fourier)")
     var convolution: ConvolutionWay?
     @Option(help: "Which states to keep. (default: last)") var keep: ForwardOptions.Keep?
     @Option(help: ArgumentHelp("Write surprisal in bits, f32 [tokens], to this NumPy file.", valueName: "file.npy")) var nll: String?

@@ -31,7 +31,7 @@ struct IngestCommand: ParsableCommand {
 
     func validate() throws {
         if raw && tokens { throw ValidationError("--raw and --tokens exclude each other.") }
-        if !SequenceGeometry.patchSizes.contains(patchSize) { throw ValidationError("--patch-size must be 1 to 1024.") }
+        if !SequenceGeometry.patchSizes.contains(patchSize) { throw ValidationError("--patch-size must be 1 to \(SequenceGeometry.patchSizes.upperBound).") }
     }
 
     func run() throws {

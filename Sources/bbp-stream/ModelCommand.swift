@@ -1,4 +1,5 @@
 import ArgumentParser
+import Geometry
 import ProtonModel
 import StreamEngine
 import Support
@@ -17,7 +18,7 @@ struct ModelCommand: ParsableCommand {
         @Option(help: ArgumentHelp("D, a multiple of 8 where there is a position term.", valueName: "d")) var hiddenSize = 64
         @Option(help: ArgumentHelp("Number of blocks.", valueName: "l")) var layers = 6
         @Option(help: ArgumentHelp("H, a divisor of D.", valueName: "h")) var heads = 4
-        @Option(help: ArgumentHelp("P, 1 to 1024.", valueName: "p")) var patchSize = 32
+        @Option(help: ArgumentHelp("P, 1 to \(SequenceGeometry.patchSizes.upperBound).", valueName: "p")) var patchSize = 32
         @Option(help: ArgumentHelp("K of the convolution. (default: 33)", valueName: "k")) var kernelSize: Int?
         @Option(help: ArgumentHelp("F of the convolution; twice the hidden size if not given.", valueName: "f")) var intermediateSize: Int?
         @Option(help: ArgumentHelp("R: how often each block runs in a row.", valueName: "r")) var recurrence = 1

@@ -21,7 +21,7 @@ struct ScoreCommand: ParsableCommand {
     @Option(help: ArgumentHelp("Worker threads. One a core if not given.", valueName: "n")) var threads: Int?
     @Option(help: "Number format of stored states. (default: bf16)") var state: Element?
     @Option(help: "What matrix products are computed in. (default: f32)") var compute: Compute?
-    @Option(help: "How convolutions are computed. (default: direct where that takes about a second or the sequence is short, else fourier)") var convolution: ConvolutionWay?
+    @Option(help: "How convolutions are computed. (default: direct where that takes about a second, else fourier)") var convolution: ConvolutionWay?
     @Option(help: ArgumentHelp("Where temporary stores are made. $TMPDIR or /tmp if not given.", valueName: "dir")) var temporary: String?
     @Option(help: "How progress is shown on standard error: a line for people, one JSON object a line (plans and notes too), or none.")
     var progress: ForwardDisplay.Mode = .line

@@ -8,6 +8,32 @@ from functools import lru_cache
 
 import torch
 import torch.nn.functional as F
+from torch.nn.attention.flex_attention import BlockMask, flex_attention
+
+
+BLOCK = 128  # rows of a context that a GPU's kernel takes or leaves out together
+# Training has few sizes, which are compiled each; scoring has as many as there are files.
+fused, fused_of_any_size = (torch.compile(flex_attention, dynamic=dynamic) for dynamic in (False, True))
+
+
+class Sight:
+    """What each row of each context sees: the first visible[context, row] rows of it, no fewer than the row before it does."""
+
+    def __init__(self, visible):
+        self.visible, self.blocks = visible, None
+        R = visible.shape[1]
+        if visible.is_cuda and R % BLOCK == 0:
+            # Blocks of rows by blocks of rows: those that all of them see, and those that some see in part.
+            numbers = torch.arange(R // BLOCK, device=visible.device, dtype=torch.int32)
+            whole = (visible[:, ::BLOCK] // BLOCK).int()
+            partly = ((visible[:, BLOCK - 1 :: BLOCK] + BLOCK - 1) // BLOCK).int() - whole
+            every = numbers.expand(*whole.shape, -1)
+            self.blocks = BlockMask.from_kv_blocks(
+                partly[:, None], ((every + whole[..., None]) % len(numbers))[:, None], whole[:, None], every[:, None].contiguous(),
+                BLOCK_SIZE=BLOCK, mask_mod=lambda context, head, row, other: other < visible[context, row], seq_lengths=(R, R))
+
+    def __getitem__(self, contexts):
+        return Sight(self.visible[contexts])
 
 
 @lru_cache(maxsize=16)
@@ -16,7 +42,7 @@ def contexts(count, patch_size, length, delegates, device):
 
     -> rows [contexts, R]: tokens' own rows (below `count`), and, with delegates, theirs (from `count` on), by origin
        place [count] or [2·count]: where each row is in `rows`, flattened
-       visible [contexts, R]: how many rows of its context each one sees
+       sight: what each row of its context sees
     """
     G, sequences = length // patch_size, count // length
     own = torch.arange(length, device=device).view(G, patch_size)
@@ -30,7 +56,7 @@ def contexts(count, patch_size, length, delegates, device):
     rows = (row + torch.arange(sequences, device=device)[:, None, None] * length).flatten(0, 1)
     place = torch.empty(rows.numel(), dtype=torch.long, device=device)
     place[rows.flatten()] = torch.arange(rows.numel(), device=device)
-    return rows, place, visible.repeat(sequences, 1)
+    return rows, place, Sight(visible.repeat(sequences, 1))
 
 
 class Permuted(torch.autograd.Function):
@@ -46,16 +72,12 @@ class Permuted(torch.autograd.Function):
         return gradient[context.saved_tensors[0]], None, None
 
 
-def attend(qkv, heads, visible):
-    """Attention among the rows of every context. qkv [contexts, R, 3D], visible [contexts, R] -> [contexts, R, D]
-
-    On a GPU a row sees those up to itself: PyTorch has a fast kernel for that. It differs where a token and its delegate are
-    in one context, one token in G: the delegate, which comes first, then does not see the token.
-    """
+def attend(qkv, heads, sight):
+    """Attention among the rows of every context. qkv [contexts, R, 3D] -> [contexts, R, D]"""
     width = qkv.shape[2] // 3
     q, k, v = qkv.unflatten(2, (3, heads, width // heads)).permute(2, 0, 3, 1, 4)
-    if qkv.is_cuda:
-        seen = F.scaled_dot_product_attention(q, k, v, is_causal=True)
+    if sight.blocks is not None:
+        seen = (fused if qkv.requires_grad else fused_of_any_size)(q, k, v, block_mask=sight.blocks)
     else:
-        seen = F.scaled_dot_product_attention(q, k, v, attn_mask=torch.arange(qkv.shape[1]) < visible[:, None, :, None])
+        seen = F.scaled_dot_product_attention(q, k, v, attn_mask=torch.arange(qkv.shape[1], device=qkv.device) < sight.visible[:, None, :, None])
     return seen.transpose(1, 2).flatten(2)

@@ -77,19 +77,24 @@ class Block(nn.Module):
         if config.projects_back:
             self.back, self.back_bias = matrix(D, config.inner_size, 0.5), nn.Parameter(torch.zeros(D))
 
+    def own_and_delegates(self, x):
+        """Steps 1 and 2: the rows that take part in attention. [N, D] -> [N, D], or with delegates [2N, D]"""
+        u = normalized(x, self.pre_norm)
+        return torch.cat([u, linear(u, self.delegate, self.delegate_bias)]) if self.config.delegates else u
+
     def before_attention(self, x, rows, place):
         """Steps 1 to 4 and 5's projections: q, k, v of all contexts' rows. [N, D], [contexts, R] -> [contexts, R, 3D]"""
-        u = normalized(x, self.pre_norm)
-        if self.config.delegates:
-            u = torch.cat([u, linear(u, self.delegate, self.delegate_bias)])
-        return linear(Permuted.apply(u, rows.flatten(), place), self.qkv).unflatten(0, rows.shape)
+        return linear(Permuted.apply(self.own_and_delegates(x), rows.flatten(), place), self.qkv).unflatten(0, rows.shape)
 
     def after_attention(self, x, attended, rows, place, index):
         """Steps 6 to 9. `index` [N] says where rows are in their sequences. [N, D], [contexts, R, D] -> [N, D]"""
         attended = Permuted.apply(attended.flatten(0, 1), place, rows.flatten())
-        if self.config.delegates:
-            own, returned = attended.chunk(2)
-            attended = (own + returned) / 2  # the projection is affine: the mean may be taken before it
+        return self.mixed(x, attended.view(-1, *x.shape), index)
+
+    def mixed(self, x, attended, index):
+        """Steps 6 to 9 for rows one after another. [N, D], [1 or 2, N, D] own rows' and delegates' -> [N, D]"""
+        # The projection is affine: the mean of own rows and delegates may be taken before it.
+        attended = attended.sum(0) / len(attended)
         s = normalized(x + linear(attended, self.projection, self.projection_bias), self.norm1)
         activation = getattr(F, self.config.hidden_act)
         c = s
@@ -98,6 +103,24 @@ class Block(nn.Module):
         if self.config.projects_back:
             c = linear(c, self.back, self.back_bias)
         return s + c
+
+    def in_parts(self, x, rows, sight, index, most=1 << 20):
+        """The whole block without gradients, `most` rows at once: a sequence of any length that fits itself. [N, D] -> [N, D]"""
+        u = self.own_and_delegates(x)
+        attended = torch.empty_like(u)
+        contexts = max(1, most // rows.shape[1])
+        for first in range(0, len(rows), contexts):
+            part = rows[first : first + contexts]
+            seen = attend(linear(u[part], self.qkv), self.config.num_attention_heads, sight[first : first + contexts])
+            attended[part.flatten()] = seen.flatten(0, 1)
+        del u
+        attended, out = attended.view(-1, *x.shape), torch.empty_like(x)
+        reach = sum((kernel - 1) * dilation for kernel, dilation, _, _ in self.config.convolutions)
+        for first in range(0, len(x), most):
+            behind = min(first, reach)
+            part = slice(first - behind, first + most)
+            out[first : first + most] = self.mixed(x[part], attended[:, part], index[part])[behind:]
+        return out
 
 
 def taps(rows, kernel, dilation, index):
@@ -120,6 +143,7 @@ class Proton(nn.Module):
         self.norm = nn.LayerNorm(D, config.layer_norm_eps)
         self.head, self.head_bias = nn.Parameter(torch.zeros(VOCABULARY, D)), nn.Parameter(torch.zeros(VOCABULARY))
         self.dtype = torch.float32
+        self.patch_size = config.patch_size  # no weight depends on it: training may begin with shorter patches
         self.fused = Block.before_attention, Block.after_attention
 
     def compile(self):
@@ -140,25 +164,34 @@ class Proton(nn.Module):
         flat = tokens.flatten()
         x = F.embedding(flat, self.codebook).to(self.dtype)
         if config.positional_encoding == "coord_conv":
-            x = torch.where(flat[:, None] == PAD, 0, x) + self.position_term(length, start).to(x.dtype).repeat(B, 1)
+            x = torch.where(flat[:, None] == PAD, 0, x) + self.position_term(length, start).repeat(B, 1)
         index = torch.arange(length, device=x.device).repeat(B)
-        rows, place, visible = contexts(len(flat), config.patch_size, length, config.delegates, x.device)
-        before, after = self.fused if self.training else (Block.before_attention, Block.after_attention)
+        rows, place, sight = contexts(len(flat), self.patch_size, length, config.delegates, x.device)
+        before, after = self.fused
         for block in self.blocks:
             for _ in range(config.recurrence):
-                x = after(block, x, attend(before(block, x, rows, place), config.num_attention_heads, visible), rows, place, index)
+                if self.training:
+                    x = after(block, x, attend(before(block, x, rows, place), config.num_attention_heads, sight), rows, place, index)
+                else:
+                    x = block.in_parts(x, rows, sight, index)
                 if keep is not None:
                     keep.append(x)
         return x
 
-    def position_term(self, length, start):
-        """[length, D] for positions from `start` on."""
+    def position_term(self, length, start, most=1 << 20):
+        """[length, D] for positions from `start` on, in `dtype`; `most` of them at once."""
         D, device = self.config.hidden_size, self.position.device
         rate = 50000.0 ** (-torch.arange(0, D, 2, dtype=torch.float64, device=device) / D)
-        # Large angles need double precision, their sines do not.
-        angle = ((torch.arange(start, start + length, dtype=torch.float64, device=device)[:, None] * rate) % (2 * math.pi)).float()
-        table = torch.stack([angle.sin(), angle.cos()], -1).flatten(1)
-        return self.position_scale * F.conv1d(table.T[None], self.position, padding=1, groups=D // 8)[0].T
+        parts = []
+        for first in range(0, length, most):
+            end = min(first + most, length)
+            before, behind = min(first, 1), min(length - end, 1)  # the neighbours that the convolution sees; zeros beyond the ends
+            positions = torch.arange(start + first - before, start + end + behind, dtype=torch.float64, device=device)
+            # Large angles need double precision, their sines do not.
+            angle = ((positions[:, None] * rate) % (2 * math.pi)).float()
+            table = F.pad(torch.stack([angle.sin(), angle.cos()], -1).flatten(1).T, (1 - before, 1 - behind))
+            parts.append((self.position_scale * F.conv1d(table[None], self.position, groups=D // 8)[0].T).to(self.dtype))
+        return torch.cat(parts)
 
 
 def bits_of(model, tokens, start=0):
@@ -174,7 +207,7 @@ def bits_of(model, tokens, start=0):
 
 def surprisal(model, tokens):
     """Bits of every token of one sequence of any length, NaN for the first. tokens [n] -> [n] float32"""
-    padded = F.pad(tokens, (0, -len(tokens) % model.config.patch_size), value=PAD)
+    padded = F.pad(tokens, (0, -len(tokens) % model.patch_size), value=PAD)
     with torch.no_grad():
         bits = bits_of(model, padded[None])[0, : len(tokens) - 1]
     return torch.cat([torch.full((1,), float("nan"), device=bits.device), bits])

@@ -15,7 +15,7 @@ import numpy as np
 import torch
 
 import checkpoint
-from attention import attend, contexts
+from attention import Sight, attend, contexts
 from corpus.windows import Seen, bare, reverse_complement, windows
 from data import Corpus, document
 from model import BOS, EOS, Config, Proton, bits_of, surprisal
@@ -123,19 +123,31 @@ group.close()
         qkv = torch.randn(2, 32, 3 * 16)
         q, k, v = qkv.view(2, 32, 3, 2, 8).permute(2, 0, 3, 1, 4)
         wanted = torch.nn.functional.scaled_dot_product_attention(q, k, v, is_causal=True).transpose(1, 2).reshape(2, 32, 16)
-        rows, place, visible = contexts(64, 32, 64, False, "cpu")
+        rows, place, sight = contexts(64, 32, 64, False, "cpu")
         self.assertEqual(rows.flatten().tolist(), list(range(64)))
-        torch.testing.assert_close(attend(qkv, 2, visible), wanted)
+        torch.testing.assert_close(attend(qkv, 2, sight), wanted)
 
     def test_wiring(self):
         """The toy of Model.md, twice: patch 0 receives tokens 1, 5, 9, 2, counted from 1, and contexts are in the order of origins."""
-        rows, place, visible = contexts(24, 4, 12, True, "cpu")
+        rows, place, sight = contexts(24, 4, 12, True, "cpu")
         self.assertEqual(rows.shape, (6, 8))
         self.assertEqual(sorted(row - 24 for row in rows[0].tolist() if row >= 24), [0, 1, 4, 8])
         self.assertEqual(rows[3].tolist(), [row + 12 for row in rows[0].tolist()])
         self.assertEqual(rows.flatten()[place].tolist(), list(range(48)))
         # Token 0 and its delegate see each other, token 1 and its delegate those before it too.
-        self.assertEqual(visible[0].tolist(), [2, 2, 4, 4, 5, 6, 7, 8])
+        self.assertEqual(sight.visible[0].tolist(), [2, 2, 4, 4, 5, 6, 7, 8])
+
+    def test_parts(self):
+        """A sequence that is worked on in parts, as long ones are, gets the states that it gets in one piece, and positions too."""
+        torch.manual_seed(0)
+        model = Proton(Config(32, 1, 2, 16, 32, 3, positional_encoding="coord_conv"))
+        block, x = model.blocks[0], torch.randn(160, 32)
+        rows, place, sight = contexts(160, 16, 160, True, "cpu")
+        index = torch.arange(160)
+        with torch.no_grad():
+            whole = block.after_attention(x, attend(block.before_attention(x, rows, place), 2, sight), rows, place, index)
+            torch.testing.assert_close(block.in_parts(x, rows, sight, index, most=64), whole)
+            torch.testing.assert_close(model.position_term(160, 5, most=64), model.position_term(160, 5))
 
     def test_orthogonal(self):
         """Singular values come near one, whatever they were."""
@@ -149,7 +161,8 @@ group.close()
         self.corpus()
         out = self.folder / "run"
         train = [sys.executable, HERE / "train.py", HERE / "configs/nano.json", "--set", "hidden_size=32", "num_attention_heads=2", "num_hidden_layers=2",
-                 "intermediate_size=64", "--corpus", self.folder, "--out", out, "--steps", "24", "--step-tokens", "8192", "--lr", "4e-3", "--device", "cpu"]
+                 "intermediate_size=64", "--corpus", self.folder, "--out", out, "--steps", "24", "--step-tokens", "8192", "--longest", "4096",
+                 "--patches", "0.3:64", "--lr", "4e-3", "--device", "cpu"]
         self.assertIn("stopped", run(*train, "--stop-after", "0.001"))
         self.assertIn("finished", run(*train))
         curve = json.loads((out / "curve.json").read_text())["curve"]

@@ -26,7 +26,7 @@ from model import Config, Proton, bits_of, surprisal
 from muon import Muon
 
 # Tokens of a sequence, and how often.
-LENGTHS = {1 << 12: 0.2, 1 << 14: 0.25, 1 << 16: 0.3, 1 << 18: 0.25}
+LENGTHS = {1 << 12: 0.1, 1 << 14: 0.2, 1 << 16: 0.4, 1 << 18: 0.3}
 WARM_UP = 0.01  # share of a run
 TELL_EVERY = 15  # seconds
 AGREE_EVERY = 10  # steps: between them nobody waits for the clock or the device
@@ -61,13 +61,13 @@ class Training:
         torch.set_float32_matmul_precision("high")
         self.model = Proton(Config(**self.fields, delegates=not arguments.without_delegates)).to(self.group.device)
         self.optimizers = optimizers(self.model, arguments.lr)
-        self.step, self.seconds, self.curve = 0, 0.0, []
+        self.step, self.tokens, self.seconds, self.curve = 0, 0, 0.0, []
         if (self.out / "state.pt").exists():
             self.restore()
         if arguments.device != "cpu":
             self.model.dtype = torch.bfloat16
             self.model.compile()
-        self.corpus = Corpus(arguments.corpus, self.group.device)
+        self.corpus = Corpus(arguments.corpus)
         tokens = sum(map(len, self.corpus.tokens.values()))
         self.parameters = sum(parameter.numel() for parameter in self.model.parameters())
         self.say(f"{self.parameters:,} parameters; corpus of {tokens:,} tokens, read in {self.elapsed():.0f} s")
@@ -88,17 +88,22 @@ class Training:
     def batch(self):
         """This process's sequences of a step, and the position that they begin at."""
         arguments = self.arguments
-        share = arguments.step_tokens // self.group.size
         random = np.random.default_rng([arguments.seed, self.step])
-        lengths = [length for length in LENGTHS if length <= min(arguments.longest, share)]
+        lengths = [length for length in LENGTHS if length <= arguments.longest]
         chances = np.array([LENGTHS[length] for length in lengths])
         length = int(random.choice(lengths, p=chances / chances.sum()))
+        share = max(arguments.step_tokens // self.group.size, length)
         # Sequences stand anywhere in a longer one half the time, so that no position is new to the model.
         start = int(random.integers(0, 1 << 30)) if self.model.config.positional_encoding != "none" and random.random() < 0.5 else 0
-        return self.corpus.batch(share, length, np.random.default_rng([arguments.seed, self.step, self.group.rank])), start
+        tokens = self.corpus.batch(share, length, np.random.default_rng([arguments.seed, self.step, self.group.rank]))
+        if arguments.device != "cpu":
+            tokens = tokens.pin_memory().to(self.group.device, non_blocking=True)
+        self.tokens += tokens.numel() * self.group.size
+        return tokens.long(), start
 
     def train(self):
         """-> the step's loss, on the device"""
+        self.model.patch_size = next((P for share, P in self.arguments.patches if self.done() < share), self.model.config.patch_size)
         tokens, start = self.batch()
         loss = bits_of(self.model, tokens, start).mean()
         loss.backward()
@@ -119,7 +124,7 @@ class Training:
         float(losses[0])
         # Compiling takes no training time.
         begin = time.monotonic()
-        told = scored = before
+        told, scored, tokens = before, before, self.tokens
         self.say(f"first step after {self.elapsed():.0f} s")
         while self.done() < 1 and not stops:
             losses.append(self.train())
@@ -128,13 +133,15 @@ class Training:
             loss = float(torch.stack(losses).mean())  # waits for the device
             self.seconds, stops = self.group.agree(before + time.monotonic() - begin, self.elapsed() > 60 * self.arguments.stop_after)
             if self.seconds - told > TELL_EVERY:
-                speed = len(losses) * self.arguments.step_tokens / (self.seconds - told)
+                speed = (self.tokens - tokens) / (self.seconds - told)
                 self.say(f"{self.seconds:.0f} s, step {self.step}, {loss:.4f} bits, {speed:,.0f} tokens/s")
-                self.curve.append({"step": self.step, "seconds": self.seconds, "loss": loss})
-                losses, told = [], self.seconds
+                self.curve.append({"step": self.step, "tokens": self.tokens, "seconds": self.seconds, "loss": loss})
+                losses, told, tokens = [], self.seconds, self.tokens
             if self.seconds - scored > 60 * self.arguments.held_out_every:
                 pause = time.monotonic()
                 self.score(1 << 17)
+                if self.group.leads:
+                    self.save()
                 begin += time.monotonic() - pause
                 scored = self.seconds
         if self.group.leads:
@@ -145,7 +152,7 @@ class Training:
                 self.save()
         if self.arguments.device != "cpu":
             self.say(f"{torch.cuda.max_memory_allocated() / 2**30:.1f} GiB of GPU memory")
-        self.say(f"{'finished' if self.done() >= 1 else 'stopped'} at step {self.step}, {self.step * self.arguments.step_tokens:,} tokens")
+        self.say(f"{'finished' if self.done() >= 1 else 'stopped'} at step {self.step}, {self.tokens:,} tokens")
         self.group.close()
 
     def score(self, most):
@@ -153,6 +160,7 @@ class Training:
         if not self.group.leads:
             return
         self.model.eval()
+        self.model.patch_size = self.model.config.patch_size
         files, kinds = {}, {}
         for name, path in self.corpus.held_out.items():
             tokens = document(path, most)
@@ -170,7 +178,7 @@ class Training:
     # What stays
 
     def save(self):
-        state = {"step": self.step, "seconds": self.seconds, "curve": self.curve, "model": self.model.state_dict()}
+        state = {"step": self.step, "tokens": self.tokens, "seconds": self.seconds, "curve": self.curve, "model": self.model.state_dict()}
         state["optimizers"] = [optimizer.state_dict() for optimizer in self.optimizers]
         torch.save(state, self.out / "state.partial")
         os.replace(self.out / "state.partial", self.out / "state.pt")
@@ -181,10 +189,16 @@ class Training:
 
     def restore(self):
         state = torch.load(self.out / "state.pt", map_location=self.group.device, weights_only=True)
-        self.step, self.seconds, self.curve = state["step"], state["seconds"], state["curve"]
+        self.step, self.tokens, self.seconds, self.curve = (state[name] for name in ("step", "tokens", "seconds", "curve"))
         self.model.load_state_dict(state["model"])
         for optimizer, saved in zip(self.optimizers, state["optimizers"]):
             optimizer.load_state_dict(saved)
+
+
+def shorter(text):
+    """SHARE:P, what --patches takes."""
+    share, P = text.split(":")
+    return float(share), int(P)
 
 
 def main():
@@ -196,8 +210,10 @@ def main():
     parser.add_argument("--minutes", type=float, default=20, help="of training altogether")
     parser.add_argument("--steps", type=int, help="of training altogether, in place of a time")
     parser.add_argument("--stop-after", type=float, default=math.inf, metavar="MINUTES", help="leave the rest to the next call")
-    parser.add_argument("--step-tokens", type=int, default=1 << 18, help="of all processes")
+    parser.add_argument("--step-tokens", type=int, default=1 << 18, help="of all processes; more in steps whose sequences are longer than a process's share")
     parser.add_argument("--longest", type=int, default=1 << 18, help="tokens of the longest sequences")
+    parser.add_argument("--patches", nargs="*", type=shorter, default=[], metavar="SHARE:P",
+                        help="until this share of the run lies behind, patches of P tokens: shorter ones cost less, and what is near is learned first")
     parser.add_argument("--lr", type=float, default=3e-3)
     parser.add_argument("--decay", type=float, default=0.6, help="share of the run in which the learning rate falls")
     parser.add_argument("--seed", type=int, default=1)

@@ -1,4 +1,8 @@
-"""One kind of document from all its sources: near-duplicates dropped, shuffled, cut to the budget, written."""
+"""One kind of document from all its sources: near-duplicates dropped, cut to the budget, written.
+
+Documents stand in the order of their sources and file names, so that what a package says again and again lies as near as it
+does in an archive, and a long sequence cut out of them is one that could be a file.
+"""
 
 import json
 import lzma
@@ -32,11 +36,11 @@ def make_kind(kind, held, into, cache):
 
 
 def choose(path, source, held, seen):
-    """Documents of one source, at random, up to its limit; the windows of those chosen are marked as seen."""
-    candidates = [d for d in documents(path, source) if len(d) >= LEAST]
+    """Documents of one source, at random, up to its limit, in their order; the windows of those chosen are marked as seen."""
+    candidates = [(place, d) for place, d in enumerate(documents(path, source)) if len(d) >= LEAST]
     random.Random(f"{SEED} {source.package} {source.patterns}").shuffle(candidates)
     chosen, used, again, near = [], 0, 0, 0
-    for document in candidates:
+    for place, document in candidates:
         if used >= source.limit:
             break
         hashes = windows(bare(source.kind, document))
@@ -49,24 +53,25 @@ def choose(path, source, held, seen):
         seen.add(hashes)
         if used + len(document) > source.limit * 1.3:
             document = document[:max(LEAST, source.limit - used)]
-        chosen.append(document)
+        chosen.append((place, document))
         used += len(document)
     if not chosen:
         warn(f"{source.package}: nothing fits {source.patterns}")
     print(f"{source.kind:12}{source.package:32}{len(chosen):7}{used:12,}  of {len(candidates)}; "
           f"{again} seen before, {near} near a held-out file", flush=True)
-    return chosen
+    return [document for _, document in sorted(chosen)]
 
 
 def within_budget(kept, kind, notes):
-    """The documents shuffled, without those at the end that are too much; the notes of their sources say so."""
-    random.Random(SEED).shuffle(kept)
+    """The documents without those, taken at random, that are too much; the notes of their sources say so."""
+    order = list(range(len(kept)))
+    random.Random(SEED).shuffle(order)
     total = sum(len(document) for _, document in kept)
     while total > MOST[kind]:
-        index, document = kept.pop()
+        index, document = kept[order.pop()]
         total -= len(document)
         notes[index]["bytes"] -= len(document)
-    return [document for _, document in kept]
+    return [kept[place][1] for place in sorted(order)]
 
 
 def write(kept, kind, into):
