@@ -27,10 +27,12 @@ const bbp_kernels *bbp_bf16_kernels_for(bbp_path path) {
     return 0;
 }
 
-// Two vectors of 16 queries for each channel of a head, in blocks of 16, and for each row, in blocks of 8.
-// The plain path keeps one double a row, which is less.
+// Two vectors of 16 queries for each row of a chunk, and twice for each channel of a head, in blocks of 16, and unit; and the
+// values of a chunk. The plain path keeps one double a row.
 int64_t bbp_attention_scratch(int64_t rows, int64_t head_size) {
-    return 2 * 16 * ((head_size + 15) / 16 * 16 + (rows + 7) / 8 * 8);
+    const int64_t padded = (head_size + 15) / 16 * 16;
+    const int64_t vectors = 2 * 16 * (BBP_ATTENTION_CHUNK + 2 * BBP_ATTENTION_UNITS * padded) + BBP_ATTENTION_CHUNK * padded;
+    return vectors > 2 * rows ? vectors : 2 * rows;
 }
 
 // One vector of real and one of imaginary parts a point.

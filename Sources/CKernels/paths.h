@@ -4,6 +4,9 @@
 
 #include "ckernels.h"
 
+// Context rows and units of queries that attention takes at a time (vector_attention.inc).
+enum { BBP_ATTENTION_CHUNK = 128, BBP_ATTENTION_UNITS = 16 };
+
 extern const bbp_kernels bbp_plain_kernels;
 extern const bbp_kernels bbp_plain_bf16_kernels;
 #if defined(__x86_64__)
