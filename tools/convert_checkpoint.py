@@ -34,7 +34,7 @@ except ImportError:
 
 from checkpoints.published import Refusal, check, config_of, layout, load
 
-PATCH_SIZES = range(1, 1025)
+PATCH_SIZES = range(1, 16_385)
 # --dtype: PyTorch's type, the name of safetensors, the name in config.json
 FORMATS = {
     "f32": (torch.float32, "F32", "float32"),

@@ -37,7 +37,7 @@ from reference_model import ACTIVATIONS, DEFAULTS, run
 
 TOLERANCE = 1e-5
 CLOSEST_SCORES = 1e-4  # of their spread; an engine in float32 may order closer ones differently
-LARGEST_PATCH = 1024
+LARGEST_PATCH = 16384
 LARGEST_SEED = (1 << 63) - 1
 
 

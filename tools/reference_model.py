@@ -102,13 +102,13 @@ def random_order(seed, layer, repeat, patch_index, patch):
 
     The words are those of Philox4x64 with ten rounds, key (seed, 0). NumPy raises the counter's lowest word before each
     block of four words: words 0 to 3 are the block of counter (1, g, repeat, layer), lowest word first, words 4 to 7 that
-    of (2, g, repeat, layer), and so on, g being `patch_index`. The ten low bits of word j are replaced by j itself, and
-    the tokens are sorted by the resulting 64-bit keys, the lowest first. No two keys are equal, as P is at most 1024.
+    of (2, g, repeat, layer), and so on, g being `patch_index`. The ten low bits of word j (fourteen where P > 1024)
+    are replaced by j itself, and the tokens are sorted by the resulting 64-bit keys, the lowest first.
     """
     key = np.array([seed, 0], dtype=np.uint64)
     counter = np.array([0, patch_index, repeat, layer], dtype=np.uint64)
     words = np.random.Philox(key=key, counter=counter).random_raw(patch)
-    keys = (words & ~np.uint64(1023)) | np.arange(patch, dtype=np.uint64)
+    keys = (words & ~np.uint64(1023 if patch <= 1024 else 16383)) | np.arange(patch, dtype=np.uint64)
     return np.argsort(keys)
 
 

@@ -151,7 +151,19 @@ extension TileArithmetic {
             let lastLocal = visit.local ? Int64(patch * P + P - 1) : -1
             var lastDelegate: Int64 = -1
             for place in visit.delegates where visit.tokens.contains(guests[place]) { lastDelegate = max(lastDelegate, guests[place]) }
-            context.arrange(patch, patchSize: P, guests: guests, limit: config.isCausal ? max(lastLocal, lastDelegate) : Self.noOrigin - 1, isCausal: config.isCausal)
+            //       Padding, which nothing depends on, does not ask: its answers are zero.
+            let asksBelow = paddingCounts ? Self.noOrigin : Int64(geometry.tokens)
+            let limit = config.isCausal ? min(max(lastLocal, lastDelegate), asksBelow - 1) : Self.noOrigin - 1
+            context.arrange(patch, patchSize: P, guests: guests, limit: limit, isCausal: config.isCausal)
+            if let toLocal, lastLocal >= asksBelow {
+                let first = max(asksBelow, Int64(patch * P))
+                (toLocal + (Int(first) - firstToken) * D).update(repeating: 0, count: Int(lastLocal + 1 - first) * D)
+            }
+            if let toDelegates, lastDelegate >= asksBelow {
+                for place in visit.delegates where visit.asks(place: place, origin: guests[place]) && guests[place] >= asksBelow {
+                    (toDelegates + (Int(guests[place]) - firstToken) * D).update(repeating: 0, count: D)
+                }
+            }
             // 5. Among the rows of the patch, each asking row over the prefix it may see.
             var count = 0
             for place in 0..<context.count {
@@ -225,6 +237,10 @@ extension TileArithmetic {
             kernels.pointee.add(output, own, Int64(rows * D))
         }
     }
+
+    /// Whether states of padding reach those of tokens: where rows see what comes after them, and where the order of a patch's
+    /// delegates hangs on all of its rows.
+    private var paddingCounts: Bool { !config.isCausal || config.delegation == .selective }
 
     func layerNorm(_ x: UnsafePointer<Float>, rows: Int, _ norm: Norm, into u: UnsafeMutablePointer<Float>) {
         kernels.pointee.layer_norm(x, norm.weight.values, norm.bias.values, epsilon, Int64(rows), Int64(config.hiddenSize), u)

@@ -42,7 +42,8 @@ struct AttentionKernelTests {
     private func patches(_ body: (Patch) throws -> Void) rethrows {
         var numbers = TestNumbers(4)
         for (heads, headSize) in Self.shapes {
-            for (queries, rows) in [(1, 1), (5, 7), (16, 8), (17, 9), (33, 50), (70, 64)] {
+            // The last ones take several chunks of context rows and several blocks of queries.
+            for (queries, rows) in [(1, 1), (5, 7), (16, 8), (17, 9), (33, 50), (70, 64), (40, 128), (600, 700)] {
                 try body(Patch(heads: heads, headSize: headSize, queries: queries, rows: rows, &numbers))
             }
         }

@@ -47,7 +47,7 @@ struct ContextCommandTests {
 
     @Test("What cannot work is named", arguments: [
         ("", "--patch-size"), ("--patch-size 4", "--layers"), ("--layers 4", "--patch-size"), ("--patch-size 0 --layers 1", "--patch-size"),
-        ("--patch-size 1025 --layers 1", "--patch-size"), ("--patch-size 4 --layers 0", "--layers"), ("--patch-size 4 --layers 1001", "--layers"),
+        ("--patch-size 16385 --layers 1", "--patch-size"), ("--patch-size 4 --layers 0", "--layers"), ("--patch-size 4 --layers 1001", "--layers"),
         ("--patch-size 4 --layers 1 --length 0", "--length"), ("--patch-size 4 --layers 1 --length 4611686018427387904", "--length"),
         ("--patch-size 4 --layers 1 --token 3", "--length"), ("--patch-size 4 --layers 1 --length 3 --token 3", "--token"),
         ("--patch-size 4 --layers 1 --kernel-size 0", "--kernel-size"), ("--patch-size 4 --layers 1 --delegation selective", "--delegation"),

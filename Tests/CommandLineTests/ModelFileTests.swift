@@ -35,7 +35,7 @@ struct ModelFileTests {
         // Absurd.
         ("hidden_size", "0", "0"), ("hidden_size", "-24", "-24"), ("hidden_size", "1000000000000000000", "1000000000000000000"),
         ("hidden_size", "1e300", "integer"), ("intermediate_size", "0", "0"), ("num_hidden_layers", "0", "0"), ("num_hidden_layers", "1000000000", "1000000000"),
-        ("num_attention_heads", "0", "0"), ("patch_size", "0", "0"), ("patch_size", "1025", "1025"), ("conv_kernel_size", "0", "0"),
+        ("num_attention_heads", "0", "0"), ("patch_size", "0", "0"), ("patch_size", "16385", "16385"), ("conv_kernel_size", "0", "0"),
         ("conv_kernel_size", "1000000", "1000000"), ("layer_norm_eps", "0", "0"), ("layer_norm_eps", "-1e-5", "must be"), ("layer_norm_eps", "1", "1"),
         // The wider family.
         ("recurrence", "0", "must be"), ("recurrence", "10001", "must be"), ("recurrence", "1.5", "integer"), ("recurrence", "{\"count\": 2}", "integer"),

@@ -134,7 +134,7 @@ struct StoreDamageTests {
     static let manifests: [(change: String, word: String)] = [
         ("{\"version\": 3}", "format 3"), ("{\"version\": 0}", "format 0"), ("{\"version\": \"1\"}", "version"), ("{\"version\": null}", "version"),
         ("{\"format\": \"zip\"}", "format"), ("{\"tokens\": -1}", "tokens"), ("{\"tokens\": 0}", "tokens"), ("{\"tokens\": 1e30}", "manifest.json"),
-        ("{\"tokens\": \"many\"}", "tokens"), ("{\"patch_size\": 0}", "patch"), ("{\"patch_size\": 4096}", "patch"), ("{\"generations\": []}", "generation"),
+        ("{\"tokens\": \"many\"}", "tokens"), ("{\"patch_size\": 0}", "patch"), ("{\"patch_size\": 20000}", "patch"), ("{\"generations\": []}", "generation"),
         ("{\"generations\": null}", "generations"), ("{\"generations\": [{}]}", "generations"), ("{\"store\": null}", "store"),
     ]
 

@@ -27,7 +27,7 @@ import Testing
         #expect(order(DelegateDraw(seed: seed, layer: layer, repeat: repeated), patch: patch, patchSize: expected.count) == expected)
     }
 
-    @Test("every order is a permutation, and others for other patches, layers, repeats and seeds", arguments: [1, 2, 5, 32, 64, 65, 1024])
+    @Test("every order is a permutation, and others for other patches, layers, repeats and seeds", arguments: [1, 2, 5, 32, 64, 65, 1024, 1025, 16_384])
     func permutations(patchSize: Int) {
         let draws = [DelegateDraw(seed: 1, layer: 0, repeat: 0), DelegateDraw(seed: 2, layer: 0, repeat: 0), DelegateDraw(seed: 1, layer: 1, repeat: 0), DelegateDraw(seed: 1, layer: 0, repeat: 1)]
         let orders = draws.flatMap { draw in [0, 1, (1 << 61) - 1].map { order(draw, patch: $0, patchSize: patchSize) } }

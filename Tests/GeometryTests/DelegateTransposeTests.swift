@@ -12,7 +12,7 @@ import Testing
         #expect((0..<4).map { geometry.token(inSlot: $0) + 1 } == [1, 5, 9, 2])
     }
 
-    @Test("slots are a bijection, and token(inSlot:) its inverse", arguments: [(1, 1), (1, 4), (7, 3), (12, 4), (100, 7), (343, 7), (1000, 32), (999, 1024), (5000, 5)])
+    @Test("slots are a bijection, and token(inSlot:) its inverse", arguments: [(1, 1), (1, 4), (7, 3), (12, 4), (100, 7), (343, 7), (1000, 32), (999, 1024), (5000, 5), (40_000, 4096)])
     func bijection(tokens: Int, patchSize: Int) throws {
         let geometry = try geometry(tokens, patchSize)
         let slots = (0..<geometry.paddedTokens).map(geometry.slot(ofToken:))
@@ -39,7 +39,7 @@ import Testing
         }
     }
 
-    @Test("indices hold past 2^42 tokens", arguments: [(1 << 42) + 12_345, 1 << 50, (1 << 62) - 1024], [1, 5, 32, 1024])
+    @Test("indices hold past 2^42 tokens", arguments: [(1 << 42) + 12_345, 1 << 50, (1 << 62) - 16_384], [1, 5, 32, 1024, 16_384])
     func farOut(tokens: Int, patchSize: Int) throws {
         let geometry = try geometry(tokens, patchSize)
         let (G, N) = (geometry.patches, geometry.paddedTokens)
@@ -66,16 +66,16 @@ import Testing
 
     @Test("lengths and patch sizes that make no sequence are refused")
     func limits() {
-        for (tokens, patchSize) in [(0, 4), (-1, 4), (5, 0), (5, 1025), (Int.max, 4), (1 << 62, 1)] {
+        for (tokens, patchSize) in [(0, 4), (-1, 4), (5, 0), (5, 16_385), (Int.max, 4), (1 << 62, 1)] {
             #expect(SequenceGeometry(tokens: tokens, patchSize: patchSize) == nil)
         }
     }
 
-    @Test("tiles hold whole patches, about 512 rows, and cover their range")
+    @Test("tiles hold whole patches, about 512 rows or one patch, and cover their range")
     func tiling() {
-        for patchSize in 1...1024 {
+        for patchSize in Array(1...1024) + [1025, 4096, 16_384] {
             let tiling = Tiling(patchSize: patchSize)
-            #expect(tiling.rows == tiling.patchesPerTile * patchSize && (256...1024).contains(tiling.rows))
+            #expect(tiling.rows == tiling.patchesPerTile * patchSize && (256...max(1024, patchSize)).contains(tiling.rows))
             let tiles = tiling.tiles(of: 0..<1000)
             #expect(tiles.map(\.count).reduce(0, +) == 1000 && tiles.last?.upperBound == 1000)
         }

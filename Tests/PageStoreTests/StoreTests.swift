@@ -58,7 +58,7 @@ struct ManifestTests {
     @Test(arguments: [
         ("format", "\"another store\"", "format"), ("version", "3", "version"), ("version", "\"1\"", "version"), ("store", nil, "store"),
         ("tokens", nil, "tokens"), ("tokens", "0", "tokens"), ("tokens", "-5", "tokens"), ("tokens", "9223372036854775807", "tokens"),
-        ("tokens", "\"42\"", "tokens"), ("patch_size", "0", "tokens"), ("patch_size", "1025", "tokens"),
+        ("tokens", "\"42\"", "tokens"), ("patch_size", "0", "tokens"), ("patch_size", "16385", "tokens"),
         ("tokens_fingerprint", nil, "tokens_fingerprint"), ("documents", "{}", "documents"), ("generations", nil, "generations"), ("generations", "[]", "generations"),
         ("patches_per_block", nil, "generations.0.patches_per_block"), ("patches_per_block", "0", "patches_per_block"), ("patches_per_block", "9223372036854775807", "patches_per_block"),
         ("width", "0", "patches_per_block"), ("width", "-1", "patches_per_block"), ("width", "2097152", "patches_per_block"), ("index", "1", "generations"),

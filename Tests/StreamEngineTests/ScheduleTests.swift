@@ -16,6 +16,8 @@ import Testing
 
     private static let shapes = [
         (1000, 4, 8, 8, 2, 4), (1000, 4, 5, 8, 3, 1), (777, 5, 16, 4, 2, 3), (5000, 8, 32, 16, 4, 8), (5000, 8, 13, 16, 1, 2), (64, 8, 2, 2, 1, 8), (30, 8, 2, 1, 2, 3),
+        // Fewer patches than twice the places in one, and windows narrower than the sequence.
+        (200, 16, 3, 3, 1, 2), (400, 16, 4, 2, 3, 5), (300, 60, 1, 1, 2, 7), (3000, 64, 8, 4, 2, 9),
     ]
 
     @Test("steps read every row that their arithmetic touches", arguments: shapes, [true, false])

@@ -16,7 +16,7 @@ import Testing
             tokenPatchesPerBlock: TokenWriter.patchesPerBlock(patchSize: P))
     }
 
-    @Test("stays within the budget, and the least that it names works", arguments: [(1, 32), (5000, 32), (1 << 26, 32), (1 << 42, 32), (1 << 50, 5), (1 << 30, 1), (20_000, 1024), (1 << 30, 1024)])
+    @Test("stays within the budget, and the least that it names works", arguments: [(1, 32), (5000, 32), (1 << 26, 32), (1 << 42, 32), (1 << 50, 5), (1 << 30, 1), (20_000, 1024), (1 << 30, 1024), (300_000, 4096), (1 << 24, 4096), (1 << 34, 4096)] as [(Int, Int)])
     func budgets(tokens: Int, P: Int) throws {
         let needs = try needs(tokens: tokens, P: P)
         var least = 0

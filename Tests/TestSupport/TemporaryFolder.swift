@@ -26,7 +26,7 @@ public enum Fixtures {
     public static let directory = URL(fileURLWithPath: #filePath).deletingLastPathComponent().deletingLastPathComponent().appendingPathComponent("Fixtures").path
 
     /// Names of the cases of the published block, made by tools/make_fixtures.
-    public static let published = ["single", "seven", "odd", "square", "ragged", "deep", "patch1", "wide"]
+    public static let published = ["single", "seven", "odd", "square", "ragged", "deep", "patch1", "wide", "longest"]
 
     /// Those of the wider family: every option, and every pair of them.
     public static let family = [

@@ -235,7 +235,7 @@ class ConversionTests(unittest.TestCase):
         state = random_state()
         self.refused(state, 64, "--heads 3 does not divide D = 16", "--heads", "3")
         self.refused(state, 64, "--heads must be at least 1", "--heads", "0")
-        self.refused(state, 64, "--patch-size must be 1 to 1024", "--patch-size", "1025")
+        self.refused(state, 64, "--patch-size must be 1 to 16384", "--patch-size", "16385")
         self.refused(state, 64, "invalid choice", "--dtype", "f8")
 
     def test_interruption_leaves_nothing(self):

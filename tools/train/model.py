@@ -9,6 +9,7 @@ from dataclasses import dataclass
 import torch
 import torch.nn.functional as F
 from torch import nn
+from torch.utils.checkpoint import checkpoint
 
 from attention import Permuted, attend, contexts
 
@@ -143,6 +144,7 @@ class Proton(nn.Module):
         self.norm = nn.LayerNorm(D, config.layer_norm_eps)
         self.head, self.head_bias = nn.Parameter(torch.zeros(VOCABULARY, D)), nn.Parameter(torch.zeros(VOCABULARY))
         self.dtype = torch.float32
+        self.most_kept = 1 << 18  # rows whose blocks are not computed again for their gradients
         self.patch_size = config.patch_size  # no weight depends on it: training may begin with shorter patches
         self.fused = Block.before_attention, Block.after_attention
 
@@ -170,10 +172,14 @@ class Proton(nn.Module):
         before, after = self.fused
         for block in self.blocks:
             for _ in range(config.recurrence):
-                if self.training:
-                    x = after(block, x, attend(before(block, x, rows, place), config.num_attention_heads, sight), rows, place, index)
-                else:
+                if not self.training:
                     x = block.in_parts(x, rows, sight, index)
+                else:
+                    def whole(x, block=block):
+                        return after(block, x, attend(before(block, x, rows, place), config.num_attention_heads, sight), rows, place, index)
+
+                    # What is between the states of two blocks may be more than a GPU holds.
+                    x = checkpoint(whole, x, use_reentrant=False) if len(x) > self.most_kept else whole(x)
                 if keep is not None:
                     keep.append(x)
         return x

@@ -149,6 +149,20 @@ group.close()
             torch.testing.assert_close(block.in_parts(x, rows, sight, index, most=64), whole)
             torch.testing.assert_close(model.position_term(160, 5, most=64), model.position_term(160, 5))
 
+    def test_computed_again(self):
+        """Blocks of long sequences are computed again for their gradients, which are the same."""
+        torch.manual_seed(0)
+        model = Proton(Config(32, 2, 2, 16, 32, 3))
+        torch.nn.init.normal_(model.head)
+        tokens, found = torch.randint(0, 256, (1, 96)), []
+        for most in (1 << 18, 0):
+            model.most_kept = most
+            model.zero_grad()
+            bits_of(model, tokens).mean().backward()
+            found.append([parameter.grad for parameter in model.parameters()])
+        for kept, again in zip(*found):
+            torch.testing.assert_close(kept, again)
+
     def test_orthogonal(self):
         """Singular values come near one, whatever they were."""
         torch.manual_seed(0)
@@ -161,10 +175,14 @@ group.close()
         self.corpus()
         out = self.folder / "run"
         train = [sys.executable, HERE / "train.py", HERE / "configs/nano.json", "--set", "hidden_size=32", "num_attention_heads=2", "num_hidden_layers=2",
-                 "intermediate_size=64", "--corpus", self.folder, "--out", out, "--steps", "24", "--step-tokens", "8192", "--longest", "4096",
+                 "intermediate_size=64", "--corpus", self.folder, "--out", out, "--steps", "24", "--step-tokens", "8192", "--lengths", "4096:1",
                  "--patches", "0.3:64", "--lr", "4e-3", "--device", "cpu"]
         self.assertIn("stopped", run(*train, "--stop-after", "0.001"))
         self.assertIn("finished", run(*train))
+        # Trained on from its weights, with nothing to learn: they stay.
+        run(*train, "--out", self.folder / "on", "--start-from", out, "--steps", "1", "--lr", "0")
+        for theirs, mine in zip(checkpoint.load(self.folder / "on").parameters(), checkpoint.load(out).parameters()):
+            self.assertTrue(torch.equal(theirs, mine))
         curve = json.loads((out / "curve.json").read_text())["curve"]
         held_out = curve[-1]["held_out"]
         self.assertEqual(set(held_out), {"text", "sensor"})

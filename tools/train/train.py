@@ -25,8 +25,6 @@ from group import Group
 from model import Config, Proton, bits_of, surprisal
 from muon import Muon
 
-# Tokens of a sequence, and how often.
-LENGTHS = {1 << 12: 0.1, 1 << 14: 0.2, 1 << 16: 0.4, 1 << 18: 0.3}
 WARM_UP = 0.01  # share of a run
 TELL_EVERY = 15  # seconds
 AGREE_EVERY = 10  # steps: between them nobody waits for the clock or the device
@@ -60,6 +58,8 @@ class Training:
         torch.manual_seed(arguments.seed)
         torch.set_float32_matmul_precision("high")
         self.model = Proton(Config(**self.fields, delegates=not arguments.without_delegates)).to(self.group.device)
+        if arguments.start_from:
+            self.model.load_state_dict(checkpoint.load(arguments.start_from).state_dict())
         self.optimizers = optimizers(self.model, arguments.lr)
         self.step, self.tokens, self.seconds, self.curve = 0, 0, 0.0, []
         if (self.out / "state.pt").exists():
@@ -89,8 +89,7 @@ class Training:
         """This process's sequences of a step, and the position that they begin at."""
         arguments = self.arguments
         random = np.random.default_rng([arguments.seed, self.step])
-        lengths = [length for length in LENGTHS if length <= arguments.longest]
-        chances = np.array([LENGTHS[length] for length in lengths])
+        lengths, chances = map(np.array, zip(*arguments.lengths))
         length = int(random.choice(lengths, p=chances / chances.sum()))
         share = max(arguments.step_tokens // self.group.size, length)
         # Sequences stand anywhere in a longer one half the time, so that no position is new to the model.
@@ -195,15 +194,15 @@ class Training:
             optimizer.load_state_dict(saved)
 
 
-def shorter(text):
-    """SHARE:P, what --patches takes."""
-    share, P = text.split(":")
-    return float(share), int(P)
+def pair(*types):
+    """What reads A:B."""
+    return lambda text: tuple(kind(part) for kind, part in zip(types, text.split(":"), strict=True))
 
 
 def main():
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("config", help="the fields of config.json")
+    parser.add_argument("--start-from", metavar="DIR", help="a model directory whose weights are trained on")
     parser.add_argument("--set", nargs="*", default=[], metavar="FIELD=JSON", help="other values for fields of the configuration")
     parser.add_argument("--corpus", default=".corpus")
     parser.add_argument("--out", required=True)
@@ -211,8 +210,9 @@ def main():
     parser.add_argument("--steps", type=int, help="of training altogether, in place of a time")
     parser.add_argument("--stop-after", type=float, default=math.inf, metavar="MINUTES", help="leave the rest to the next call")
     parser.add_argument("--step-tokens", type=int, default=1 << 18, help="of all processes; more in steps whose sequences are longer than a process's share")
-    parser.add_argument("--longest", type=int, default=1 << 18, help="tokens of the longest sequences")
-    parser.add_argument("--patches", nargs="*", type=shorter, default=[], metavar="SHARE:P",
+    parser.add_argument("--lengths", nargs="*", type=pair(int, float), default=[(1 << 12, 0.1), (1 << 14, 0.2), (1 << 16, 0.4), (1 << 18, 0.3)], metavar="TOKENS:CHANCE",
+                        help="of sequences (default: %(default)s); whole numbers of patches")
+    parser.add_argument("--patches", nargs="*", type=pair(float, int), default=[], metavar="SHARE:P",
                         help="until this share of the run lies behind, patches of P tokens: shorter ones cost less, and what is near is learned first")
     parser.add_argument("--lr", type=float, default=3e-3)
     parser.add_argument("--decay", type=float, default=0.6, help="share of the run in which the learning rate falls")
