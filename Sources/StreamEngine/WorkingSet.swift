@@ -94,8 +94,11 @@ struct ColumnDemand {
         return min(all, P * blocks(target.patchesPerBlock) + slots / source.patchesPerBlock + 2 * guestRuns)
     }
 
+    /// The fewest runs of hosts in a step: those of one patch, which is then not visited for each of them.
+    private var fewestRuns: Int { max(1, P / geometry.patches) }
+
     /// The least that any step takes.
-    var least: Int { max(hosts(runs: 1), block) }
+    var least: Int { max(hosts(runs: fewestRuns), block) }
 
     /// What lets no window read a block of hosts again that an earlier one read, and two more steps be read ahead: the
     /// window, the block that every run of hosts stands on and half of the next ones, and two blocks with their guests.
@@ -105,7 +108,7 @@ struct ColumnDemand {
     func runsPerStep(slots: Int) -> Int {
         if hosts(runs: P) <= max(slots - 2 * block, 0) || slots >= all { return P }
         var runs = P
-        while runs > 1 && hosts(runs: runs) > max(slots - block, 0) { runs = (runs + 1) / 2 }
+        while runs > fewestRuns && hosts(runs: runs) > max(slots - block, 0) { runs = max(fewestRuns, (runs + 1) / 2) }
         return runs
     }
 }
