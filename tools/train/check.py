@@ -3,7 +3,7 @@
 
     tools/train/check.py fixtures CASE...        outputs of Tests/Fixtures, or of any folders of that form
     tools/train/check.py gpu                     a model's bits and gradients on a GPU with those on the processor
-    tools/train/check.py engine MODEL FILE NLL   surprisal that `bbp-stream forward --nll` wrote, of a file ingested alone
+    tools/train/check.py engine MODEL FILE NLL   surprisal of a file as `bbp-stream score --nll` wrote it, or `forward --nll` after it was ingested alone
 """
 import argparse
 import sys
@@ -60,9 +60,11 @@ def engine(arguments):
     """Mean within 0.02 bits, and every token within 1e-3 bits where --exact asks for it (f32 weights, f32 states)."""
     model = load(arguments.model)
     tokens = torch.from_numpy(np.concatenate([[BOS], np.fromfile(arguments.file, np.uint8), [EOS]]).astype(np.int64))
-    mine, theirs = surprisal(model, tokens).numpy()[1:], np.load(arguments.nll)[1:]
+    mine, theirs = surprisal(model, tokens).numpy()[1:], np.load(arguments.nll)
+    # `score` gives a file's bytes, `forward` BOS and EOS too.
+    mine, theirs = (mine[:-1], theirs) if len(theirs) == len(mine) - 1 else (mine, theirs[1:])
     if len(mine) != len(theirs):
-        sys.exit(f"{arguments.nll} has {len(theirs) + 1} tokens, the file {len(mine) + 1} with BOS and EOS")
+        sys.exit(f"{arguments.nll} is of another file: the bytes are {len(mine) - 1}")
     worst, means = float(np.abs(mine - theirs).max()), (float(mine.mean()), float(theirs.mean()))
     print(f"{len(mine)} tokens: means {means[0]:.5f} and {means[1]:.5f} bits, largest difference {worst:.1e}")
     if not abs(means[0] - means[1]) < 0.02 or (arguments.exact and not worst < 1e-3):

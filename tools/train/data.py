@@ -4,7 +4,7 @@
     tools/train/data.py CORPUS INTO     unpacks it into another folder, for several runs to read faster
 
 A kind's documents stand one after another, each between BOS and EOS. A sequence is cut out of them anywhere, half the time
-where a document starts; a long one is made of several cuts, of the same kind or others, as an archive of files would be. In
+where a document starts; a very long one is made of several cuts, of the same kind or others, as an archive of files would be. In
 every other sequence documents follow one another without EOS and BOS between them, as files do that were put together.
 """
 import lzma
@@ -19,8 +19,8 @@ import torch
 from model import BOS, EOS, VOCABULARY
 
 # Shares of the tokens that a model is trained on. What is hard and what users have most comes first.
-SHARES = {"text": 0.31, "code": 0.29, "man": 0.05, "nucleotides": 0.11, "tables": 0.09, "sensor": 0.07, "other": 0.08}
-LONGEST_CUT = 1 << 17
+SHARES = {"text": 0.28, "code": 0.25, "man": 0.05, "nucleotides": 0.11, "tables": 0.12, "sensor": 0.07, "other": 0.12}
+LONGEST_CUTS = [1 << 17, 1 << 19, 1 << 21]  # of a sequence, one of them as likely as another
 
 
 class Corpus:
@@ -52,10 +52,11 @@ class Corpus:
         """One sequence [length] of token ids."""
         shares = np.array([SHARES[kind] for kind in self.kinds])
         parts, kind, joined = [], None, random.random() < 0.5
-        for first in range(0, length, LONGEST_CUT):
+        longest = int(random.choice(LONGEST_CUTS))
+        for first in range(0, length, longest):
             if kind is None or random.random() < 0.5:
                 kind = self.kinds[int(random.choice(len(self.kinds), p=shares / shares.sum()))]
-            wanted = min(LONGEST_CUT, length - first)
+            wanted = min(longest, length - first)
             while wanted > 0:  # a kind may hold less than a cut
                 parts.append(self.cut(kind, wanted, joined, random))
                 wanted -= len(parts[-1])

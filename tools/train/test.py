@@ -175,7 +175,7 @@ group.close()
         self.corpus()
         out = self.folder / "run"
         train = [sys.executable, HERE / "train.py", HERE / "configs/nano.json", "--set", "hidden_size=32", "num_attention_heads=2", "num_hidden_layers=2",
-                 "intermediate_size=64", "--corpus", self.folder, "--out", out, "--steps", "24", "--step-tokens", "8192", "--lengths", "4096:1",
+                 "intermediate_size=64", "--corpus", self.folder, "--out", out, "--steps", "24", "--step-tokens", "8192", "--lengths", "4096:0.7", "8192/32:0.3",
                  "--patches", "0.3:64", "--lr", "4e-3", "--device", "cpu"]
         self.assertIn("stopped", run(*train, "--stop-after", "0.001"))
         self.assertIn("finished", run(*train))

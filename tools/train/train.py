@@ -6,8 +6,7 @@
     torchrun --nproc-per-node 4 tools/train/train.py ...          the same on four GPUs
 
 DIR gets config.json and model.safetensors (bf16 weights), curve.json (loss and held-out bits per byte on the way) and
-state.pt (everything, to go on). Held-out files are only ever scored. Lengths of sequences vary from step to step, the
-tokens of a step do not.
+state.pt (everything, to go on). Held-out files are only ever scored. Lengths of sequences vary from step to step.
 """
 import argparse
 import json
@@ -27,6 +26,7 @@ from muon import Muon
 
 WARM_UP = 0.01  # share of a run
 TELL_EVERY = 15  # seconds
+LENGTHS = ["4096:0.1", "16384:0.2", "65536:0.4", "262144:0.3"]
 AGREE_EVERY = 10  # steps: between them nobody waits for the clock or the device
 
 
@@ -86,11 +86,13 @@ class Training:
     # One step
 
     def batch(self):
-        """This process's sequences of a step, and the position that they begin at."""
+        """This process's sequences of a step, the position that they begin at, and their patches' length."""
         arguments = self.arguments
         random = np.random.default_rng([arguments.seed, self.step])
-        lengths, chances = map(np.array, zip(*arguments.lengths))
-        length = int(random.choice(lengths, p=chances / chances.sum()))
+        chances = np.array([chance for _, _, chance in arguments.lengths])
+        length, patch_size, _ = arguments.lengths[int(random.choice(len(chances), p=chances / chances.sum()))]
+        if patch_size is None:
+            patch_size = next((P for share, P in arguments.patches if self.done() < share), self.model.config.patch_size)
         share = max(arguments.step_tokens // self.group.size, length)
         # Sequences stand anywhere in a longer one half the time, so that no position is new to the model.
         start = int(random.integers(0, 1 << 30)) if self.model.config.positional_encoding != "none" and random.random() < 0.5 else 0
@@ -98,12 +100,11 @@ class Training:
         if arguments.device != "cpu":
             tokens = tokens.pin_memory().to(self.group.device, non_blocking=True)
         self.tokens += tokens.numel() * self.group.size
-        return tokens.long(), start
+        return tokens.long(), start, patch_size
 
     def train(self):
         """-> the step's loss, on the device"""
-        self.model.patch_size = next((P for share, P in self.arguments.patches if self.done() < share), self.model.config.patch_size)
-        tokens, start = self.batch()
+        tokens, start, self.model.patch_size = self.batch()
         loss = bits_of(self.model, tokens, start).mean()
         loss.backward()
         self.group.average([parameter.grad for parameter in self.model.parameters()])
@@ -194,9 +195,17 @@ class Training:
             optimizer.load_state_dict(saved)
 
 
-def pair(*types):
-    """What reads A:B."""
-    return lambda text: tuple(kind(part) for kind, part in zip(types, text.split(":"), strict=True))
+def lengths(text):
+    """TOKENS:CHANCE or TOKENS/P:CHANCE -> tokens, patch size or None, chance"""
+    sizes, chance = text.split(":")
+    tokens, _, patch_size = sizes.partition("/")
+    return int(tokens), int(patch_size) if patch_size else None, float(chance)
+
+
+def patches(text):
+    """SHARE:P -> share, patch size"""
+    share, patch_size = text.split(":")
+    return float(share), int(patch_size)
 
 
 def main():
@@ -210,9 +219,10 @@ def main():
     parser.add_argument("--steps", type=int, help="of training altogether, in place of a time")
     parser.add_argument("--stop-after", type=float, default=math.inf, metavar="MINUTES", help="leave the rest to the next call")
     parser.add_argument("--step-tokens", type=int, default=1 << 18, help="of all processes; more in steps whose sequences are longer than a process's share")
-    parser.add_argument("--lengths", nargs="*", type=pair(int, float), default=[(1 << 12, 0.1), (1 << 14, 0.2), (1 << 16, 0.4), (1 << 18, 0.3)], metavar="TOKENS:CHANCE",
-                        help="of sequences (default: %(default)s); whole numbers of patches")
-    parser.add_argument("--patches", nargs="*", type=pair(float, int), default=[], metavar="SHARE:P",
+    parser.add_argument("--lengths", nargs="*", type=lengths, default=list(map(lengths, LENGTHS)), metavar="TOKENS[/P]:CHANCE",
+                        help=f"of sequences, whole numbers of patches (default: {' '.join(LENGTHS)}); P tokens in a patch of these steps: "
+                             "in short patches delegates meet as they do in far longer sequences, for less")
+    parser.add_argument("--patches", nargs="*", type=patches, default=[], metavar="SHARE:P",
                         help="until this share of the run lies behind, patches of P tokens: shorter ones cost less, and what is near is learned first")
     parser.add_argument("--lr", type=float, default=3e-3)
     parser.add_argument("--decay", type=float, default=0.6, help="share of the run in which the learning rate falls")

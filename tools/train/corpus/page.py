@@ -36,8 +36,8 @@ They differ in origin from what is trained on: another author, project, organism
 packages that give nothing to the same kind of training. From four packages other files of the same kind are trained
 on: beside the Helicobacter other bacteria, beside the worm other genomes, beside the relief that of another region,
 beside the face recordings and arrays. Pictures of other packages are trained on too, this one is not among them. Other
-kinds may hold something of the same project: Erlang's source code beside Erlang's manual pages, the English original
-beside the translation `other/rus.txt`.
+kinds may hold something of the same project: Erlang's source code and other pages of its documentation beside Erlang's
+manual pages, the English original beside the translation `other/rus.txt`.
 
 A training document is dropped when more than {NEAR_HELDOUT:.0%} of its windows occur in any held-out file; nucleotides
 are compared without line ends and case, and with both strands. `long/english.txt` is most of a dictionary that is used

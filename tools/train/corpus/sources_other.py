@@ -36,3 +36,41 @@ LINES = [
     ("r-base-core", "*.Rnw *.po *.mo *.css *.cls *.sty *.pdf", 300, "GPL-2+"),
     ("lmms-common", "*.mmp *.xpf *.xml", 300, "GPL-2+"),
 ]
+
+# Pages in other languages than English, as they are marked up, and as a reader sees them.
+LINES += [
+    ("installation-guide-amd64", "usr/share/doc/installation-guide-amd64/??/*.html -*/en/*", 1500, "GPL-2+"),
+    ("debian-reference-fr", "usr/share/debian-reference/*.html", 500, "GPL-2+"),
+    ("debian-reference-ja", "usr/share/debian-reference/*.txt.gz", 250, "GPL-2+"),
+    ("debian-reference-pt", "usr/share/debian-reference/*.txt.gz", 250, "GPL-2+"),
+    ("debian-reference-de", "usr/share/debian-reference/*.html", 600, "GPL-2+"),
+    ("developers-reference-de", "usr/share/*.html", 500, "GPL-2+"),
+    ("debian-edu-doc-nl", "usr/share/doc/*.html", 300, "GPL-2+", HTML),
+    ("aptitude-doc-es", "usr/share/doc/aptitude/html/*.html", 300, "GPL-2+", HTML),
+    ("gimp-help-de", "usr/share/gimp/2.0/help/de/*.html", 900, "GFDL-1.2+"),
+    ("gimp-help-fr", "usr/share/gimp/2.0/help/fr/*.html", 500, "GFDL-1.2+"),
+    ("gimp-help-ru", "usr/share/gimp/2.0/help/ru/*.html", 500, "GFDL-1.2+"),
+    ("libreoffice-help-de", "usr/share/libreoffice/help/de/*.html", 900, "MPL-2.0"),
+    ("libreoffice-help-fr", "usr/share/libreoffice/help/fr/*.html", 400, "MPL-2.0", HTML),
+    ("libreoffice-help-it", "usr/share/libreoffice/help/it/*.html", 400, "MPL-2.0", HTML),
+    ("kicad-doc-de", "usr/share/doc/*.html", 500, "GPL-3+"),
+    ("kicad-doc-pl", "usr/share/doc/*.html", 300, "GPL-3+"),
+    ("lilypond-doc-html-de", "*/Documentation/*.de.html -*big-page*", 700, "GFDL-1.3+"),
+    ("ubuntu-packaging-guide-html-de", "usr/share/doc/*.html", 300, "CC-BY-SA-3.0"),
+    ("manpages-de", "usr/share/man/de/*.gz", 700, "GPL-3+"), ("manpages-fr", "usr/share/man/fr/*.gz", 400, "GPL-3+"),
+    ("manpages-ru", "usr/share/man/ru/*.gz", 400, "GPL-3+"),
+    ("dict-freedict-deu-eng", "usr/share/dictd/*.dict.dz", 500, "GPL-2+"),
+    ("dict-freedict-fra-eng", "usr/share/dictd/*.dict.dz", 150, "GPL-2+"),
+]
+
+# Manuals as they are marked up.
+LINES += [
+    ("tomcat10-docs", "usr/share/*.html", 700, "Apache-2.0"),
+    ("libapache2-mod-perl2-doc", "usr/share/doc/*.html", 500, "Apache-2.0"),
+    ("haproxy-doc", "usr/share/doc/*.html", 400, "GPL-2+"),
+    ("ant-doc", "usr/share/doc/ant/*.html -*/api/*", 500, "Apache-2.0"),
+    ("erlang-doc", "usr/share/doc/erlang-doc/*/lib/*.html usr/share/doc/erlang-doc/doc/*.html", 900, "Apache-2.0"),
+    ("docbook-xsl-doc-html", "usr/share/doc/*.html", 500, "Expat"),
+    ("doxygen-doc", "usr/share/doc/*.html usr/share/doc/*.html.gz", 500, "GPL-2"),
+    ("ca-certificates", "*.crt", 120, "MPL-2.0"),
+]

@@ -45,6 +45,7 @@ LINES = [
 LINES += [(f"r-cran-{p}", "usr/lib/R/*/data/*.rd?", 300, "GPL", "r_numbers") for p in R_PACKAGES]
 
 LINES += [
+    ("eso-midas-testdata", "*.fits *.fit", 1500, "GPL-2+", "fits"),
     ("codec2-examples", "*/raw/*.raw", 1500, "LGPL-2.1"),
     ("csound-data", "*/hrtf-44100-*.dat", 400, "LGPL-2.1+"),
     ("mrpt-common", "*/datasets/*.rawlog -*simul*", 1500, "BSD-3-Clause", "gunzipped"),

@@ -37,3 +37,27 @@ LINES += [
     ("python3-skbio", "*.txt *.tsv *.csv", 300, "BSD-3-Clause"),
     ("ariba", "*/panel.20181115.txt", 400, "GPL-3"),
 ]
+
+# Registries: names, places, numbers that were given out.
+LINES += [
+    ("hamradio-files", "*.csv *.dat *.txt *.SCP", 600, "MIT"),
+    ("publicsuffix", "*.dat", 250, "MPL-2.0"),
+    ("mobile-broadband-provider-info", "*.xml", 400, "public domain"),
+    ("libgweather-4-common", "*/Locations.xml", 700, "GPL-2+"),
+    ("pci.ids", "usr/share/misc/*", 1000, "GPL-2+"), ("usb.ids", "var/lib/usbutils/*", 500, "GPL-2+"),
+    ("osinfo-db", "*.xml", 500, "GPL-2+"),
+    ("texlive-bibtex-extra", "*.bib *.bib.gz", 1200, "LPPL and others"),
+    ("python3-botocore", "*.json", 900, "Apache-2.0"),
+    ("gnucash-common", "*.gnucash-xea", 400, "GPL-2+"),
+    ("stellarium-data", "*/data/*.dat */data/*.ini */data/*.json */skycultures/*.fab", 900, "GPL-2+"),
+    ("r-cran-isocodes", "usr/lib/R/*/data/*.rd?", 300, "GPL-2", "r_tables"),
+]
+
+# Of studies, and of simulations: what went in and the logs that came out.
+LINES += [(f"r-cran-{p}", "usr/lib/R/*/data/*.rd?", 600, "GPL", "r_tables") for p in ("metadat", "epir", "kmsurv")]
+
+LINES += [
+    ("lammps-examples", "*/log.* *.log *.out", 1500, "GPL-2"),
+    ("lammps-examples", "*/data.* *.data *.rdf *.profile *.xyz *.table", 1000, "GPL-2"),
+    ("calculix-cgx-examples", "*.inp *.frd *.stp *.igs", 800, "GPL-2+"),
+]
