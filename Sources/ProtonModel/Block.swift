@@ -15,6 +15,10 @@ extension TileArithmetic {
         /// Which delegates ask, by place, and of those the ones that come from these tokens, the window's.
         var delegates: Range<Int>
         var tokens: Range<Int64>
+        /// Of all rows that ask those in stripe `part` of the context, and in every `parts`-th stripe after it: the others ask in
+        /// visits of their own, which take about as long.
+        public var part = 0
+        public var parts = 1
 
         /// All local rows ask.
         public static func local(_ patch: Int) -> Visit { Visit(patch: patch, local: true, delegates: 0..<0, tokens: 0..<0) }
@@ -33,6 +37,12 @@ extension TileArithmetic {
             local = local || later.local
             delegates = delegates.lowerBound..<later.delegates.upperBound
         }
+
+        /// Whether the row at a place of the sorted context is this part's.
+        func includes(_ place: Int) -> Bool { parts == 1 || place / Self.stripeRows % parts == part }
+
+        /// Rows next to each other see nearly the same rows: the attention's kernel takes so many at a time.
+        private static let stripeRows = 128
 
         /// Whether the delegate at a place asks, which comes from token `origin`.
         func asks(place: Int, origin: Int64) -> Bool { delegates.contains(place) && tokens.contains(origin) }
@@ -57,12 +67,18 @@ extension TileArithmetic {
         (delegateOrigins.start + place * geometry.patchSize).update(repeating: Self.noOrigin, count: patches * geometry.patchSize)
     }
 
-    /// Loads rows of column `column`, one of each of `sources`, as the delegates from row `row` of the group on.
+    /// Loads rows of column `column`, one of each of `sources`, as the delegates from row `row` of the group on; but padding that is
+    /// not computed.
     public func loadDelegates(_ stored: Column, as input: InputRows, row: Int, sources: Range<Int>, column: Int) {
         let (P, D) = (geometry.patchSize, config.hiddenSize)
         let origins = delegateOrigins.start + row
         for (place, patch) in sources.enumerated() { origins[place] = Int64(patch * P + (stored.indices.map { Int($0[place]) } ?? column)) }
-        input.expand(stored.rows, rows: sources.count, positions: origins, into: delegates.start + row * D, stride: D, with: self)
+        var count = sources.count
+        if count > 0 && rowsComputed(Int(origins[count - 1]), rows: 1) == 0 {
+            count -= 1
+            origins[count] = Self.noOrigin
+        }
+        input.expand(stored.rows, rows: count, positions: origins, into: delegates.start + row * D, stride: D, with: self)
     }
 
     /// Loads the local rows of `patches`, as the patches from `place` of the group on, in natural order, from columns whose first row is
@@ -89,8 +105,9 @@ extension TileArithmetic {
             let ids = stored.rows.assumingMemoryBound(to: UInt16.self)
             for patch in 0..<count { gathered[patch * P + (stored.indices.map { Int($0[patch]) } ?? number)] = ids[patch] }
         }
-        for row in 0..<count * P { positions[row] = Int64(patches.lowerBound * P + row) }
-        input.expand(gathered.start, rows: count * P, positions: positions.start, into: rows, stride: D, with: self)
+        let computed = rowsComputed(patches.lowerBound * P, rows: count * P)
+        for row in 0..<computed { positions[row] = Int64(patches.lowerBound * P + row) }
+        input.expand(gathered.start, rows: computed, positions: positions.start, into: rows, stride: D, with: self)
     }
 
     /// Stores the states of `patches`, rows [patches·P, D], in the states' number format: row r of a column goes to `column(c) + r·rowBytes`.
@@ -133,14 +150,27 @@ extension TileArithmetic {
         _ visits: [Visit], seesOthers: Bool, block: BlockWeights, toLocal: UnsafeMutablePointer<Float>?, toDelegates: UnsafeMutablePointer<Float>?, firstToken: Int
     ) {
         let (P, D) = (geometry.patchSize, config.hiddenSize)
-        // 1. u = LayerNorm(x), and 2., 5. the projections: q, k, v of the rows that ask, k, v of the others.
-        //    Delegates use Wqkv·Wd and Wqkv·bd, which is Wqkv·(Wd u + bd).
-        let rows = visits.count * P
+        // The last token that asks in a visit. Padding, which nothing depends on, does not.
+        func limit(_ visit: Visit, _ guests: UnsafePointer<Int64>) -> Int64 {
+            guard config.isCausal else { return Self.noOrigin - 1 }
+            var last = visit.local ? Int64((visit.patch + 1) * P - 1) : -1
+            for place in visit.delegates where visit.tokens.contains(guests[place]) { last = max(last, guests[place]) }
+            return paddingCounts ? last : min(last, Int64(geometry.tokens - 1))
+        }
+        guard let last = visits.last else { return }
+        let places = visits.count - 1
+        let lastGuests = UnsafePointer(delegateOrigins.start + places * P)
+        let lastLimit = limit(last, lastGuests)
+
+        // 1. u = LayerNorm(x), and 2., 5. the projections: q, k, v of the rows that ask, k, v of the others, as far as some
+        //    row of the last patch sees them. Delegates use Wqkv·Wd and Wqkv·bd, which is Wqkv·(Wd u + bd).
         if toLocal != nil || seesOthers {
-            project(local.start, rows: rows, block.preNorm, query: toLocal == nil ? nil : block.localQuery, keyValue: block.localKeyValue, into: localProjections.start)
+            let seen = max(0, min(Int64(P), lastLimit - Int64(last.patch * P) + 1))
+            project(local.start, rows: places * P + Int(seen), block.preNorm, query: toLocal == nil ? nil : block.localQuery, keyValue: block.localKeyValue, into: localProjections.start)
         }
         if toDelegates != nil || seesOthers {
-            project(delegates.start, rows: rows, block.preNorm, query: toDelegates == nil ? nil : block.delegateQuery, keyValue: block.delegateKeyValue, into: delegateProjections.start)
+            let seen = (0..<P).last { lastGuests[$0] <= lastLimit }.map { $0 + 1 } ?? 0
+            project(delegates.start, rows: places * P + seen, block.preNorm, query: toDelegates == nil ? nil : block.delegateQuery, keyValue: block.delegateKeyValue, into: delegateProjections.start)
         }
 
         let scale = 1 / Float(config.headSize).squareRoot()
@@ -148,22 +178,7 @@ extension TileArithmetic {
             // 3., 4. The context, each row with its origin, as far as the last row that asks can see.
             let (patch, row) = (visit.patch, place * P)
             let guests = UnsafePointer(delegateOrigins.start + row)
-            let lastLocal = visit.local ? Int64(patch * P + P - 1) : -1
-            var lastDelegate: Int64 = -1
-            for place in visit.delegates where visit.tokens.contains(guests[place]) { lastDelegate = max(lastDelegate, guests[place]) }
-            //       Padding, which nothing depends on, does not ask: its answers are zero.
-            let asksBelow = paddingCounts ? Self.noOrigin : Int64(geometry.tokens)
-            let limit = config.isCausal ? min(max(lastLocal, lastDelegate), asksBelow - 1) : Self.noOrigin - 1
-            context.arrange(patch, patchSize: P, guests: guests, limit: limit, isCausal: config.isCausal)
-            if let toLocal, lastLocal >= asksBelow {
-                let first = max(asksBelow, Int64(patch * P))
-                (toLocal + (Int(first) - firstToken) * D).update(repeating: 0, count: Int(lastLocal + 1 - first) * D)
-            }
-            if let toDelegates, lastDelegate >= asksBelow {
-                for place in visit.delegates where visit.asks(place: place, origin: guests[place]) && guests[place] >= asksBelow {
-                    (toDelegates + (Int(guests[place]) - firstToken) * D).update(repeating: 0, count: D)
-                }
-            }
+            context.arrange(patch, patchSize: P, guests: guests, limit: place == places ? lastLimit : limit(visit, guests), isCausal: config.isCausal)
             // 5. Among the rows of the patch, each asking row over the prefix it may see.
             var count = 0
             for place in 0..<context.count {
@@ -171,7 +186,7 @@ extension TileArithmetic {
                 let isLocal = member < P
                 let projected = UnsafePointer(isLocal ? localProjections.start + (row + member) * 3 * D : delegateProjections.start + (row + member - P) * 3 * D)
                 contextRows[place] = projected + D
-                if let answers = isLocal ? toLocal : toDelegates, isLocal ? visit.local : visit.asks(place: member - P, origin: context.origins[place]) {
+                if let answers = isLocal ? toLocal : toDelegates, visit.includes(place), isLocal ? visit.local : visit.asks(place: member - P, origin: context.origins[place]) {
                     queryRows[count] = projected
                     queryVisible[count] = context.visible[place]
                     outputRows[count] = answers + (Int(context.origins[place]) - firstToken) * D
@@ -196,7 +211,7 @@ extension TileArithmetic {
 
     // MARK: Steps 6 to 8
 
-    /// s = LayerNorm(x + y; norm1) of a group of own patches, whose x is in `local`.
+    /// s = LayerNorm(x + y; norm1) of a group of own patches, whose x is in `local`; zero where padding is not computed.
     ///
     /// - Parameters:
     ///   - answers: the attention of the local rows, overwritten; nil where it is still to be computed. [patches·P, D]
@@ -208,7 +223,9 @@ extension TileArithmetic {
             attend(patches.map { .local($0) }, seesOthers: withGuests, block: block, toLocal: attended.start, toDelegates: nil, firstToken: patches.lowerBound * P)
         }
         let answers = answers ?? attended.start
-        inGroups(of: Self.rowsAtOnce, patches.count * P) { first, count in
+        let computed = rowsComputed(patches.lowerBound * P, rows: patches.count * P)
+        (s + computed * D).update(repeating: 0, count: (patches.count * P - computed) * D)
+        inGroups(of: Self.rowsAtOnce, computed) { first, count in
             let (answers, s) = (answers + first * D, s + first * D)
             // 6., 7. y = (proj(local) + proj(delegate)) / 2 = proj((local + delegate) / 2): proj is affine; and x + y.
             kernels.pointee.average(answers, s, Int64(count * D))
@@ -220,7 +237,8 @@ extension TileArithmetic {
 
     // MARK: Step 9
 
-    /// x' = s + cov4(act(c)), c the convolution of s over time, or the stack of them, for up to `tilesAtOnce` tiles.
+    /// x' = s + cov4(act(c)), c the convolution of s over time, or the stack of them, for up to `tilesAtOnce` tiles; zero where padding
+    /// is not computed.
     ///
     /// - Parameters:
     ///   - s: [before + rows + after, D]: the rows that the tiles' rows see (`ModelConfig.reach`); zero outside 0..<N.
@@ -228,19 +246,25 @@ extension TileArithmetic {
     ///   - output: [rows, D].
     public func feedForward(_ s: UnsafePointer<Float>, first: Int, rows: Int, block: BlockWeights, output: UnsafeMutablePointer<Float>) {
         let D = config.hiddenSize
+        let computed = rowsComputed(first, rows: rows)
+        (output + computed * D).update(repeating: 0, count: (rows - computed) * D)
+        if computed == 0 { return }
         let own = s + config.reach.before * D
         let inner = block.cov4 == nil ? output : convolved.start
-        convolution.run(s, first: first, rows: rows, length: geometry.paddedTokens, weights: block.convolutions, with: self, into: inner)
+        convolution.run(s, first: first, rows: computed, length: geometry.paddedTokens, weights: block.convolutions, with: self, into: inner)
         if let cov4 = block.cov4 {
-            cov4.multiply(inner, rows: rows, adding: own, into: output, kernels: kernels, scratch: halves)
+            cov4.multiply(inner, rows: computed, adding: own, into: output, kernels: kernels, scratch: halves)
         } else {
-            kernels.pointee.add(output, own, Int64(rows * D))
+            kernels.pointee.add(output, own, Int64(computed * D))
         }
     }
 
     /// Whether states of padding reach those of tokens: where rows see what comes after them, and where the order of a patch's
     /// delegates hangs on all of its rows.
     private var paddingCounts: Bool { !config.isCausal || config.delegation == .selective }
+
+    /// How many of `rows` rows from token `first` on are computed: all but padding, and padding where it counts.
+    private func rowsComputed(_ first: Int, rows: Int) -> Int { paddingCounts ? rows : max(0, min(rows, geometry.tokens - first)) }
 
     func layerNorm(_ x: UnsafePointer<Float>, rows: Int, _ norm: Norm, into u: UnsafeMutablePointer<Float>) {
         kernels.pointee.layer_norm(x, norm.weight.values, norm.bias.values, epsilon, Int64(rows), Int64(config.hiddenSize), u)

@@ -20,16 +20,27 @@ extension LayerPass {
         return stride(from: slots.lowerBound / unit * unit, to: slots.upperBound, by: bundle).map { ($0..<$0 + bundle).clamped(to: slots) }
     }
 
+    /// How many workers share each of `bundles` bundles: where these are few and patches long, the rows that ask are shared out. Each
+    /// projects all rows that are seen, for less than the attention costs.
+    func parts(ofBundles bundles: Int) -> Int {
+        let projections = Double(3 * D) / Double(3 * D + 2 * P)
+        func seconds(_ parts: Int) -> Double {
+            Double((bundles * parts + pipeline.workers - 1) / pipeline.workers) * (projections + (1 - projections) / Double(parts))
+        }
+        return (1...max(1, P / 512)).min { seconds($0) < seconds($1) } ?? 1
+    }
+
     /// Visits the hosts of the delegates in the slots `asking` that come from the window, a group of patches at a time, each patch
-    /// once. The answers go where s will be. Where the window is the whole sequence its hosts are its own patches: then the local
+    /// once; of the rows that ask there, this part's ask. The answers go where s will be. Where the window is the whole sequence its hosts are its own patches: then the local
     /// rows ask as well, and no patch is visited again.
-    func visitHosts(of window: Range<Int>, asking: Range<Int>, columns: Columns, s: Memory<Float>, worker: Worker) throws {
+    func visitHosts(of window: Range<Int>, asking: Range<Int>, part: Int, of parts: Int, columns: Columns, s: Memory<Float>, worker: Worker) throws {
         let arithmetic = worker.arithmetic
         let firstToken = window.lowerBound * P
         let seen = schedule.seen(by: window)
         var visits: [TileArithmetic.Visit] = []
         var seesLocal = false
         func attend() {
+            for index in visits.indices { (visits[index].part, visits[index].parts) = (part, parts) }
             arithmetic.attend(
                 visits, seesOthers: seesLocal, block: weights, toLocal: visitsOnce ? engine.memory.answers.start : nil, toDelegates: row(of: firstToken, window: window, s: s), firstToken: firstToken)
             visits.removeAll(keepingCapacity: true)

@@ -204,8 +204,9 @@ final class LayerPass {
         let buffers = engine.memory.s.count
         let before = loads + [windowEnd(index - buffers), carried[index - buffers + 1]].compactMap { $0 }
         let bundles = hostBundles(of: window, group: group)
-        let stage = pipeline.add(bundles.count, named: "hosts", after: before) { [self] worker, task in
-            try visitHosts(of: window, asking: bundles[task], columns: columns, s: s(index), worker: engine.workers[worker])
+        let parts = parts(ofBundles: bundles.count)
+        let stage = pipeline.add(bundles.count * parts, named: "hosts", after: before) { [self] worker, task in
+            try visitHosts(of: window, asking: bundles[task / parts], part: task % parts, of: parts, columns: columns, s: s(index), worker: engine.workers[worker])
         }
         hosted[index, default: []].append(stage)
         return stage
