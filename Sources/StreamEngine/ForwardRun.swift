@@ -186,7 +186,7 @@ public final class ForwardRun {
         let pass = run.pass
         if pass.isInterrupted {
             let lost = plan.set.isResident ? ", and what is in memory is lost" : ""
-            observer.note("Stopping: what is under way is finished and kept. A second signal stops at once\(lost).")
+            observer.note("Stopping when what is under way is finished. A second signal stops at once\(lost).")
         }
         try pass.finish { report(run, $0, plan, computed) }
         if pass.isInterrupted {

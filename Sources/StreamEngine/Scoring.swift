@@ -38,7 +38,12 @@ public struct Scoring {
     ///   - scored: called with every result.
     /// - Throws: `Fault` of ingest or run. The temporary stores go in any case, and `options.nll` appears complete or not at all.
     public func run(_ files: [String], observer: (_ file: String) -> any ForwardObserver, scored: (Score) throws -> Void) throws {
-        if let nll = options.nll { try OutputFile.check(nll) }
+        if let nll = options.nll {
+            try OutputFile.check(nll)
+            if let input = files.first(where: { File.size(nll) != nil && File.isSame($0, nll) }) {
+                throw Fault(.usage, "--nll would replace a file that is to be scored", at: Place(file: input), advice: "Name another file.")
+            }
+        }
         let folder = try File.makeTemporaryDirectory("bbp-stream-score", in: options.store.isEmpty ? nil : options.store)
         defer { try? File.remove(folder) }
         let inputs = try files.enumerated().map { index, file in
@@ -53,9 +58,13 @@ public struct Scoring {
             options.nll = nil
             options.keep = ForwardOptions.Keep.none
             // Bytes follow BOS; there is one at least, or ingest had said so.
-            guard let bitsPerByte = try ForwardRun(options, observer: observer(input.file)).run()?.bitsPerByte.value else {
-                throw Fault(.inputOutput, "the run gave no surprisal", at: Place(file: input.file))
+            let summary: ForwardSummary?
+            do {
+                summary = try ForwardRun(options, observer: observer(input.file)).run()
+            } catch let fault as Fault where fault.kind == .interrupted {
+                throw Fault(.interrupted, "interrupted: nothing of this file is kept", at: Place(file: input.file))
             }
+            guard let bitsPerByte = summary?.bitsPerByte.value else { throw Fault(.inputOutput, "the run gave no surprisal", at: Place(file: input.file)) }
             if let surprisal { try append(1..<1 + input.bytes, of: input.store, to: surprisal) }
             try scored(Score(file: input.file, bytes: input.bytes, bits: bitsPerByte * Double(input.bytes), seconds: watch.seconds))
             try File.remove(input.store)
@@ -66,7 +75,7 @@ public struct Scoring {
     private func append(_ tokens: Range<Int>, of directory: String, to file: NpyFile) throws {
         let store = try Store.open(directory)
         try RowStream(store.reader(model.config.passes), .surprisal, kernels: Kernels.select()).read(tokens) { _, rows in
-            try Interruption.check { "nothing was written" }
+            try Interruption.check { "nothing of this file is kept" }
             try file.write(rows)
         }
     }

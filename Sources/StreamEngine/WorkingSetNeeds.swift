@@ -98,7 +98,7 @@ struct WorkingSetNeeds {
             slots == nil ? ("both generations", 2 * min(statesBytes, Int.max / 2)) : ("columns", statesBytes),
             ("their places", max(stateSlots, tokenSlots) * ColumnCache.bookkeepingBytes),
             ("orders of their tokens", orders),
-            ("windows: s", windows * (reach.before + W * P + reach.after) * D * 4),
+            ("windows", windows * (reach.before + W * P + reach.after) * D * 4),
             ("answers to local rows", visitsOnce ? W * P * D * 4 : 0),
             ("blocks being written", blocks * outgoing),
             ("tokens to predict", tokenBlockBytes),

@@ -19,6 +19,12 @@ public enum File {
         return lstat(path, &info) == 0
     }
 
+    /// Whether two paths lead to one file that is there.
+    public static func isSame(_ path: String, _ other: String) -> Bool {
+        var (mine, theirs) = (stat(), stat())
+        return stat(path, &mine) == 0 && stat(other, &theirs) == 0 && mine.st_dev == theirs.st_dev && mine.st_ino == theirs.st_ino
+    }
+
     /// Names in a folder, sorted; empty when it cannot be read.
     public static func names(in directory: String) -> [String] {
         guard let handle = opendir(directory) else { return [] }

@@ -50,7 +50,7 @@ func grouped(_ number: Int) -> String { (number < 0 ? "-" : "") + groupedDigits(
 
 /// "1 048 576 (1.00 MiB)"
 func exactBytes(_ bytes: Int) -> String {
-    bytes < 1024 ? "\(bytes) bytes" : "\(grouped(bytes)) bytes (\(ByteCount.text(bytes)))"
+    bytes == 1 ? "1 byte" : bytes < 1024 ? "\(bytes) bytes" : "\(grouped(bytes)) bytes (\(ByteCount.text(bytes)))"
 }
 
 /// "0:12", "3:04:05"

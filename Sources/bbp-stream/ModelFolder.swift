@@ -15,9 +15,13 @@ enum ModelFolder {
         if File.isDirectory(name) || name.contains("/") { return name }
         let places = places
         if let found = places.map({ "\($0)/\(name)" }).first(where: { File.exists("\($0)/config.json") }) { return found }
+        let looked = places.map { place in
+            let names = File.names(in: place).filter { File.exists("\(place)/\($0)/config.json") }
+            return names.isEmpty ? place : "\(place), where there \(names.count == 1 ? "is" : "are") \(names.joined(separator: " and "))"
+        }
         throw Fault(
             .noInput, "there is no such folder, and no model of that name came with the program", at: Place(file: name),
-            advice: "Looked in \(places.isEmpty ? "the folders above the program" : places.joined(separator: ", ")). Name a model's folder with --model, or set BBP_STREAM_MODELS.")
+            advice: "Looked in \(looked.isEmpty ? "the folders above the program" : looked.joined(separator: "; ")). Name a model's folder with --model, or set BBP_STREAM_MODELS.")
     }
 
     private static var places: [String] {

@@ -68,6 +68,8 @@ struct ScoreTests {
         try score([file, empty]).expect(66, "empty")
         try score([file], "--nll", bench.file("nowhere/nll.npy")).expect(73, "nowhere")
         try score([file], "--threads", "0").expect(64, "--threads")
+        try score([file, empty], "--nll", "\(bench.path)/./words").expect(64, "words", "--nll")
+        #expect(try Data(contentsOf: URL(fileURLWithPath: file)) == Data("some words".utf8))
         try score([]).expect(64)
         #expect(try score([file, empty]).output == "")
         try expectNothingLeft()
@@ -84,7 +86,7 @@ struct ScoreTests {
             program.send(SIGINT)
             let outcome = try program.outcome()
             if outcome.status == 0 { continue }
-            outcome.expect(75)
+            outcome.expect(75, "nothing of this file is kept")
             try expectNothingLeft()
             #expect(!bench.exists("nll.npy") && !bench.exists("nll.npy.partial"))
             return
@@ -98,6 +100,6 @@ struct ScoreTests {
         let found = try Program(["BBP_STREAM_MODELS=\(bench.path)", Program.path, "score", file, "--model", "model", "--json"], executable: "/usr/bin/env").outcome().expect(0).json()
         #expect(found["model"] as? String == model)
         try Program(["BBP_STREAM_MODELS=\(bench.path)", Program.path, "score", file], executable: "/usr/bin/env").outcome().expect(66, "base", bench.path)
-        try run("score", file, "--model", "no-such-model").expect(66, "no-such-model")
+        try run("score", file, "--model", "no-such-model").expect(66, "no-such-model", "base and nano")
     }
 }

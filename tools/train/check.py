@@ -61,10 +61,11 @@ def engine(arguments):
     model = load(arguments.model)
     tokens = torch.from_numpy(np.concatenate([[BOS], np.fromfile(arguments.file, np.uint8), [EOS]]).astype(np.int64))
     mine, theirs = surprisal(model, tokens).numpy()[1:], np.load(arguments.nll)
-    # `score` gives a file's bytes, `forward` BOS and EOS too.
-    mine, theirs = (mine[:-1], theirs) if len(theirs) == len(mine) - 1 else (mine, theirs[1:])
+    # `score` gives a file's bytes; `forward` BOS, whose surprisal is none, and EOS too.
+    mine, theirs = (mine, theirs[1:]) if len(theirs) and np.isnan(theirs[0]) else (mine[:-1], theirs)
     if len(mine) != len(theirs):
-        sys.exit(f"{arguments.nll} is of another file: the bytes are {len(mine) - 1}")
+        n = len(tokens) - 2
+        sys.exit(f"{arguments.nll} is of another file: of the {n} bytes of {arguments.file} score gives {n} values, and forward {n + 2}")
     worst, means = float(np.abs(mine - theirs).max()), (float(mine.mean()), float(theirs.mean()))
     print(f"{len(mine)} tokens: means {means[0]:.5f} and {means[1]:.5f} bits, largest difference {worst:.1e}")
     if not abs(means[0] - means[1]) < 0.02 or (arguments.exact and not worst < 1e-3):

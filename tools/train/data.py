@@ -5,7 +5,7 @@
 
 A kind's documents stand one after another, each between BOS and EOS. A sequence is cut out of them anywhere, half the time
 where a document starts; a very long one is made of several cuts, of the same kind or others, as an archive of files would be. In
-every other sequence documents follow one another without EOS and BOS between them, as files do that were put together.
+half of the sequences documents follow one another without EOS and BOS between them, as files do that were put together.
 """
 import lzma
 import shutil
@@ -20,7 +20,7 @@ from model import BOS, EOS, VOCABULARY
 
 # Shares of the tokens that a model is trained on. What is hard and what users have most comes first.
 SHARES = {"text": 0.28, "code": 0.25, "man": 0.05, "nucleotides": 0.11, "tables": 0.12, "sensor": 0.07, "other": 0.12}
-LONGEST_CUTS = [1 << 17, 1 << 19, 1 << 21]  # of a sequence, one of them as likely as another
+LONGEST_CUTS = [1 << 17, 1 << 19, 1 << 21]  # a sequence is cut out in pieces of one of these lengths at most
 
 
 class Corpus:

@@ -60,6 +60,10 @@ class Training:
         self.model = Proton(Config(**self.fields, delegates=not arguments.without_delegates)).to(self.group.device)
         if arguments.start_from:
             self.model.load_state_dict(checkpoint.load(arguments.start_from).state_dict())
+        for tokens, patch_size, _ in arguments.lengths:
+            for P in [patch_size] if patch_size else [self.model.config.patch_size, *(P for _, P in arguments.patches)]:
+                if tokens % P:
+                    raise SystemExit(f"--lengths: sequences of {tokens} tokens are no whole number of patches of {P}")
         self.optimizers = optimizers(self.model, arguments.lr)
         self.step, self.tokens, self.seconds, self.curve = 0, 0, 0.0, []
         if (self.out / "state.pt").exists():
@@ -122,7 +126,7 @@ class Training:
     def run(self):
         losses, before, stops = [self.train()], self.seconds, False
         float(losses[0])
-        # Compiling takes no training time.
+        # Compiling for the first shape takes no training time; for every later one it does.
         begin = time.monotonic()
         told, scored, tokens = before, before, self.tokens
         self.say(f"first step after {self.elapsed():.0f} s")
@@ -198,8 +202,11 @@ class Training:
 def lengths(text):
     """TOKENS:CHANCE or TOKENS/P:CHANCE -> tokens, patch size or None, chance"""
     sizes, chance = text.split(":")
-    tokens, _, patch_size = sizes.partition("/")
-    return int(tokens), int(patch_size) if patch_size else None, float(chance)
+    tokens, *patch_size = map(int, sizes.split("/"))
+    chance = float(chance)
+    if tokens < 1 or len(patch_size) > 1 or min(patch_size, default=1) < 1 or chance < 0:
+        raise ValueError(text)
+    return tokens, patch_size[0] if patch_size else None, chance
 
 
 def patches(text):
@@ -219,7 +226,7 @@ def main():
     parser.add_argument("--steps", type=int, help="of training altogether, in place of a time")
     parser.add_argument("--stop-after", type=float, default=math.inf, metavar="MINUTES", help="leave the rest to the next call")
     parser.add_argument("--step-tokens", type=int, default=1 << 18, help="of all processes; more in steps whose sequences are longer than a process's share")
-    parser.add_argument("--lengths", nargs="*", type=lengths, default=list(map(lengths, LENGTHS)), metavar="TOKENS[/P]:CHANCE",
+    parser.add_argument("--lengths", nargs="+", type=lengths, default=list(map(lengths, LENGTHS)), metavar="TOKENS[/P]:CHANCE",
                         help=f"of sequences, whole numbers of patches (default: {' '.join(LENGTHS)}); P tokens in a patch of these steps: "
                              "in short patches delegates meet as they do in far longer sequences, for less")
     parser.add_argument("--patches", nargs="*", type=patches, default=[], metavar="SHARE:P",

@@ -72,5 +72,6 @@ LINES += [
     ("erlang-doc", "usr/share/doc/erlang-doc/*/lib/*.html usr/share/doc/erlang-doc/doc/*.html", 900, "Apache-2.0"),
     ("docbook-xsl-doc-html", "usr/share/doc/*.html", 500, "Expat"),
     ("doxygen-doc", "usr/share/doc/*.html usr/share/doc/*.html.gz", 500, "GPL-2"),
-    ("ca-certificates", "*.crt", 120, "MPL-2.0"),
 ]
+
+LINES += [("ca-certificates", "*.crt", 120, "MPL-2.0")]

@@ -31,7 +31,7 @@ VERSIONS = {
     "fortunes": "1:1.99.1-7.3", "fortunes-min": "1:1.99.1-7.3", "fpc-source-3.2.2": "3.2.2+dfsg-20",
     "freebsd-manpages": "12.2-1", "freecad-common": "0.20.2+dfsg1-4+deb12u1", "freeciv-data": "3.0.6-1+deb12u1",
     "freedroidrpg-data": "1.0-1", "freepats": "20060219-4", "gasic-examples": "0.0.r19-8",
-    "gcc-12-source": "12.2.0-14+deb12u1", "gdb-source": "13.1-3", "gforth": "0.7.3+dfsg-9+b3",
+    "gcc-12-source": "12.2.0-14+deb12u1", "gdb-source": "13.1-3",
     "gimp-help-de": "2.10.34-2", "gimp-help-en": "2.10.34-2", "gimp-help-fr": "2.10.34-2",
     "gimp-help-ru": "2.10.34-2", "git-doc": "1:2.39.5-0+deb12u3", "git-man": "1:2.39.5-0+deb12u3",
     "glibc-source": "2.36-9+deb12u14", "gnat-12": "12.2.0-14+deb12u1", "gnome-user-docs": "43.0-2",
