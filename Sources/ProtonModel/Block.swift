@@ -17,19 +17,19 @@ extension TileArithmetic {
         var tokens: Range<Int64>
         /// Of all rows that ask those in stripe `part` of the context, and in every `parts`-th stripe after it: the others ask in
         /// visits of their own, which take about as long.
-        public var part = 0
-        public var parts = 1
+        private(set) var part = 0
+        private(set) var parts = 1
 
         /// All local rows ask.
         public static func local(_ patch: Int) -> Visit { Visit(patch: patch, local: true, delegates: 0..<0, tokens: 0..<0) }
 
         /// The delegates of the patches `window` ask that are in `slots`; and the local rows, where `local` says so and the first of
         /// the patch's slots is among them.
-        public static func delegates(of window: Range<Int>, in slots: Range<Int>, at patch: Int, patchSize P: Int, local: Bool = false) -> Visit {
+        public static func delegates(of window: Range<Int>, in slots: Range<Int>, at patch: Int, patchSize P: Int, local: Bool = false, part: Int = 0, of parts: Int = 1) -> Visit {
             let here = slots.clamped(to: patch * P..<(patch + 1) * P)
             return Visit(
                 patch: patch, local: local && here.lowerBound == patch * P, delegates: here.lowerBound - patch * P..<here.upperBound - patch * P,
-                tokens: Int64(window.lowerBound * P)..<Int64(window.upperBound * P))
+                tokens: Int64(window.lowerBound * P)..<Int64(window.upperBound * P), part: part, parts: parts)
         }
 
         /// The same patch, visited by delegates of the same window in later slots: one visit for both.
@@ -41,7 +41,7 @@ extension TileArithmetic {
         /// Whether the row at a place of the sorted context is this part's.
         func includes(_ place: Int) -> Bool { parts == 1 || place / Self.stripeRows % parts == part }
 
-        /// Rows next to each other see nearly the same rows: the attention's kernel takes so many at a time.
+        /// Rows next to each other see nearly the same rows, which the attention's kernel reads once for many of them.
         private static let stripeRows = 128
 
         /// Whether the delegate at a place asks, which comes from token `origin`.
@@ -158,19 +158,19 @@ extension TileArithmetic {
             return paddingCounts ? last : min(last, Int64(geometry.tokens - 1))
         }
         guard let last = visits.last else { return }
-        let places = visits.count - 1
-        let lastGuests = UnsafePointer(delegateOrigins.start + places * P)
+        let before = (visits.count - 1) * P
+        let lastGuests = UnsafePointer(delegateOrigins.start + before)
         let lastLimit = limit(last, lastGuests)
 
         // 1. u = LayerNorm(x), and 2., 5. the projections: q, k, v of the rows that ask, k, v of the others, as far as some
         //    row of the last patch sees them. Delegates use Wqkv·Wd and Wqkv·bd, which is Wqkv·(Wd u + bd).
         if toLocal != nil || seesOthers {
             let seen = max(0, min(Int64(P), lastLimit - Int64(last.patch * P) + 1))
-            project(local.start, rows: places * P + Int(seen), block.preNorm, query: toLocal == nil ? nil : block.localQuery, keyValue: block.localKeyValue, into: localProjections.start)
+            project(local.start, rows: before + Int(seen), block.preNorm, query: toLocal == nil ? nil : block.localQuery, keyValue: block.localKeyValue, into: localProjections.start)
         }
         if toDelegates != nil || seesOthers {
             let seen = (0..<P).last { lastGuests[$0] <= lastLimit }.map { $0 + 1 } ?? 0
-            project(delegates.start, rows: places * P + seen, block.preNorm, query: toDelegates == nil ? nil : block.delegateQuery, keyValue: block.delegateKeyValue, into: delegateProjections.start)
+            project(delegates.start, rows: before + seen, block.preNorm, query: toDelegates == nil ? nil : block.delegateQuery, keyValue: block.delegateKeyValue, into: delegateProjections.start)
         }
 
         let scale = 1 / Float(config.headSize).squareRoot()
@@ -178,7 +178,7 @@ extension TileArithmetic {
             // 3., 4. The context, each row with its origin, as far as the last row that asks can see.
             let (patch, row) = (visit.patch, place * P)
             let guests = UnsafePointer(delegateOrigins.start + row)
-            context.arrange(patch, patchSize: P, guests: guests, limit: place == places ? lastLimit : limit(visit, guests), isCausal: config.isCausal)
+            context.arrange(patch, patchSize: P, guests: guests, limit: limit(visit, guests), isCausal: config.isCausal)
             // 5. Among the rows of the patch, each asking row over the prefix it may see.
             var count = 0
             for place in 0..<context.count {

@@ -27,6 +27,7 @@ extension LayerPass {
         func seconds(_ parts: Int) -> Double {
             Double((bundles * parts + pipeline.workers - 1) / pipeline.workers) * (projections + (1 - projections) / Double(parts))
         }
+        // A part of a full context has eight stripes.
         return (1...max(1, P / 512)).min { seconds($0) < seconds($1) } ?? 1
     }
 
@@ -40,7 +41,6 @@ extension LayerPass {
         var visits: [TileArithmetic.Visit] = []
         var seesLocal = false
         func attend() {
-            for index in visits.indices { (visits[index].part, visits[index].parts) = (part, parts) }
             arithmetic.attend(
                 visits, seesOthers: seesLocal, block: weights, toLocal: visitsOnce ? engine.memory.answers.start : nil, toDelegates: row(of: firstToken, window: window, s: s), firstToken: firstToken)
             visits.removeAll(keepingCapacity: true)
@@ -50,7 +50,7 @@ extension LayerPass {
             let slots = geometry.slots(of: window, column: column).clamped(to: asking)
             if slots.isEmpty { continue }
             var hosts = geometry.hosts(ofSlots: slots)
-            func visit(_ patch: Int) -> TileArithmetic.Visit { .delegates(of: window, in: slots, at: patch, patchSize: P, local: visitsOnce) }
+            func visit(_ patch: Int) -> TileArithmetic.Visit { .delegates(of: window, in: slots, at: patch, patchSize: P, local: visitsOnce, part: part, of: parts) }
             // The column before may end in the patch that this one begins in.
             if let last = visits.indices.last, visits[last].patch == hosts.lowerBound {
                 visits[last].join(visit(hosts.lowerBound))

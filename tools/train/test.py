@@ -20,6 +20,7 @@ from corpus.windows import Seen, bare, reverse_complement, windows
 from data import Corpus, document
 from model import BOS, EOS, Config, Proton, bits_of, surprisal
 from muon import orthogonalized
+from train import lengths
 
 HERE = Path(__file__).resolve().parent
 TOP = HERE.parent.parent
@@ -169,6 +170,13 @@ group.close()
         matrices = torch.randn(3, 24, 40) * torch.logspace(-2, 0, 24)[:, None]
         values = torch.linalg.svdvals(orthogonalized(matrices))
         self.assertTrue(bool(((values > 0.5) & (values < 1.3)).all()), values)
+
+    def test_lengths(self):
+        """--lengths takes sizes that can be, and no others."""
+        self.assertEqual([lengths("4096:0.5"), lengths("8192/32:1")], [(4096, None, 0.5), (8192, 32, 1.0)])
+        for text in ("4096", "4096/:1", "/32:1", "0:1", "4096/0:1", "4096/32/8:1", "4096:-1", "4096:a"):
+            with self.assertRaises(ValueError, msg=text):
+                lengths(text)
 
     def test_training(self):
         """Stopped and taken up again it learns, exports what it learned, and the engine computes the same."""
