@@ -62,7 +62,7 @@ final class Environment: @unchecked Sendable {
         // LMDB's: the store's own lock admits one writer, what is read is written no more, and on a full disk a mapped
         // lock file is a bus error.
         let common = UInt32(MDB_NORDAHEAD | MDB_NOTLS | MDB_NOLOCK)
-        if status == MDB_SUCCESS { status = mdb_env_open(environment, directory, flags | common, 0o644) }
+        if status == MDB_SUCCESS { status = directory.withFileName { mdb_env_open(environment, $0, flags | common, 0o644) } }
         if status != MDB_SUCCESS { mdb_env_close(environment) }
         return (environment, status)
     }

@@ -40,7 +40,7 @@ struct EnvironmentCheck: ~Copyable {
 
     /// - Throws: `Fault` (`badData`) naming the byte where the file cannot be an LMDB environment of this program.
     static func run(_ file: String) throws {
-        let descriptor = open(file, O_RDONLY | O_CLOEXEC)
+        let descriptor = File.descriptor(file, O_RDONLY)
         guard descriptor >= 0 else { throw File.fault(.inputOutput, "cannot read", file) }
         defer { close(descriptor) }
         var check = EnvironmentCheck(file: file, descriptor: descriptor)

@@ -45,8 +45,8 @@ public final class Store {
             if isStore && !replacing {
                 throw Fault(.cannotCreate, "there is a store here already", at: Place(file: directory), advice: "Use --force to replace it, or another --store.")
             }
-            if let foreign = File.names(in: directory).first(where: { !isOurs($0) }) {
-                throw Fault(.cannotCreate, "the folder holds '\(foreign)', which is not part of a store", at: Place(file: directory), advice: "Nothing was touched. Choose an empty folder.")
+            if let foreign = File.names(in: directory).first(where: { !isOwnName($0) }) {
+                throw Fault(.cannotCreate, "the folder holds '\(foreign.escaped)', which is not part of a store", at: Place(file: directory), advice: "Nothing was touched. Choose an empty folder.")
             }
         } else {
             try File.makeDirectory(directory)
@@ -79,8 +79,9 @@ public final class Store {
         return (1...).lazy.map { "\(plain).\($0)" }.first { !File.exists("\(store)/\($0)") } ?? plain
     }
 
-    private static func isOurs(_ name: String) -> Bool {
-        name == "manifest.json" || name == "manifest.json.partial" || name == StoreLock.name || isGeneration(name)
+    /// Whether a name in a store's folder is one that stores have.
+    public static func isOwnName(_ name: String) -> Bool {
+        name == "manifest.json" || name == "manifest.json.partial" || name == StoreLock.name || isGeneration(name) || OutputFile.isTemporary(name)
     }
 
     /// "generation-3" or "generation-3.1": a folder that `unusedDirectory` names.
@@ -128,7 +129,7 @@ public final class StoreLock {
 
     init(_ directory: String) throws {
         let path = "\(directory)/\(Self.name)"
-        descriptor = open(path, O_RDWR | O_CREAT | O_CLOEXEC, 0o644)
+        descriptor = File.descriptor(path, O_RDWR | O_CREAT, mode: 0o644)
         guard descriptor >= 0 else { throw File.fault(.cannotCreate, "cannot open the store's lock", path) }
         guard flock(descriptor, LOCK_EX | LOCK_NB) == 0 else {
             close(descriptor)

@@ -34,7 +34,7 @@ public final class SafeTensors: @unchecked Sendable {
         }
         guard File.exists(file) else { throw Fault(.noInput, "the model has no weights", at: Place(file: file)) }
         guard let size = File.size(file) else { throw Fault(.noInput, "not a regular file", at: Place(file: file)) }
-        let descriptor = open(file, O_RDONLY | O_CLOEXEC)
+        let descriptor = File.descriptor(file, O_RDONLY)
         guard descriptor >= 0 else { throw File.fault(.noInput, "cannot read", file) }
         defer { close(descriptor) }
         guard size >= 8 else { throw fail("\(size) bytes are too few for a safetensors file") }

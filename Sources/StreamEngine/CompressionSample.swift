@@ -12,8 +12,8 @@ struct CompressionSample {
     var tokens: Int
     var secondsPerTokenLayer: Double
 
-    /// Multiply-adds that a sample may take, about; models of a billion parameters are sampled in their first layers.
-    private static let work = 4e10
+    /// Seconds that a sample may take, about: of large models, and of those with long patches, the first layers are sampled.
+    private static let seconds = 1.0
     private static let values = 1 << 19
 
     /// Tokens that a sample of a model takes.
@@ -58,12 +58,10 @@ struct CompressionSample {
             }
         }
 
-        let convolved = config.convolutions.map { Double($0.kernelSize) * Double($0.channels) }.reduce(0, +)
-        let layerWork = Double(count) * Double(config.hiddenSize) * (6 * Double(config.hiddenSize) + convolved + Double(config.innerSize))
-        let layers = max(1, min(config.passes, Int(work / layerWork)))
         var worst = Double.infinity
+        var layers = 0
         let watch = Stopwatch()
-        for layer in 1...layers {
+        for layer in 1...config.passes where watch.seconds < seconds {
             let schedule = LayerSchedule(geometry: geometry, source: engine.grid, target: engine.grid, isCausal: config.isCausal, windowPatches: sample.windowPatches, runsPerStep: P, firstBlock: 0)
             let pass = LayerPass(
                 layer, engine: engine, schedule: schedule, source: .resident(layer == 1 ? tokens : engine.residentStates(layer - 1)),
@@ -75,6 +73,7 @@ struct CompressionSample {
             try pass.finish { _ in }
             if pass.isInterrupted { throw Fault(.interrupted, "interrupted: nothing was computed yet") }
             worst = min(worst, ratio(engine, layer))
+            layers = layer
         }
         return CompressionSample(ratio: worst, tokens: count, secondsPerTokenLayer: watch.seconds / Double(count * layers))
     }

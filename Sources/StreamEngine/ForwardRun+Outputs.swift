@@ -57,7 +57,7 @@ extension ForwardRun {
             layers: computed.layers, generations: store.manifest.generations.map(\.index), state: store.manifest.run?.state ?? "", compute: store.manifest.run?.compute ?? Compute.f32.rawValue,
             convolution: store.manifest.run?.convolution ?? way.rawValue, surprisalCaveat: model.config.surprisalCaveat, threads: computed.threads,
             window: computed.set.map { .init(patches: $0.windowPatches, patchesPerBlock: $0.patchesPerBlock, columns: $0.stateSlots, inMemory: $0.isResident) },
-            model: model.fingerprint, untrained: model.untrained != nil, resumed: resumed && !wasComplete, alreadyComplete: wasComplete,
+            model: model.directory, fingerprint: model.fingerprint, untrained: model.untrained != nil, resumed: resumed && !wasComplete, alreadyComplete: wasComplete,
             bounds: wasComplete ? nil : bounds(computed))
     }
 

@@ -10,7 +10,7 @@ extension ForwardRun {
     func check(_ begun: RunRecord?) throws {
         guard let run = begun else { return }
         let place = Place(file: store.directory)
-        let advice = "Run with what began it, use --restart to drop its states, or another store."
+        let advice = options.caller.restartAdvice
         if run.modelFingerprint != model.fingerprint {
             var differences = ["weights \(run.modelFingerprint) and \(model.fingerprint)"]
             if run.layers != model.config.passes { differences.append("\(run.layers) and \(model.config.passes) passes") }
@@ -73,7 +73,7 @@ extension ForwardRun {
         var secondsPerTokenLayer = Tuning.load().arithmetic[Tuning.key(config, threads: threads, way: way, kernels: kernels)].map { 1 / $0.tokenLayersPerSecond }
         if let stored = complete.map(\.storedBytes).max(), stored > 0 {
             compression = .known(raw / Double(stored))
-        } else if tokens > 16 * CompressionSample.tokens(config),
+        } else if tokens > (options.caller == .score ? 1 : 16) * CompressionSample.tokens(config),
             let sample = try CompressionSample.take(needs, set: set, model: model, tokens: store.reader(0), budget: budget, way: way, kernels: kernels)
         {
             compression = .sampled(sample.ratio, tokens: sample.tokens)
@@ -123,6 +123,6 @@ extension ForwardRun {
     func checkDisk(_ plan: ForwardPlan) throws {
         if plan.diskNeeded <= plan.diskFree || options.force { return }
         throw Fault(.cannotCreate, "the run needs about \(ByteCount.text(plan.diskNeeded)) of disk, \(ByteCount.text(plan.diskFree)) are free",
-            at: Place(file: store.directory), advice: "Free space, use --keep none or --state bf16, or --force to try all the same.")
+            at: Place(file: store.directory), advice: options.caller.diskAdvice)
     }
 }

@@ -75,7 +75,12 @@ public final class ForwardRun {
     /// - Returns: nil for a dry run, which ends with the plan.
     public func run() throws -> ForwardSummary? {
         // Tried before anything is computed, for it would be found out after hours.
-        if let path = options.nll { try OutputFile.check(path) }
+        if let path = options.nll {
+            var kept = OutputGuard()
+            kept.keep(store: store.directory)
+            kept.keep(model: model.directory)
+            try kept.check(path, flag: "--nll")
+        }
         let begun = options.restart ? nil : store.manifest.run
         try check(begun)
         var computed = Computed()

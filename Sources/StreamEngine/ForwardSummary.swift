@@ -28,7 +28,9 @@ public struct ForwardSummary: Encodable, Sendable {
     public var surprisalCaveat: String?
     public var threads: Int?
     public var window: Window?
+    /// The model's folder, and what tells it from others wherever it lies.
     public var model: String
+    public var fingerprint: String
     public var untrained: Bool
     /// The run had been begun before.
     public var resumed: Bool

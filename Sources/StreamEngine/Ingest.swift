@@ -38,17 +38,27 @@ public enum Ingest {
     public static func run(
         _ inputs: [String], store directory: String, format: Format, patchSize: Int, replacing: Bool, onProgress: (Int) -> Void = { _ in }
     ) throws -> Summary {
-        for input in inputs where input != "-" { try check(input) }
+        var kept = OutputGuard()
+        if File.isDirectory(directory) { kept.keep(store: directory) }
+        for input in inputs where input != "-" {
+            try check(input)
+            if kept.keeps(input) { throw Fault(.usage, "the input is a file of the store that is to be made", at: Place(file: input), advice: "Name another --store.") }
+        }
         guard inputs.filter({ $0 == "-" }).count <= 1 else { throw Fault(.usage, "standard input can be read once only") }
         let existed = File.exists(directory)
         let before = Set(File.names(in: directory))
         let lock = try Store.prepare(directory, replacing: replacing)
-        do {
-            return try fill(inputs, directory, format, patchSize, lock, onProgress)
-        } catch {
-            // Nothing half-written stays, and nothing that was there before goes.
+        // Nothing half-written stays, and nothing that was there before is removed.
+        @Sendable func removeHalfMade() {
             for name in File.names(in: directory) where !before.contains(name) { try? File.remove("\(directory)/\(name)") }
             if !existed { try? File.remove(directory) }
+        }
+        let cleanup = Cleanup.add(removeHalfMade)
+        do {
+            return try fill(inputs, directory, format, patchSize, lock, onProgress, publishing: { Cleanup.cancel(cleanup) })
+        } catch {
+            Cleanup.cancel(cleanup)
+            removeHalfMade()
             throw error
         }
     }
@@ -56,10 +66,10 @@ public enum Ingest {
     private static func check(_ input: String) throws {
         guard File.exists(input) else { throw Fault(.noInput, "there is no such file", at: Place(file: input)) }
         guard !File.isDirectory(input) else { throw Fault(.noInput, "this is a folder; name the files in it", at: Place(file: input)) }
-        guard access(input, R_OK) == 0 else { throw File.fault(.noInput, "cannot read", input) }
+        guard File.isAccessible(input, R_OK) else { throw File.fault(.noInput, "cannot read", input) }
     }
 
-    private static func fill(_ inputs: [String], _ directory: String, _ format: Format, _ patchSize: Int, _ lock: StoreLock, _ onProgress: (Int) -> Void) throws -> Summary {
+    private static func fill(_ inputs: [String], _ directory: String, _ format: Format, _ patchSize: Int, _ lock: StoreLock, _ onProgress: (Int) -> Void, publishing: () -> Void) throws -> Summary {
         let name = Store.newName()
         let writer = try TokenWriter(
             store: directory, identity: { GenerationIdentity(store: name, record: $0, patchSize: patchSize) }, patchSize: patchSize, kernels: Kernels.select())
@@ -117,6 +127,7 @@ public enum Ingest {
         let record = try writer.finish()
         let manifest = Manifest(
             store: name, tokens: geometry.tokens, patchSize: patchSize, tokensFingerprint: fingerprint.text, documents: documents, generations: [record])
+        publishing()
         _ = try Store.create(directory, manifest: manifest, lock: lock)
         return Summary(tokens: geometry.tokens, inputBytes: inputBytes, storedBytes: record.storedBytes, patches: geometry.patches, documents: documents.count)
     }
@@ -148,7 +159,7 @@ private final class InputBytes {
 
     init(_ path: String) throws {
         self.path = path
-        descriptor = path == "-" ? dup(0) : open(path, O_RDONLY | O_CLOEXEC)
+        descriptor = path == "-" ? dup(0) : File.descriptor(path, O_RDONLY)
         // A named pipe that nobody writes yet waits here.
         if descriptor < 0 && errno == EINTR { try Interruption.check { "nothing was written" } }
         guard descriptor >= 0 else { throw File.fault(.noInput, "cannot read", path) }

@@ -23,8 +23,9 @@ public enum PerturbedReach {
             throw Fault(.usage, "--perturb runs the model once for each token: it takes a --length of 1 to \(lengths.upperBound), not \(tokens)")
         }
         guard (0..<tokens).contains(token) else { throw Fault(.usage, "there is no token \(token) among \(tokens)") }
-        let folder = try File.makeTemporaryDirectory("bbp-stream-context")
-        defer { try? File.remove(folder) }
+        let work = try WorkFolder("bbp-stream-contexts")
+        defer { withExtendedLifetime(work) {} }
+        let folder = work.path
         var bytes = noise(tokens)
         let original = try rows(model: directory, bytes, token: token, passes: passes, in: folder)
         onProgress(1)

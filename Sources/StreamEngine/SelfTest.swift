@@ -178,12 +178,20 @@ public enum SelfTest {
         return 2 * arithmetic.ownedBytes + 6 * arithmetic.outputValues + (arithmetic.groupPatches + 2) * P * P * arithmetic.config.hiddenSize * 4
     }
 
-    /// Writes and reads a file in `directory`; it is gone afterwards.
-    public static func disk(_ directory: String, bytes: Int = diskBytes) throws -> Disk {
-        let path = "\(directory)/.bbp-stream-tune"
-        let descriptor = open(path, O_RDWR | O_CREAT | O_TRUNC | O_CLOEXEC, 0o600)
+    /// A new file without a name, so that it goes with its descriptor, or with one that nobody else uses until it has been removed.
+    private static func measuredFile(in directory: String) throws -> (descriptor: Int32, path: String) {
+        let nameless = File.nameless(in: directory, O_RDWR, mode: 0o600)
+        if nameless >= 0 { return (nameless, directory) }
+        let path = "\(directory)/.bbp-stream-tune-\(String(UInt64.random(in: 0...UInt64.max), radix: 36))"
+        let descriptor = File.descriptor(path, O_RDWR | O_CREAT | O_EXCL | O_NOFOLLOW, mode: 0o600)
         guard descriptor >= 0 else { throw File.fault(.cannotCreate, "cannot create a file to measure the disk with", path) }
-        unlink(path)
+        _ = path.withFileName { unlink($0) }
+        return (descriptor, path)
+    }
+
+    /// Writes and reads a file in `directory`, and removes it.
+    public static func disk(_ directory: String, bytes: Int = diskBytes) throws -> Disk {
+        let (descriptor, path) = try measuredFile(in: directory)
         defer { close(descriptor) }
         let chunk = try Memory<UInt64>(1 << 17)
         var noise: UInt64 = 1

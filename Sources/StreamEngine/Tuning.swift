@@ -25,7 +25,7 @@ public struct Tuning: Codable, Sendable {
 
     /// $XDG_CACHE_HOME/bbp-stream/tune.json, or under ~/.cache.
     public static var file: String {
-        let base = getenv("XDG_CACHE_HOME").map { String(cString: $0) }.flatMap { $0.isEmpty ? nil : $0 } ?? "\(getenv("HOME").map { String(cString: $0) } ?? "")/.cache"
+        let base = FileName.variable("XDG_CACHE_HOME") ?? "\(FileName.variable("HOME") ?? "")/.cache"
         return "\(base)/bbp-stream/tune.json"
     }
 
@@ -56,8 +56,7 @@ public struct Tuning: Codable, Sendable {
     }
 
     public static func device(of path: String) -> String {
-        var info = stat()
-        return stat(path, &info) == 0 ? "\(info.st_dev)" : "unknown"
+        File.info(path).map { "\($0.st_dev)" } ?? "unknown"
     }
 
     private static func thisMachine() -> String {

@@ -2,37 +2,55 @@ import Glibc
 
 /// The few file operations that the engine needs, with errors that name the path.
 public enum File {
+    /// What the system says of the file that a path leads to, links followed; nil when there is none.
+    public static func info(_ path: String) -> stat? {
+        var info = stat()
+        return path.withFileName { stat($0, &info) } == 0 ? info : nil
+    }
+
+    /// The same of a link itself.
+    public static func infoOfLink(_ path: String) -> stat? {
+        var info = stat()
+        return path.withFileName { lstat($0, &info) } == 0 ? info : nil
+    }
+
+    /// A descriptor that programs started from here do not get, or -1 with `errno`.
+    public static func descriptor(_ path: String, _ flags: Int32, mode: mode_t = 0) -> Int32 {
+        path.withFileName { open($0, flags | O_CLOEXEC, mode) }
+    }
+
     /// The size of a regular file in bytes; nil when there is none.
-    public static func size(_ path: String) -> Int? {
-        var info = stat()
-        guard stat(path, &info) == 0, info.st_mode & S_IFMT == S_IFREG else { return nil }
-        return info.st_size
+    public static func size(_ path: String) -> Int? { info(path).flatMap { $0.isRegular ? Int($0.st_size) : nil } }
+
+    public static func isDirectory(_ path: String) -> Bool { info(path)?.isDirectory == true }
+
+    /// Whether there is anything under this name, a link that leads nowhere too.
+    public static func exists(_ path: String) -> Bool { infoOfLink(path) != nil }
+
+    /// Whether the process may use what a path leads to as `mode` says: R_OK, W_OK, X_OK.
+    public static func isAccessible(_ path: String, _ mode: Int32) -> Bool { path.withFileName { access($0, mode) } == 0 }
+
+    /// What a path leads to, links followed and spelled in one way; nil where that is not there.
+    public static func resolved(_ path: String) -> String? {
+        guard let resolved = path.withFileName({ realpath($0, nil) }) else { return nil }
+        defer { free(resolved) }
+        return FileName.text(resolved)
     }
 
-    public static func isDirectory(_ path: String) -> Bool {
-        var info = stat()
-        return stat(path, &info) == 0 && info.st_mode & S_IFMT == S_IFDIR
+    /// What a link says; nil where `path` is no link.
+    static func link(_ path: String) -> String? {
+        var bytes = [CChar](repeating: 0, count: Int(PATH_MAX) + 1)
+        return path.withFileName { readlink($0, &bytes, bytes.count - 1) } > 0 ? FileName.text(bytes) : nil
     }
 
-    public static func exists(_ path: String) -> Bool {
-        var info = stat()
-        return lstat(path, &info) == 0
-    }
-
-    /// Whether two paths lead to one file that is there.
-    public static func isSame(_ path: String, _ other: String) -> Bool {
-        var (mine, theirs) = (stat(), stat())
-        return stat(path, &mine) == 0 && stat(other, &theirs) == 0 && mine.st_dev == theirs.st_dev && mine.st_ino == theirs.st_ino
-    }
-
-    /// Names in a folder, sorted; empty when it cannot be read.
+    /// Names in a folder, in the order of their bytes; empty when it cannot be read.
     public static func names(in directory: String) -> [String] {
-        guard let handle = opendir(directory) else { return [] }
+        guard let handle = directory.withFileName(opendir) else { return [] }
         defer { closedir(handle) }
         var names: [String] = []
         while let entry = readdir(handle) {
             let name = withUnsafePointer(to: &entry.pointee.d_name) {
-                $0.withMemoryRebound(to: CChar.self, capacity: 256) { String(cString: $0) }
+                $0.withMemoryRebound(to: CChar.self, capacity: 256) { FileName.text($0) }
             }
             if name != "." && name != ".." { names.append(name) }
         }
@@ -41,36 +59,31 @@ public enum File {
 
     /// Creates a folder; that it is there already is no error.
     public static func makeDirectory(_ path: String) throws {
-        if mkdir(path, 0o755) == 0 || (errno == EEXIST && isDirectory(path)) { return }
+        if path.withFileName({ mkdir($0, 0o755) }) == 0 || (errno == EEXIST && isDirectory(path)) { return }
         throw fault(.cannotCreate, "cannot create the folder", path)
     }
 
-    /// Removes a file or a whole folder; that it is gone already is no error.
+    /// Removes a file or a whole folder; that it is not there is no error.
     public static func remove(_ path: String) throws {
-        var info = stat()
-        guard lstat(path, &info) == 0 else { return }
-        if info.st_mode & S_IFMT == S_IFDIR {
-            for name in names(in: path) { try remove("\(path)/\(name)") }
-            guard rmdir(path) == 0 || errno == ENOENT else { throw fault(.inputOutput, "cannot remove", path) }
-        } else {
-            guard unlink(path) == 0 || errno == ENOENT else { throw fault(.inputOutput, "cannot remove", path) }
-        }
+        guard let info = infoOfLink(path) else { return }
+        if info.isDirectory { for name in names(in: path) { try remove("\(path)/\(name)") } }
+        let status = path.withFileName { info.isDirectory ? rmdir($0) : unlink($0) }
+        guard status == 0 || errno == ENOENT else { throw fault(.inputOutput, "cannot remove", path) }
     }
 
-    /// A folder of this process's own under `parent`, by default $TMPDIR or /tmp.
-    public static func makeTemporaryDirectory(_ name: String, in parent: String? = nil) throws -> String {
-        let chosen = parent ?? getenv("TMPDIR").map { String(cString: $0) } ?? ""
-        // mkdtemp puts letters in place of the last six.
-        let path = "\(chosen.isEmpty ? "/tmp" : chosen)/\(name)-XXXXXX"
-        var filled = Array(path.utf8CString)
-        guard mkdtemp(&filled) != nil else { throw fault(.cannotCreate, "cannot create a temporary folder", path) }
-        return String(decoding: filled.dropLast().map { UInt8(bitPattern: $0) }, as: UTF8.self)
+    /// Gives a file or folder another name, in one step.
+    public static func rename(_ path: String, to other: String) throws {
+        let status = path.withFileName { from in other.withFileName { Glibc.rename(from, $0) } }
+        guard status == 0 else { throw fault(.cannotCreate, "cannot put in place", other) }
     }
+
+    /// $TMPDIR or /tmp.
+    public static var temporaryFolder: String { FileName.variable("TMPDIR") ?? "/tmp" }
 
     /// The whole of a small file.
     public static func read(_ path: String) throws -> [UInt8] {
         if isDirectory(path) { throw Fault(.noInput, "this is a folder, not a file", at: Place(file: path)) }
-        let descriptor = open(path, O_RDONLY | O_CLOEXEC)
+        let descriptor = descriptor(path, O_RDONLY)
         guard descriptor >= 0 else { throw fault(.noInput, "cannot read", path) }
         defer { close(descriptor) }
         var bytes: [UInt8] = []
@@ -94,7 +107,7 @@ public enum File {
 
     /// Makes names in a folder durable.
     public static func syncDirectory(_ path: String) throws {
-        let descriptor = open(path.isEmpty ? "." : path, O_RDONLY | O_DIRECTORY | O_CLOEXEC)
+        let descriptor = descriptor(path.isEmpty ? "." : path, O_RDONLY | O_DIRECTORY)
         guard descriptor >= 0 else { throw fault(.inputOutput, "cannot open the folder", path) }
         defer { close(descriptor) }
         // Some file systems cannot sync a folder and say EINVAL; there is nothing more to ask of them.
@@ -104,14 +117,14 @@ public enum File {
     /// Bytes that an ordinary user can still write to the file system of `path`.
     public static func freeBytes(at path: String) -> Int? {
         var info = statvfs()
-        guard statvfs(path, &info) == 0 else { return nil }
+        guard path.withFileName({ statvfs($0, &info) }) == 0 else { return nil }
         let (bytes, overflow) = Int(clamping: info.f_bavail).multipliedReportingOverflow(by: Int(info.f_frsize))
         return overflow ? Int.max : bytes
     }
 
     /// Tells the system that what a file holds is not read again soon: its memory is for others. Only synced pages go.
     public static func forget(_ path: String) {
-        let descriptor = open(path, O_RDONLY | O_CLOEXEC)
+        let descriptor = descriptor(path, O_RDONLY)
         guard descriptor >= 0 else { return }
         posix_fadvise(descriptor, 0, 0, POSIX_FADV_DONTNEED)
         close(descriptor)
@@ -119,8 +132,13 @@ public enum File {
 
     /// The folder of a path: "." where it names none.
     public static func parent(of path: String) -> String {
-        guard let slash = path.lastIndex(of: "/") else { return "." }
+        guard let slash = path.unicodeScalars.lastIndex(of: "/") else { return "." }
         return slash == path.startIndex ? "/" : String(path[..<slash])
+    }
+
+    /// The last part of a path.
+    public static func name(of path: String) -> String {
+        path.unicodeScalars.lastIndex(of: "/").map { String(path[path.unicodeScalars.index(after: $0)...]) } ?? path
     }
 
     /// An error with the system's own words for `errno`.
@@ -131,65 +149,15 @@ public enum File {
     }
 }
 
-/// A file that appears under its name only when it is complete: written as `NAME.partial`, then renamed.
-/// Dropped without `publish`, it leaves nothing behind.
-public final class OutputFile {
-    public let path: String
-    /// What `path` leads to, links followed.
-    private let target: String
-    /// Where it is written until it is complete; nil for a device or pipe, which takes the bytes as they come.
-    private let temporary: String?
-    private let descriptor: Int32
-    private var published = false
+extension stat {
+    public var isRegular: Bool { st_mode & S_IFMT == S_IFREG }
+    public var isDirectory: Bool { st_mode & S_IFMT == S_IFDIR }
+    /// The file itself, whatever it is called.
+    public var identity: FileIdentity { FileIdentity(device: UInt64(st_dev), number: UInt64(st_ino)) }
+}
 
-    public init(_ path: String) throws {
-        self.path = path
-        if File.isDirectory(path) { throw Fault(.cannotCreate, "this is a folder; a file is to be written here", at: Place(file: path)) }
-        // A device or pipe, also one that a link leads to, is written to and stays what it is.
-        var info = stat()
-        let isSpecial = stat(path, &info) == 0 && info.st_mode & S_IFMT != S_IFREG
-        let resolved = realpath(path, nil)
-        target = resolved.map { String(cString: $0) } ?? path
-        free(resolved)
-        temporary = isSpecial ? nil : "\(target).partial"
-        descriptor = isSpecial ? open(path, O_WRONLY | O_CLOEXEC) : open("\(target).partial", O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0o644)
-        guard descriptor >= 0 else { throw File.fault(.cannotCreate, "cannot create", path) }
-    }
-
-    /// Whether a file can be made here, asked without making one.
-    public static func check(_ path: String) throws {
-        if File.isDirectory(path) { throw Fault(.cannotCreate, "this is a folder; a file is to be written here", at: Place(file: path)) }
-        let exists = File.exists(path) && File.size(path) == nil
-        guard access(exists ? path : File.parent(of: path), W_OK) == 0 else { throw File.fault(.cannotCreate, "cannot create", path) }
-    }
-
-    deinit {
-        if !published {
-            close(descriptor)
-            if let temporary { unlink(temporary) }
-        }
-    }
-
-    public func write(_ bytes: UnsafeRawBufferPointer) throws {
-        var rest = bytes
-        while !rest.isEmpty {
-            let count = Glibc.write(descriptor, rest.baseAddress, rest.count)
-            if count < 0 && errno == EINTR { continue }
-            guard count > 0 else { throw File.fault(.inputOutput, "cannot write", path) }
-            rest = UnsafeRawBufferPointer(rebasing: rest[count...])
-        }
-    }
-
-    public func publish() throws {
-        guard fsync(descriptor) == 0 || errno == EINVAL else { throw File.fault(.inputOutput, "cannot sync", path) }
-        published = true
-        close(descriptor)
-        guard let temporary else { return }
-        guard rename(temporary, target) == 0 else {
-            let fault = File.fault(.cannotCreate, "cannot put the finished file in place", path)
-            unlink(temporary)
-            throw fault
-        }
-        try File.syncDirectory(File.parent(of: target))
-    }
+/// One file, by all its names.
+public struct FileIdentity: Hashable, Sendable {
+    let device: UInt64
+    let number: UInt64
 }

@@ -11,6 +11,10 @@ struct ContextCommand: ParsableCommand {
             The formula's number, P^(L+1) - P, and with --length the number of tokens whose influence can really arrive, \
             found by following the wiring of patches, delegates and convolutions back from one token. --perturb runs the model and counts the \
             bytes that do change its rows. Nothing is stored. Tokens are counted from 0, except where it says otherwise.
+
+            Examples:
+              bbp-stream context --patch-size 32 --layers 6 --length 1000000
+              bbp-stream context --model nano --length 100000 --plot reach.svg
             """)
 
     enum Mode: String, CaseIterable, ExpressibleByArgument {
@@ -32,8 +36,9 @@ struct ContextCommand: ParsableCommand {
     @Option(help: ArgumentHelp("Seed of monte-carlo delegation. (default: 0)", valueName: "s")) var delegationSeed: Int?
     @Option(help: ArgumentHelp("Take all of this from a model.", valueName: "dir")) var model: String?
     @Flag(help: "Run the model, changing one byte after another, and count those that change the token's rows: n short runs, a tenth of a second each.") var perturb = false
-    @Option(help: ArgumentHelp("Draw reach against depth.", valueName: "file.svg")) var plot: String?
+    @Option(parsing: .unconditional, help: ArgumentHelp("Draw reach against depth; '-' is standard output.", valueName: "file.svg")) var plot: String?
     @Flag(help: "Print one JSON object.") var json = false
+    @OptionGroup var reporting: ProgressOptions
 
     func validate() throws {
         if model != nil {
@@ -67,7 +72,12 @@ struct ContextCommand: ParsableCommand {
 
     func run() throws {
         // Tried before anything is computed.
-        if let plot { try OutputFile.check(plot) }
+        Console.leaveOutput(to: plot)
+        if let plot {
+            var kept = OutputGuard()
+            if let model { try kept.keep(model: ModelFolder.find(model)) }
+            try kept.check(plot, flag: "--plot")
+        }
         let config = try wanted()
         let passes = config.passes
         guard Self.depths.contains(passes) else {
@@ -89,8 +99,8 @@ struct ContextCommand: ParsableCommand {
             drawing.tokens = length
             try drawing.write(to: plot)
         }
-        try Console.print(json ? table.json : table.text)
-        if let plot { Console.say("wrote \(plot)") }
+        try json ? Console.print(json: table.json) : Console.print(table.text)
+        if let plot { Console.note("wrote \(plot.escaped)") }
     }
 
     /// What the flags or the model say, as far as the table goes.

@@ -36,6 +36,6 @@ struct DumpCommand: ParsableCommand {
         case (let generation?, nil, _): report = Report(try inspection.generation(generation))
         default: report = Report(inspection.store)
         }
-        try Console.print(json ? report.json : report.text)
+        try report.print(asJSON: json)
     }
 }

@@ -34,6 +34,11 @@ struct ForwardCommand: ParsableCommand {
         discussion: """
             Resumes where an earlier run of the same model stopped. Results are bit-identical for any --memory and --threads. \
             The summary goes to standard output, plan and progress to standard error.
+
+            Examples:
+              bbp-stream forward --store genome.store --model base --dry-run
+              bbp-stream forward --store genome.store --model nano --memory 2GiB --nll surprisal.npy
+              bbp-stream forward --store genome.store --model base --keep none --nll - | python3 plot.py
             """)
 
     @Option(help: ArgumentHelp("The store.", valueName: "dir")) var store: String
@@ -45,13 +50,13 @@ struct ForwardCommand: ParsableCommand {
     @Option(help: "How convolutions are computed: direct, or through Fourier transforms where kernels are long, which is faster; a row's last bits then depend on rows near it, later ones too. (default: direct where that takes about a second, else fourier)")
     var convolution: ConvolutionWay?
     @Option(help: "Which states to keep. (default: last)") var keep: ForwardOptions.Keep?
-    @Option(help: ArgumentHelp("Write surprisal in bits, f32 [tokens], to this NumPy file.", valueName: "file.npy")) var nll: String?
+    @Option(parsing: .unconditional, help: ArgumentHelp("Write surprisal in bits, f32 [tokens], to this NumPy file; '-' is standard output.", valueName: "file.npy"))
+    var nll: String?
     @Flag(help: "Print the summary as one JSON object; with --dry-run, the plan.") var json = false
-    @Option(help: "How progress is shown on standard error: a line for people, one JSON object a line (plan and notes too), or none.")
-    var progress: ForwardDisplay.Mode = .line
     @Flag(help: "Drop the states of an earlier run and begin anew.") var restart = false
     @Flag(help: "Go on where the disk seems too small.") var force = false
-    @Flag(help: "State the plan and stop.") var dryRun = false
+    @Flag(help: "State the plan and stop. Writes nothing.") var dryRun = false
+    @OptionGroup var reporting: ProgressOptions
 
     func validate() throws { try checkThreads(threads) }
 
@@ -67,22 +72,17 @@ struct ForwardCommand: ParsableCommand {
         options.restart = restart
         options.force = force
         options.dryRun = dryRun
-        let display = ForwardDisplay(progress, planToOutput: dryRun && json)
+        Console.leaveOutput(to: nll)
+        let display = ForwardDisplay(planToOutput: dryRun && json)
         let summary: ForwardSummary?
         do {
             defer { display.line.close() }
             summary = try ForwardRun(options, observer: display).run()
-        } catch let fault as Fault where progress == .json {
-            // Standard error is one object a line, to the end.
-            display.failed(fault)
-            throw ExitCode(fault.exitStatus)
         }
-        guard let summary else {
-            if json && !display.hasPlan { try Console.print(#"{"complete": true}"#) }
-            return
-        }
-        try Console.print(json ? summary.json() : describe(summary))
-        if let nll, progress == .line { Console.say("surprisal : \(nll)") }
+        if let failure = display.failure { throw failure }
+        guard let summary else { return }
+        try json ? Console.print(json: summary.json()) : Console.print(describe(summary))
+        if let nll, Console.mode == .line { Console.note("surprisal : \(nll.escaped)") }
     }
 
     private func describe(_ summary: ForwardSummary) -> String {

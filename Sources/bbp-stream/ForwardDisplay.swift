@@ -2,53 +2,35 @@ import ArgumentParser
 import StreamEngine
 import Support
 
-/// Shows a run's plan and progress on standard error.
+/// Shows a run's plan, notes and progress on standard error.
 final class ForwardDisplay: ForwardObserver {
-    enum Mode: String, CaseIterable, ExpressibleByArgument {
-        case line, json, none
-    }
-
     let line = ProgressLine()
-    private let mode: Mode
     private let planToOutput: Bool
-    /// Named beside the progress, which then says nothing else to people: no plan, no notes.
-    private let file: String?
-    /// Where the run stood when the first progress came, so that a resumed run's rate is its own.
-    private var first: (seconds: Double, share: Double)?
-    /// Where it stood a little while ago, for the rates of bytes.
+    private var eta = Eta()
+    /// Where the run stood a little while ago, for the rates of bytes.
     private var lately: (seconds: Double, progress: ForwardProgress)?
     private var byteRates = (read: 0.0, written: 0.0)
+    private var first: (seconds: Double, share: Double)?
     private var told = -1.0
-
-    /// - Parameter planToOutput: the plan is what was asked for: it goes to standard output.
-    init(_ mode: Mode, planToOutput: Bool = false, file: String? = nil) {
-        self.mode = mode
-        self.planToOutput = planToOutput
-        self.file = file
-    }
-
     /// What generations are made by: layers, or passes where layers run more than once.
     private var pass = "layer"
+    /// Why the plan could not be shown, where it was what was asked for.
+    private(set) var failure: (any Error)?
 
-    /// Whether a plan was made.
-    private(set) var hasPlan = false
-
-    func failed(_ fault: Fault) {
-        line.close()
-        Console.say(#"{"event": "error", "status": \#(fault.exitStatus), "text": \#(Report.quoted(fault.description))}"#)
-    }
+    /// - Parameter planToOutput: the plan is what was asked for: it goes to standard output, as JSON.
+    init(planToOutput: Bool = false) { self.planToOutput = planToOutput }
 
     func planned(_ plan: ForwardPlan) {
-        hasPlan = true
         if plan.config.recurrence > 1 { pass = "pass" }
+        eta.expected = plan.estimatedSeconds
         if planToOutput {
-            if let json = try? plan.json() { try? Console.print(json) }
+            do { try Console.print(json: plan.json()) } catch { failure = error }
             return
         }
-        switch mode {
+        switch Console.mode {
         case .none: break
-        case .json: if let json = try? plan.json() { Console.say(#"{"event": "plan", "plan": \#(json)}"#) }
-        case .line: if file == nil { Console.say(describe(plan)) }
+        case .json: if let json = try? plan.json() { Console.write(#"{"event": "plan", "plan": \#(json.escapedInJSON)}"# + "\n") }
+        case .line: Console.note(describe(plan))
         }
     }
 
@@ -76,17 +58,13 @@ final class ForwardDisplay: ForwardObserver {
     }
 
     func note(_ text: String) {
-        if mode == .line && file != nil { return }
         line.close()
-        switch mode {
-        case .none: break
-        case .json: Console.say(#"{"event": "note", "text": \#(Report.quoted(text))}"#)
-        case .line: Console.say(text)
-        }
+        Console.note(text)
     }
 
     func progress(_ progress: ForwardProgress) {
         let (share, seconds) = (progress.share, line.seconds)
+        let left = eta.left(share: share, seconds: seconds)
         guard let first else {
             self.first = (seconds, share)
             lately = (seconds, progress)
@@ -97,35 +75,30 @@ final class ForwardDisplay: ForwardObserver {
             byteRates = (Double(progress.bytesRead - lately.progress.bytesRead) / span, Double(progress.bytesWritten - lately.progress.bytesWritten) / span)
             self.lately = (seconds, progress)
         }
-        let here = (file.map { "\($0)  " } ?? "") + "\(pass) \(progress.layer)/\(progress.layers)  \(fixed(100 * share, digits: 1)) %"
+        let here = "\(pass) \(progress.layer)/\(progress.layers)  \(fixed(100 * share, digits: 1)) %"
         // A rate needs a moment to mean anything.
-        guard seconds - first.seconds > 0.5 || share >= 1 else {
-            if mode == .line { line.show(share: share) { here } }
-            return
-        }
+        guard seconds - first.seconds > 0.5 || share >= 1 else { return line.show(share: share) { here } }
         let rate = max(share - first.share, 1e-12) / max(seconds - first.seconds, 1e-9)
-        let left = (1 - share) / rate
-        switch mode {
+        switch Console.mode {
         case .none: break
         case .json:
             guard seconds - told >= 1 || (share >= 1 && told < .infinity) else { return }
             told = share >= 1 ? .infinity : seconds
-            var report = Report()
-            report.add("event", "progress")
-            report.add("layer", progress.layer)
-            report.add("layers", progress.layers)
-            report.add("layer share", progress.layerShare)
-            report.add("share", share)
-            report.add("seconds", seconds)
-            report.add("tokens per second", rate * Double(progress.tokens))
-            report.add("read bytes per second", byteRates.read)
-            report.add("written bytes per second", byteRates.written)
-            report.add("eta seconds", left)
-            Console.say(report.json)
+            Console.event("progress") {
+                $0.add("layer", progress.layer)
+                $0.add("layers", progress.layers)
+                $0.add("layer share", progress.layerShare)
+                $0.add("share", share)
+                $0.add("seconds", seconds)
+                $0.add("tokens per second", rate * Double(progress.tokens))
+                $0.add("read bytes per second", byteRates.read)
+                $0.add("written bytes per second", byteRates.written)
+                $0.add("eta seconds", left ?? .nan)
+            }
         case .line:
             line.show(share: share) {
-                here + "  \(grouped(Int(rate * Double(progress.tokens)))) tokens/s  "
-                    + "\(fixed(byteRates.read / 1e6, digits: 0)) MB/s read  \(fixed(byteRates.written / 1e6, digits: 0)) MB/s written  ETA \(clock(left))"
+                here + "  \(grouped(Int(rate * Double(progress.tokens)))) tokens/s" + (left.map { "  ETA \(clock($0))" } ?? "")
+                    + "  \(fixed(byteRates.read / 1e6, digits: 0)) MB/s read  \(fixed(byteRates.written / 1e6, digits: 0)) MB/s written"
             }
         }
     }

@@ -1,5 +1,6 @@
 import ArgumentParser
 import Geometry
+import ProtonModel
 import StreamEngine
 import Support
 
@@ -9,6 +10,10 @@ struct IngestCommand: ParsableCommand {
         discussion: """
             Each file becomes a document: BOS, its bytes, EOS. '-' is standard input. The store appears when it is \
             complete; an existing one stays whole until then.
+
+            Examples:
+              bbp-stream ingest genome.fna --store genome.store --model base
+              zcat log.gz | bbp-stream ingest - --store log.store --raw
             """)
 
     @Argument(help: ArgumentHelp("Files to read, in order; '-' is standard input.", valueName: "file"))
@@ -23,18 +28,28 @@ struct IngestCommand: ParsableCommand {
     @Flag(help: "Inputs are little-endian UInt16 token ids, 0 to 258.")
     var tokens = false
 
-    @Option(help: ArgumentHelp("P of the tokens' layout. forward changes it to the model's where they differ.", valueName: "p"))
-    var patchSize = 32
+    @Option(help: ArgumentHelp("Lay the tokens out for this model: a folder, or base or nano.", valueName: "dir"))
+    var model: String?
+
+    @Option(help: ArgumentHelp("P of the tokens' layout, where no --model is given. forward changes it to its model's where they differ. (default: 32)", valueName: "p"))
+    var patchSize: Int?
 
     @Flag(help: "Replace an existing store.")
     var force = false
 
+    @Flag(help: "Print one JSON object.") var json = false
+    @OptionGroup var reporting: ProgressOptions
+
     func validate() throws {
         if raw && tokens { throw ValidationError("--raw and --tokens exclude each other.") }
-        if !SequenceGeometry.patchSizes.contains(patchSize) { throw ValidationError("--patch-size must be 1 to \(SequenceGeometry.patchSizes.upperBound).") }
+        if model != nil && patchSize != nil { throw ValidationError("--patch-size is the model's: leave it out beside --model.") }
+        if let patchSize, !SequenceGeometry.patchSizes.contains(patchSize) {
+            throw ValidationError("--patch-size must be 1 to \(SequenceGeometry.patchSizes.upperBound).")
+        }
     }
 
     func run() throws {
+        let patchSize = try model.map { try ModelConfig(directory: ModelFolder.find($0)).patchSize } ?? patchSize ?? 32
         let line = ProgressLine()
         let summary: Ingest.Summary
         do {
@@ -46,13 +61,14 @@ struct IngestCommand: ParsableCommand {
                 if line.seconds > 1 { line.show(share: 0) { "ingest: \(ByteCount.text(bytes)) at \(ByteCount.text(Int(Double(bytes) / line.seconds)))/s" } }
             }
         }
-        try Console.print(Console.aligned([
-            ("store", store),
-            ("documents", grouped(summary.documents)),
-            ("input", exactBytes(summary.inputBytes)),
-            ("tokens", grouped(summary.tokens)),
-            ("stored", exactBytes(summary.storedBytes)),
-            ("seconds", fixed(line.seconds, digits: 2)),
-        ]))
+        var report = Report()
+        report.add("store", store)
+        report.add("documents", summary.documents)
+        report.add("input", bytes: summary.inputBytes)
+        report.add("tokens", summary.tokens)
+        report.add("patch size (P)", patchSize)
+        report.add("stored", bytes: summary.storedBytes)
+        report.add("seconds", (100 * line.seconds).rounded() / 100)
+        try report.print(asJSON: json)
     }
 }

@@ -5,7 +5,7 @@ import StreamEngine
 import Support
 
 struct ModelCommand: ParsableCommand {
-    static let configuration = CommandConfiguration(commandName: "model", abstract: "Make or describe a model.", subcommands: [Init.self, Info.self])
+    static let configuration = CommandConfiguration(commandName: "model", abstract: "Make or describe a model.", subcommands: [Init.self, Info.self, List.self])
 
     struct Init: ParsableCommand {
         static let configuration = CommandConfiguration(
@@ -31,6 +31,7 @@ struct ModelCommand: ParsableCommand {
         @Flag(help: "Every row sees its whole patch, and convolutions are centred: for encoders and embeddings.") var bidirectional = false
         @Option(help: ArgumentHelp("Seed of the weights.", valueName: "s")) var seed: UInt64 = 0
         @Flag(help: "Replace an existing model.") var force = false
+        @Flag(help: "Print one JSON object.") var json = false
 
         func validate() throws {
             _ = try tcn.map(Self.convolutions)
@@ -53,7 +54,7 @@ struct ModelCommand: ParsableCommand {
             config.positionalEncoding = positionalEncoding
             config.isCausal = !bidirectional
             try Model.initialize(directory, config: config, seed: seed, replacing: force)
-            try Console.print(ModelCommand.describe(try Model(directory: directory)))
+            try ModelCommand.print(try Model(directory: directory), asJSON: json)
         }
 
         /// "3x2:64,5:32": kernel size, dilation (1 if not given) and channels of each convolution.
@@ -75,16 +76,46 @@ struct ModelCommand: ParsableCommand {
         @Argument(help: ArgumentHelp("The model: a folder, or base or nano.", valueName: "dir"))
         var directory: String
 
+        @Flag(help: "Print one JSON object.") var json = false
+
         func run() throws {
-            try Console.print(ModelCommand.describe(try Model(directory: ModelFolder.find(directory))))
+            try ModelCommand.print(try Model(directory: ModelFolder.find(directory)), asJSON: json)
         }
     }
 
-    static func describe(_ model: Model) -> String {
+    struct List: ParsableCommand {
+        static let configuration = CommandConfiguration(commandName: "list", abstract: "List the models that are found by name.")
+
+        @Flag(help: "Print one JSON object.") var json = false
+
+        func run() throws {
+            var list = Report()
+            list.add("models", objects: try ModelFolder.all.map { name, folder in
+                let config = try ModelConfig(directory: folder)
+                var report = Report()
+                report.add("name", name)
+                report.add("parameters", config.parameters ?? 0)
+                report.add("patch size", config.patchSize)
+                report.add("layers", config.layers)
+                report.add("model", folder)
+                return report
+            })
+            if case .objects(let models, _)? = list.rows.first?.value, models.isEmpty, !json {
+                return Console.note("No model is found by name. BBP_STREAM_MODELS names the folder that they lie in.")
+            }
+            try list.print(asJSON: json)
+        }
+    }
+
+    private static func print(_ model: Model, asJSON isJSON: Bool) throws {
+        try isJSON ? Console.print(json: report(model).json) : Console.print(describe(model))
+    }
+
+    private static func describe(_ model: Model) -> String {
         let config = model.config
         let parameters = config.parameters ?? 0
         return Console.aligned([
-            ("model", model.directory),
+            ("model", model.directory.escaped),
             ("hidden size (D)", "\(config.hiddenSize)"),
             ("layers", "\(config.layers)" + (config.recurrence > 1 ? ", each \(config.recurrence) times" : "")),
             ("heads (H)", "\(config.heads) of \(config.headSize)"),
@@ -98,6 +129,28 @@ struct ModelCommand: ParsableCommand {
             ("fingerprint", model.fingerprint),
             ("training", model.untrained.map { "untrained (\($0))" } ?? "not stated: weights from elsewhere"),
         ])
+    }
+
+    private static func report(_ model: Model) -> Report {
+        let config = model.config
+        var report = Report()
+        report.add("model", model.directory)
+        report.add("hidden size (D)", config.hiddenSize)
+        report.add("layers", config.layers)
+        if config.recurrence > 1 { report.add("each repeated", config.recurrence) }
+        report.add("heads (H)", config.heads)
+        report.add("patch size (P)", config.patchSize)
+        report.add("convolutions", config.convolutionText + (config.stack == nil ? ", intermediate size (F) \(config.intermediateSize)" : ""))
+        report.add("activation", config.activation.rawValue)
+        report.add("delegation", config.delegationText)
+        report.add("positions", config.positionalEncoding.rawValue)
+        report.add("causal", config.causality)
+        report.add("parameters", config.parameters ?? 0)
+        report.add("weights", bytes: model.weightBytes)
+        report.add("weight formats", model.weightFormats)
+        report.add("fingerprint", model.fingerprint)
+        report.add("training", model.untrained.map { "untrained (\($0))" } ?? "not stated: weights from elsewhere")
+        return report
     }
 }
 

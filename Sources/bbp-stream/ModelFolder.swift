@@ -1,4 +1,3 @@
-import Glibc
 import StreamEngine
 import Support
 
@@ -6,29 +5,54 @@ import Support
 enum ModelFolder {
     /// Of the models that come with the program.
     static let defaultName = "base"
+    /// The faster one.
+    static let fastName = "nano"
 
     /// The folder of model `name`.
     ///
-    /// A folder of that name is taken first. A bare name is then looked for in $BBP_STREAM_MODELS, or beside the program and in
-    /// the folders above it: `share/bbp-stream/models` where it is installed, `datasets/models` in its work tree.
+    /// A model's folder of that name is taken first. A bare name is then looked for in $BBP_STREAM_MODELS, or beside the program and
+    /// in the folders above it: `share/bbp-stream/models` where it is installed, `datasets/models` in its work tree.
     static func find(_ name: String) throws -> String {
-        if File.isDirectory(name) || name.contains("/") { return name }
-        let places = places
-        if let found = places.map({ "\($0)/\(name)" }).first(where: { File.exists("\($0)/config.json") }) { return found }
+        if name.unicodeScalars.contains("/") { return name }
+        let found = installed(name)
+        if File.isDirectory(name) {
+            guard let found else { return name }
+            let isModel = File.exists("\(name)/config.json")
+            Console.note(
+                isModel ? "The model is the folder ./\(name) here, not the one that comes with the program, \(found)."
+                    : "The folder ./\(name) here is no model; the model is the one that comes with the program, \(found).")
+            return isModel ? name : found
+        }
+        if let found { return found }
         let looked = places.map { place in
-            let names = File.names(in: place).filter { File.exists("\(place)/\($0)/config.json") }
+            let names = names(in: place)
             return names.isEmpty ? place : "\(place), where there \(names.count == 1 ? "is" : "are") \(names.joined(separator: " and "))"
         }
         throw Fault(
             .noInput, "there is no such folder, and no model of that name came with the program", at: Place(file: name),
-            advice: "Looked in \(looked.isEmpty ? "the folders above the program" : looked.joined(separator: "; ")). Name a model's folder with --model, or set BBP_STREAM_MODELS.")
+            advice: "Looked in \(looked.isEmpty ? "the folders above the program" : looked.joined(separator: "; ").escaped). Name a model's folder with --model, or set BBP_STREAM_MODELS.")
     }
 
+    /// The folder of a model that comes with the program; nil where there is none of that name.
+    static func installed(_ name: String) -> String? {
+        places.map { "\($0)/\(name)" }.first { File.exists("\($0)/config.json") }
+    }
+
+    /// Every model that is found by name, and its folder.
+    static var all: [(name: String, folder: String)] {
+        var models: [(name: String, folder: String)] = []
+        for place in places {
+            for name in names(in: place) where !models.contains(where: { $0.name == name }) { models.append((name, "\(place)/\(name)")) }
+        }
+        return models
+    }
+
+    private static func names(in place: String) -> [String] { File.names(in: place).filter { File.exists("\(place)/\($0)/config.json") } }
+
     private static var places: [String] {
-        if let place = getenv("BBP_STREAM_MODELS").map({ String(cString: $0) }), !place.isEmpty { return [place] }
-        guard let program = realpath("/proc/self/exe", nil) else { return [] }
-        defer { free(program) }
-        var folder = File.parent(of: String(cString: program))
+        if let place = FileName.variable("BBP_STREAM_MODELS") { return [place] }
+        guard let program = File.resolved("/proc/self/exe") else { return [] }
+        var folder = File.parent(of: program)
         var places: [String] = []
         while folder != "/" {
             places += ["share/bbp-stream/models", "datasets/models"].map { "\(folder)/\($0)" }.filter(File.isDirectory)

@@ -4,6 +4,7 @@ import Support
 struct Report {
     indirect enum Value {
         case text(String)
+        case flag(Bool)
         /// A number, and how people read it.
         case number(Int, shown: String)
         case real(Double)
@@ -15,6 +16,7 @@ struct Report {
     var rows: [(key: String, value: Value)] = []
 
     mutating func add(_ key: String, _ text: String) { rows.append((key, .text(text))) }
+    mutating func add(_ key: String, _ flag: Bool) { rows.append((key, .flag(flag))) }
     mutating func add(_ key: String, _ number: Int) { rows.append((key, .number(number, shown: grouped(number)))) }
     mutating func add(_ key: String, bytes: Int) { rows.append((key, .number(bytes, shown: exactBytes(bytes)))) }
     mutating func add(_ key: String, _ real: Double) { rows.append((key, .real(real))) }
@@ -26,6 +28,9 @@ struct Report {
     // MARK: Text
 
     var text: String { Console.aligned(lines) }
+
+    /// Prints it for people, or as one JSON object.
+    func print(asJSON isJSON: Bool) throws { try isJSON ? Console.print(json: json) : Console.print(text) }
 
     private var lines: [(key: String, value: String)] {
         rows.flatMap { row -> [(key: String, value: String)] in
@@ -42,7 +47,8 @@ struct Report {
 
     private static func shown(_ value: Value) -> String {
         switch value {
-        case .text(let text): text
+        case .text(let text): text.escaped
+        case .flag(let value): value ? "yes" : "no"
         case .number(_, let shown): shown
         case .real(let value): "\(Float(value))"
         case .list(let values): values.map(shown).joined(separator: " ")
@@ -60,6 +66,7 @@ struct Report {
     private static func encoded(_ value: Value) -> String {
         switch value {
         case .text(let text): quoted(text)
+        case .flag(let value): "\(value)"
         case .number(let number, _): "\(number)"
         case .real(let value): value.isFinite ? "\(value)" : "null"
         case .list(let values): "[" + values.map(encoded).joined(separator: ", ") + "]"
@@ -76,10 +83,10 @@ struct Report {
         for scalar in text.unicodeScalars {
             switch scalar {
             case "\"", "\\": result += "\\\(scalar)"
-            case _ where scalar.value < 0x20: result += "\\u00" + (scalar.value < 16 ? "0" : "") + String(scalar.value, radix: 16)
+            case "\n": result += "\\n"
             default: result.unicodeScalars.append(scalar)
             }
         }
-        return result + "\""
+        return (result + "\"").escapedInJSON
     }
 }

@@ -11,25 +11,35 @@ struct ScoreCommand: ParsableCommand {
             Each file is a sequence of its own: ingested into a temporary store, run through the model, and the store removed. \
             '-' is standard input. The default model comes with the program. Results go to standard output, progress to \
             standard error.
+
+            What takes long is said before the start. Ctrl-C then keeps what is done, and the same command goes on.
+
+            Examples:
+              bbp-stream score *.log
+              bbp-stream score server.log --model nano --nll bits.npy
+              tar c src | bbp-stream score - --json
             """)
 
     @Argument(help: ArgumentHelp("Files to score; '-' is standard input.", valueName: "file")) var files: [String]
     @Option(help: ArgumentHelp("The model: a folder, or base or nano.", valueName: "dir")) var model = ModelFolder.defaultName
-    @Option(help: ArgumentHelp("Write the bits of every byte, f32 [bytes], all files one after another, to this NumPy file.", valueName: "file.npy")) var nll: String?
+    @Option(
+        parsing: .unconditional,
+        help: ArgumentHelp("Write the bits of every byte, f32 [bytes], all files one after another, to this NumPy file; '-' is standard output.", valueName: "file.npy"))
+    var nll: String?
     @Flag(help: "Print one JSON object.") var json = false
     @Option(help: ArgumentHelp("Bound on anonymous memory: 256MiB, 2GiB. Half of what is free if not given.", valueName: "size"), transform: byteSize) var memory: Int?
     @Option(help: ArgumentHelp("Worker threads. One a core if not given.", valueName: "n")) var threads: Int?
     @Option(help: "Number format of stored states. (default: bf16)") var state: Element?
     @Option(help: "What matrix products are computed in. (default: f32)") var compute: Compute?
     @Option(help: "How convolutions are computed. (default: direct where that takes about a second, else fourier)") var convolution: ConvolutionWay?
+    @Option(help: ArgumentHelp("Keep the store of the one file here; the same command goes on with it.", valueName: "dir")) var store: String?
     @Option(help: ArgumentHelp("Where temporary stores are made. $TMPDIR or /tmp if not given.", valueName: "dir")) var temporary: String?
-    @Option(help: "How progress is shown on standard error: a line for people, one JSON object a line (plans and notes too), or none.")
-    var progress: ForwardDisplay.Mode = .line
+    @OptionGroup var reporting: ProgressOptions
 
     func validate() throws { try checkThreads(threads) }
 
     func run() throws {
-        var options = ForwardOptions(store: temporary ?? "", model: try ModelFolder.find(model))
+        var options = ForwardOptions(store: "", model: try ModelFolder.find(model))
         options.nll = nll
         options.memory = memory
         options.threads = threads
@@ -37,43 +47,44 @@ struct ScoreCommand: ParsableCommand {
         options.compute = compute
         options.convolution = convolution
         if let temporary, !File.isDirectory(temporary) { throw Fault(.noInput, "there is no such folder", at: Place(file: temporary)) }
-        let scoring = try Scoring(options)
+        Console.leaveOutput(to: nll)
+        let others = ModelFolder.all.filter { File.info($0.folder)?.identity != File.info(options.model)?.identity }
+        let scoring = try Scoring(options, temporary: temporary, store: store, others: others)
         let watch = Stopwatch()
-        var scores: [Scoring.Score] = []
-        var display: ForwardDisplay?
-        do {
-            defer { display?.line.close() }
-            try scoring.run(files) { file in
-                display?.line.close()
-                let next = ForwardDisplay(progress, file: file)
-                display = next
-                return next
-            } scored: { score in
-                display?.line.close()
-                scores.append(score)
-                // Whoever scores many files sees each as it is done.
-                if !json { try Console.print(row(score)) }
-            }
-        } catch let fault as Fault where progress == .json {
-            (display ?? ForwardDisplay(progress)).failed(fault)
-            throw ExitCode(fault.exitStatus)
+        let display = ScoreDisplay(model: model)
+        if !json {
+            // Whoever scores many files sees each as it is done.
+            display.onScore = { try Console.print(Self.row($0)) }
         }
-        let total = Scoring.Score.total(of: scores, seconds: watch.seconds)
-        if json {
-            try Console.print(report(scoring.model, scores, total).json)
-        } else {
-            if scores.count > 1 { try Console.print(row(total)) }
-            if let caveat = scoring.model.config.surprisalCaveat { try Console.print("not a prediction: \(caveat)") }
-            if scoring.model.untrained != nil { try Console.print("the weights are untrained") }
+        // A reader who left wants no more lines, but the array is wanted by others.
+        display.goesOnUnread = nll != nil && nll.map(OutputFile.isStandardOutput) == false
+        let faults: [Fault]
+        do {
+            defer { display.line.close() }
+            faults = try scoring.run(files, observer: display)
+        }
+        let total = Scoring.Score.total(of: display.scores, seconds: watch.seconds)
+        if !display.isUnread {
+            if json {
+                try Console.print(json: report(scoring.model, display.scores, total, faults).json)
+            } else {
+                if display.scores.count > 1 { try Console.print(Self.row(total)) }
+                if let caveat = scoring.model.config.surprisalCaveat { try Console.print("not a prediction: \(caveat)") }
+                if scoring.model.untrained != nil { try Console.print("the weights are untrained") }
+            }
+        }
+        if let first = faults.first {
+            Console.error("\(faults.count) of \(files.count) files could not be read: \(faults.map { ($0.place.file ?? "").escaped }.joined(separator: ", "))", status: first.exitStatus)
+            throw ExitCode(first.exitStatus)
         }
     }
 
     /// "1.9312 bits per byte  24.14 %  567 198 bytes  book.txt"
-    private func row(_ score: Scoring.Score) -> String {
-        "\(fixed(score.bitsPerByte, digits: 4)) bits per byte  \(fixed(12.5 * score.bitsPerByte, digits: 2)) %  \(exactBytes(score.bytes))  \(score.file)"
+    private static func row(_ score: Scoring.Score) -> String {
+        "\(fixed(score.bitsPerByte, digits: 4)) bits per byte  \(fixed(12.5 * score.bitsPerByte, digits: 2)) %  \(exactBytes(score.bytes))  \(score.file.escaped)"
     }
 
-    private func report(_ model: Model, _ scores: [Scoring.Score], _ total: Scoring.Score) -> Report {
+    private func report(_ model: Model, _ scores: [Scoring.Score], _ total: Scoring.Score, _ faults: [Fault]) -> Report {
         func numbers(_ score: Scoring.Score, into report: inout Report) {
             report.add("bytes", score.bytes)
             report.add("bits", score.bits)
@@ -91,6 +102,15 @@ struct ScoreCommand: ParsableCommand {
             numbers(score, into: &row)
             return row
         })
+        if !faults.isEmpty {
+            report.add("not read", objects: faults.map { fault in
+                var row = Report()
+                row.add("file", fault.place.file ?? "")
+                row.add("status", Int(fault.exitStatus))
+                row.add("text", fault.description)
+                return row
+            })
+        }
         numbers(total, into: &report)
         report.add("tokens per second", Double(total.bytes) / max(total.seconds, 1e-9))
         return report

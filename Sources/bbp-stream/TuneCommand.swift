@@ -53,6 +53,6 @@ struct TuneCommand: ParsableCommand {
             report.add("head tokens per second", arithmetic.headTokensPerSecond)
         }
         tuning.save()
-        try Console.print(report.json)
+        try Console.print(json: report.json)
     }
 }

@@ -31,6 +31,11 @@ final class Bench: @unchecked Sendable {
     func array(_ name: String) throws -> NpyArray { try NpyArray(file(name)) }
     func bytes(_ name: String) throws -> Data { try Data(contentsOf: URL(fileURLWithPath: file(name))) }
 
+    /// Runs a script in this folder, in which $P is the program.
+    func shell(_ script: String) throws -> Outcome {
+        try Program(["-c", "P=$1; cd \"$0\" || exit 99\n\(script)", path, Program.path], executable: "/bin/bash").outcome()
+    }
+
     // MARK: Stores and models
 
     /// Ingests bytes and returns the store's path.

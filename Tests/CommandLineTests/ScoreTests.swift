@@ -59,19 +59,36 @@ struct ScoreTests {
         try expectNothingLeft()
     }
 
+    @Test("Among many files one that cannot be read does not stop the others: it is named, and the status says so", arguments: ["missing", "empty", "folder"])
+    func oneOfMany(kind: String) throws {
+        let file = try bench.write("words", Array("some words".utf8))
+        try FileManager.default.createDirectory(atPath: bench.file("folder"), withIntermediateDirectories: true)
+        try bench.write("empty", [])
+        let result = try score([file, bench.file(kind), file], "--nll", bench.file("nll.npy")).expect(66, kind, "1 of 3")
+        let lines = result.output.split(separator: "\n")
+        #expect(lines.count == 4 && lines[2].contains("20 bytes"))
+        #expect(try bench.array("nll.npy").shape == [20])
+        let json = try score([bench.file(kind), file], "--json").expect(66, kind).json()
+        #expect((json["files"] as? [Any])?.count == 1)
+        let unread = try #require(json["not_read"] as? [[String: Any]])
+        #expect(unread.count == 1 && unread[0]["file"] as? String == bench.file(kind) && unread[0]["status"] as? Int == 66)
+        #expect(try score([bench.file(kind), bench.file(kind)]).expect(66, kind).output == "")
+        try expectNothingLeft()
+    }
+
     @Test("What cannot be scored is said before anything is, and nothing is left")
     func refused() throws {
         let file = try bench.write("words", Array("some words".utf8))
         let empty = try bench.write("empty", [])
-        try score([file, bench.file("missing")]).expect(66, "missing")
-        try score([file, bench.path]).expect(66, "folder")
-        try score([file, empty]).expect(66, "empty")
+        try score([bench.file("missing")]).expect(66, "missing")
+        try score([bench.path]).expect(66, "folder")
+        try score([empty]).expect(66, "empty")
+        try score(["-", "-"]).expect(64, "once")
         try score([file], "--nll", bench.file("nowhere/nll.npy")).expect(73, "nowhere")
         try score([file], "--threads", "0").expect(64, "--threads")
         try score([file, empty], "--nll", "\(bench.path)/./words").expect(64, "words", "--nll")
         #expect(try Data(contentsOf: URL(fileURLWithPath: file)) == Data("some words".utf8))
         try score([]).expect(64)
-        #expect(try score([file, empty]).output == "")
         try expectNothingLeft()
         try run("score", file, "--model", model, "--temporary", bench.file("nowhere")).expect(66, "nowhere")
     }
@@ -94,6 +111,61 @@ struct ScoreTests {
         throw InterruptionTests.Failure("the run is always over before the signal comes")
     }
 
+    @Test("What takes long is said before it starts, and an interrupted one goes on to the same bits where it was kept")
+    func kept() throws {
+        // Long enough for a few seconds; --store keeps it whatever it takes.
+        var numbers = TestNumbers(5)
+        let file = try bench.write("long", numbers.bytes(300_000))
+        let arguments = ["score", file, "--model", model, "--threads", "1", "--store", bench.file("kept")]
+        let expected = try score([file], "--threads", "1", "--nll", bench.file("expected.npy")).expect(0).output
+        for _ in 0..<5 {
+            try? FileManager.default.removeItem(atPath: bench.file("kept"))
+            let program = try Program(arguments + ["--progress", "json"])
+            program.wait(for: #""event": "progress""#)
+            program.send(SIGINT)
+            let outcome = try program.outcome()
+            if outcome.status == 0 { continue }
+            outcome.expect(75, "kept", "the same command goes on", #""event": "forecast""#, #""kept_in""#, "bytes_per_second")
+            #expect(outcome.error.split(separator: "\n").allSatisfy { $0.hasPrefix("{") })
+            let result = try run(arguments + ["--nll", bench.file("nll.npy")]).expect(0)
+            #expect(result.output == expected)
+            #expect(try bench.bytes("nll.npy") == bench.bytes("expected.npy"))
+            // It stays, and a third time there is nothing to compute.
+            try run("verify", "--store", bench.file("kept")).expect(0)
+            #expect(try run(arguments).expect(0, "finished").output == expected)
+            // Other bytes, other files.
+            try bench.write("long", numbers.bytes(300_000))
+            try run(arguments).expect(73, "other bytes", "--store")
+            try run(arguments + [file]).expect(64, "--store", "one file")
+            return
+        }
+        throw InterruptionTests.Failure("the run is always over before the signal comes")
+    }
+
+    @Test("A long score by itself keeps what is done where it says, and removes it at the end", .timeLimit(.minutes(5)))
+    func keptByItself() throws {
+        // Minutes with a model of this size: it is stopped, not waited for.
+        let model = try bench.model("large", patchSize: 16, hiddenSize: 256, layers: 24)
+        var numbers = TestNumbers(6)
+        let file = try bench.write("long", numbers.bytes(2_000_000))
+        let arguments = ["score", file, "--model", model, "--threads", "1", "--temporary", bench.file("temporary"), "--memory", "200MiB"]
+        let program = try Program(arguments)
+        program.wait(for: "layer 1/24")
+        program.send(SIGINT)
+        let outcome = try program.outcome().expect(75, "take about", "the same command goes on", "With nano about", "--model nano")
+        let kept = try FileManager.default.contentsOfDirectory(atPath: bench.file("temporary"))
+        #expect(kept.count == 1)
+        let name = try #require(kept.first)
+        #expect(outcome.error.contains(bench.file("temporary/\(name)")))
+        #expect(try FileManager.default.attributesOfItem(atPath: bench.file("temporary/\(name)"))[.posixPermissions] as? Int == 0o700)
+        // The same command finds it; another model has another place.
+        let again = try Program(arguments)
+        again.wait(for: "layer 1/24")
+        again.send(SIGINT)
+        try again.outcome().expect(75)
+        #expect(try FileManager.default.contentsOfDirectory(atPath: bench.file("temporary")) == kept)
+    }
+
     @Test("A model is found by name where BBP_STREAM_MODELS says, a folder of that name before it")
     func named() throws {
         let file = try bench.write("words", Array("some words".utf8))
@@ -101,5 +173,11 @@ struct ScoreTests {
         #expect(found["model"] as? String == model)
         try Program(["BBP_STREAM_MODELS=\(bench.path)", Program.path, "score", file], executable: "/usr/bin/env").outcome().expect(66, "base", bench.path)
         try run("score", file, "--model", "no-such-model").expect(66, "no-such-model", "base and nano")
+        // A folder here that has a model's name is taken, or passed over, with a word.
+        try bench.shell("cp -r model nano && exec \"$P\" score words --model nano").expect(0, "./nano", "comes with the program")
+        try bench.shell("mkdir base && exec \"$P\" model info base").expect(0, "./base here is no model")
+        let listed = try #require(run("model", "list", "--json").expect(0).json()["models"] as? [[String: Any]])
+        #expect(listed.compactMap { $0["name"] as? String } == ["base", "nano"])
+        #expect(try run("model", "list").expect(0).output.contains("nano"))
     }
 }

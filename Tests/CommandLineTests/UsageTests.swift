@@ -1,4 +1,5 @@
 import Foundation
+import TestSupport
 import Testing
 
 /// What the program says of itself, and how it takes arguments that cannot work.
@@ -58,6 +59,94 @@ struct UsageTests {
         result.expect(64, word)
         #expect(result.output.isEmpty)
         #expect(try bench.contents("").isEmpty)
+    }
+
+    @Test("The beginning of a flag suggests it, and --progress json has it in an object", arguments: [
+        ("score F --mem 5MiB", "--memory"), ("forward --store S --model M --conv direct", "--convolution"), ("ingest F --store S --forc", "--force"), ("dump --store S --gen 0", "--generation"),
+        ("model init M --heads 2 --patch 3", "--patch-size"),
+    ])
+    func beginning(arguments: String, flag: String) throws {
+        let bench = try Bench()
+        let places = ["S": "store", "M": "model", "F": "file"]
+        let words = arguments.split(separator: " ").map { places[String($0)].map(bench.file) ?? String($0) }
+        try run(words).expect(64, "Did you mean '\(flag)'?")
+        let told = try run(words + ["--progress", "json"]).expect(64)
+        let error = try #require(JSONSerialization.jsonObject(with: Data(told.error.utf8)) as? [String: Any])
+        #expect(error["event"] as? String == "error" && error["status"] as? Int == 64)
+        #expect((error["text"] as? String)?.contains(flag) == true)
+    }
+
+    @Test("Every command that takes --json prints one object, and says each thing by one name")
+    func json() throws {
+        let bench = try Bench()
+        try bench.model()
+        let ingested = try run("ingest", bench.write("f", Array("some words".utf8)), "--store", bench.file("s"), "--model", bench.file("model"), "--json").expect(0).json()
+        #expect(ingested["store"] as? String == bench.file("s") && ingested["tokens"] as? Int == 12 && ingested["patch_size"] as? Int == 8)
+        let info = try run("model", "info", bench.file("model"), "--json").expect(0).json()
+        #expect(info["model"] as? String == bench.file("model") && info["patch_size"] as? Int == 8)
+        let summary = try run("forward", "--store", bench.file("s"), "--model", bench.file("model"), "--json").expect(0).json()
+        let score = try run("score", bench.file("f"), "--model", bench.file("model"), "--json").expect(0).json()
+        for report in [summary, score] {
+            #expect(report["model"] as? String == bench.file("model"))
+            #expect(report["fingerprint"] as? String == info["fingerprint"] as? String)
+        }
+        let exported = try run("export", "--store", bench.file("s"), "--generation", "2", "--range", "-3:", "--out", bench.file("x.npy"), "--json").expect(0).json()
+        #expect(exported["out"] as? String == bench.file("x.npy") && exported["shape"] as? [Int] == [3, 8] && exported["type"] as? String == "float32")
+        let verified = try run("verify", "--store", bench.file("s"), "--json").expect(0).json()
+        #expect(verified["damaged"] as? Int == 0 && (verified["faults"] as? [Any])?.isEmpty == true)
+        try run("ingest", bench.file("f"), "--store", bench.file("t"), "--model", bench.file("model"), "--patch-size", "8").expect(64, "--patch-size")
+        // A finished store's plan says all that another does.
+        let plan = try run("forward", "--store", bench.file("s"), "--model", bench.file("model"), "--dry-run", "--json").expect(0).json()
+        #expect(plan["complete"] as? Bool == true && plan["tokens"] as? Int == 12 && plan["memory"] is [String: Any])
+    }
+
+    @Test("--quiet leaves standard error to errors")
+    func quiet() throws {
+        let bench = try Bench()
+        try bench.model()
+        try bench.store(Array("some words".utf8), named: "s")
+        for flag in ["--quiet", "-q"] {
+            #expect(try run("forward", "--store", bench.file("s"), "--model", bench.file("model"), "--restart", flag).expect(0).error == "")
+            #expect(try run("export", "--store", bench.file("s"), "--generation", "0", "--out", bench.file("x.npy"), flag).expect(0).error == "")
+            #expect(try run("score", bench.file("missing"), "--model", bench.file("model"), flag).expect(66).error.contains("missing"))
+        }
+    }
+
+    @Test("A range is what it is in Python", arguments: [
+        ("0:3", 0, 3), ("9:", 9, 12), (":4", 0, 4), ("-5:", 7, 12), (":-5", 0, 7), ("-5:-2", 7, 10), ("2:-2", 2, 10), (":", 0, 12), ("-12:", 0, 12),
+    ])
+    func range(text: String, first: Int, end: Int) throws {
+        let bench = try Bench()
+        try bench.store(Array("some words".utf8), named: "s")
+        try run("export", "--store", bench.file("s"), "--generation", "0", "--range", text, "--out", bench.file("x.npy")).expect(0)
+        let all = [256] + "some words".utf8.map(Int.init) + [257]
+        try run("export", "--store", bench.file("s"), "--generation", "0", "--out", bench.file("all.npy")).expect(0)
+        #expect(try bench.bytes("x.npy").suffix(2 * (end - first)) == bench.bytes("all.npy").suffix(2 * (all.count - first)).prefix(2 * (end - first)))
+    }
+
+    @Test("A range that passes an end is refused", arguments: ["0:13", "12:", "-13:", "13:", ":-12", "5:-8"])
+    func outOfRange(text: String) throws {
+        let bench = try Bench()
+        try bench.store(Array("some words".utf8), named: "s")
+        try run("export", "--store", bench.file("s"), "--generation", "0", "--range", text, "--out", bench.file("x.npy")).expect(64, "12 tokens")
+        #expect(!bench.exists("x.npy"))
+    }
+
+    @Test("On a terminal progress is one line that fits; TERM=dumb gets no escape codes", arguments: ["xterm", "dumb"])
+    func terminal(kind: String) throws {
+        let bench = try Bench()
+        try bench.model(patchSize: 16, hiddenSize: 64)
+        var numbers = TestNumbers(3)
+        let name = String(repeating: "n", count: 90)
+        try bench.write(name, numbers.bytes(400_000))
+        let command = "stty cols 40; $P score \(name) --model model --threads 1"
+        try bench.shell("export P TERM=\(kind); script -qec '\(command)' typescript > /dev/null").expect(0)
+        let said = try String(decoding: bench.bytes("typescript"), as: UTF8.self)
+        #expect(said.contains("layer") && said.contains("bits per byte"))
+        #expect(said.contains("\u{1b}") == (kind == "xterm"))
+        for line in said.split(whereSeparator: { "\r\n".unicodeScalars.contains($0.unicodeScalars.first ?? " ") }) where kind == "xterm" && line.contains("layer") {
+            #expect(line.replacing("\u{1b}[K", with: "").count < 40)
+        }
     }
 
     @Test("Help names every flag", arguments: [

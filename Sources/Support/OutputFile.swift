@@ -1,0 +1,213 @@
+import Glibc
+
+/// A file that appears under its name only when it is complete.
+///
+/// It is written without a name, in the folder it will be in, and gets its name at the end: dropped without `publish`, or with the
+/// process killed, it leaves nothing behind. Where the file system cannot do that, it has a name of its own until then, which
+/// nobody else uses. A stream, a device or a pipe takes the bytes as they come.
+public final class OutputFile {
+    /// What an output path stands for.
+    enum Place: Equatable {
+        /// A descriptor that the process was given: "-", /dev/stdout, /dev/fd/3, or a link to one of these.
+        case stream(Int32)
+        /// A device or named pipe.
+        case special
+        /// A file, there or not, links followed.
+        case file(String)
+    }
+
+    public let path: String
+    private let place: Place
+    private let descriptor: Int32
+    /// The name until it is complete; nil where it has none.
+    private var temporary: Temporary?
+    private var published = false
+
+    /// A file under a name that nobody else uses, locked as long as somebody writes it.
+    private struct Temporary {
+        var name: String
+        /// Removes it should the process be stopped.
+        var cleanup: Cleanup.Entry
+    }
+
+    /// - Parameter isNameless: write without a name where the file system can.
+    /// - Throws: `Fault` (`cannotCreate`).
+    public init(_ path: String, isNameless: Bool = true) throws {
+        self.path = path
+        place = try Self.place(of: path)
+        switch place {
+        case .stream(let given):
+            descriptor = fcntl(given, F_DUPFD_CLOEXEC, 3)
+        case .special:
+            descriptor = File.descriptor(path, O_WRONLY)
+        case .file(let target):
+            let folder = File.parent(of: target)
+            let nameless = isNameless && File.isAccessible("/proc/self/fd", X_OK) ? File.nameless(in: folder, O_WRONLY) : -1
+            if nameless >= 0 {
+                descriptor = nameless
+            } else {
+                (descriptor, temporary) = try Self.makeNamed(in: folder, for: path)
+            }
+        }
+        guard descriptor >= 0 else { throw File.fault(.cannotCreate, "cannot create", path) }
+    }
+
+    /// Whether an output can be made here, asked without making one.
+    public static func check(_ path: String) throws {
+        switch try place(of: path) {
+        case .stream(let given):
+            let flags = fcntl(given, F_GETFL)
+            if flags >= 0 && flags & O_ACCMODE == O_RDONLY { errno = EBADF }
+            guard flags >= 0, flags & O_ACCMODE != O_RDONLY else { throw File.fault(.cannotCreate, "cannot write to the stream", path) }
+        case .special:
+            guard File.isAccessible(path, W_OK) else { throw File.fault(.cannotCreate, "cannot create", path) }
+        case .file(let target):
+            guard File.isAccessible(File.parent(of: target), W_OK | X_OK) else { throw File.fault(.cannotCreate, "cannot create", path) }
+        }
+    }
+
+    /// Whether what is written goes to standard output, which then has room for nothing else.
+    public static func isStandardOutput(_ path: String) -> Bool { (try? place(of: path)) == .stream(1) }
+
+    /// What is there now under an output's name, or behind the stream; nil where there is nothing.
+    public static func info(_ path: String) throws -> stat? {
+        switch try place(of: path) {
+        case .stream(let given):
+            var info = stat()
+            return fstat(given, &info) == 0 ? info : nil
+        case .special: return File.info(path)
+        case .file(let target): return File.info(target)
+        }
+    }
+
+    /// Whether an output would lie in `folder` under a name that is the folder's own, or deeper in it under one.
+    public static func isOwn(_ path: String, in folder: String, _ isOwnName: (String) -> Bool) throws -> Bool {
+        guard case .file(let target) = try place(of: path), let folder = File.resolved(folder).map({ $0 + "/" }),
+            target.utf8.starts(with: folder.utf8)
+        else { return false }
+        // Scalars, for a letter may join a slash.
+        return isOwnName(String(target.unicodeScalars.dropFirst(folder.unicodeScalars.count).prefix { $0 != "/" }))
+    }
+
+    static func place(of path: String) throws -> Place {
+        func fail(_ problem: String) -> Fault { Fault(.cannotCreate, problem, at: Support.Place(file: path)) }
+        if path == "-" { return .stream(1) }
+        guard !path.isEmpty else { throw fail("the output has no name") }
+        guard !path.utf8.elementsEqual("/".utf8), path.utf8.last != UInt8(ascii: "/"), !File.isDirectory(path) else {
+            throw fail("this is a folder; a file is to be written here")
+        }
+        // Link by link, for what a link to a stream is called says which stream; what is behind it does not.
+        var target = path
+        let streams = File.resolved("/proc/self/fd")
+        for _ in 0..<40 {
+            let folder = File.resolved(File.parent(of: target)) ?? File.parent(of: target)
+            let name = File.name(of: target)
+            if folder == streams, let given = Int32(name) { return .stream(given) }
+            target = folder == "/" ? "/\(name)" : "\(folder)/\(name)"
+            guard let next = File.link(target) else {
+                if let info = File.info(target), !info.isRegular { return .special }
+                return .file(target)
+            }
+            target = next.utf8.first == UInt8(ascii: "/") ? next : "\(folder)/\(next)"
+        }
+        throw fail("too many links, one to the other")
+    }
+
+    // MARK: Names until it is complete
+
+    private static let prefix = ".bbp-stream-"
+    private static let suffix = ".partial"
+
+    /// Whether a name is one that an output has until it is complete.
+    public static func isTemporary(_ name: String) -> Bool { name.hasPrefix(prefix) && name.hasSuffix(suffix) }
+
+    private static func makeNamed(in folder: String, for path: String) throws -> (Int32, Temporary) {
+        for name in File.names(in: folder) where isTemporary(name) { Leftover.remove("\(folder)/\(name)") }
+        let name = unusedName(in: folder)
+        // Nobody takes it for abandoned before it is locked: until then it is called otherwise.
+        let made = name + ".new"
+        let descriptor = File.descriptor(made, O_WRONLY | O_CREAT | O_EXCL | O_NOFOLLOW, mode: 0o644)
+        guard descriptor >= 0 else { throw File.fault(.cannotCreate, "cannot create", path) }
+        flock(descriptor, LOCK_EX | LOCK_NB)
+        do { try File.rename(made, to: name) } catch {
+            _ = made.withFileName { unlink($0) }
+            close(descriptor)
+            throw error
+        }
+        return (descriptor, Temporary(name: name, cleanup: Cleanup.add { _ = name.withFileName { unlink($0) } }))
+    }
+
+    private static func unusedName(in folder: String) -> String {
+        "\(folder == "/" ? "" : folder)/\(prefix)\(String(UInt64.random(in: 0...UInt64.max), radix: 36))\(suffix)"
+    }
+
+    // MARK: Writing
+
+    deinit {
+        if published { return }
+        close(descriptor)
+        drop()
+    }
+
+    private func drop() {
+        guard let temporary else { return }
+        _ = temporary.name.withFileName { unlink($0) }
+        Cleanup.cancel(temporary.cleanup)
+    }
+
+    public func write(_ bytes: UnsafeRawBufferPointer) throws {
+        var rest = bytes
+        while !rest.isEmpty {
+            let count = Glibc.write(descriptor, rest.baseAddress, rest.count)
+            if count < 0 && errno == EINTR { continue }
+            guard count > 0 else { throw File.fault(.inputOutput, "cannot write", path) }
+            rest = UnsafeRawBufferPointer(rebasing: rest[count...])
+        }
+    }
+
+    /// Makes the file durable and gives it its name, in place of what had it before.
+    public func publish() throws {
+        guard case .file(let target) = place else {
+            published = true
+            // Pipes and terminals cannot be synced.
+            let synced = fsync(descriptor) == 0 || errno == EINVAL || errno == EROFS
+            guard close(descriptor) == 0, synced else { throw File.fault(.inputOutput, "cannot write", path) }
+            return
+        }
+        guard fsync(descriptor) == 0 || errno == EINVAL else { throw File.fault(.inputOutput, "cannot sync", path) }
+        if temporary == nil { try giveName(in: File.parent(of: target)) }
+        published = true
+        close(descriptor)
+        guard let name = temporary?.name else { return }
+        do { try File.rename(name, to: target) } catch {
+            drop()
+            throw error
+        }
+        if let temporary { Cleanup.cancel(temporary.cleanup) }
+        try File.syncDirectory(File.parent(of: target))
+    }
+
+    /// A name for a file without one: what had the final name can only be replaced by a rename.
+    private func giveName(in folder: String) throws {
+        for _ in 0..<100 {
+            let name = Self.unusedName(in: folder)
+            let status = name.withFileName { linkat(AT_FDCWD, "/proc/self/fd/\(descriptor)", AT_FDCWD, $0, AT_SYMLINK_FOLLOW) }
+            if status == 0 {
+                temporary = Temporary(name: name, cleanup: Cleanup.add { _ = name.withFileName { unlink($0) } })
+                return
+            }
+            guard errno == EEXIST else { break }
+        }
+        throw File.fault(.cannotCreate, "cannot put the finished file in place", path)
+    }
+}
+
+extension File {
+    /// O_TMPFILE, which Swift cannot import: a macro of two flags.
+    private static let temporaryFlag: Int32 = 0o20_000_000 | O_DIRECTORY
+
+    /// A new file in `folder` that has no name, or -1 where the file system cannot make one.
+    public static func nameless(in folder: String, _ flags: Int32, mode: mode_t = 0o644) -> Int32 {
+        descriptor(folder, flags | temporaryFlag, mode: mode)
+    }
+}
