@@ -5,8 +5,8 @@ import Support
 
 /// Columns of the generation that a layer reads, decoded, as many as the memory budget leaves room for.
 ///
-/// When room is needed, the column that is read again latest goes first: the order of reads is known, so this is the
-/// least that can be read with this much memory (Belady 1966). One thread plans; workers only fill slots.
+/// When room is needed, the column that is read again latest is given up first, which is the best order where next uses are
+/// exact (Belady 1966); here some are estimated. One thread plans; workers only fill slots.
 final class ColumnCache {
     /// What must be read before a step can begin.
     struct Load {

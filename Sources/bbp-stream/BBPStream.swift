@@ -36,6 +36,7 @@ struct BBPStream: ParsableCommand {
         StandardStreams.occupy()
         Interruption.install()
         do {
+            try Suggestion.checkCommand()
             var command = try parseAsRoot(Array(Console.arguments.dropFirst()))
             try command.run()
         } catch let fault as Fault {

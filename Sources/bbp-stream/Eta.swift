@@ -1,7 +1,7 @@
 /// How long work will still take: what a plan expected at first, and more and more what was measured.
 struct Eta {
     /// The share of the work whose measured time counts as much as the expectation does.
-    private static let trust = 0.02
+    private static let trust = 0.05
 
     /// Seconds that all of it was expected to take; nil where nothing says.
     var expected: Double?

@@ -76,6 +76,11 @@ struct UsageTests {
         #expect((error["text"] as? String)?.contains(flag) == true)
     }
 
+    @Test("The beginning of a command suggests it", arguments: [("scor x", "score"), ("verif --store s", "verify"), ("ingests x", "ingest")])
+    func beginningOfCommand(arguments: String, command: String) throws {
+        try run(arguments.split(separator: " ").map(String.init)).expect(64, "Did you mean '\(command)'?")
+    }
+
     @Test("Every command that takes --json prints one object, and says each thing by one name")
     func json() throws {
         let bench = try Bench()

@@ -88,6 +88,7 @@ struct write_record {
     char path[PATH_MAX];
     off_t offset, old_size;
     size_t length, old_length;
+    int nameless; // a descriptor of a file that has no name yet, else -1
     char *old;
     struct write_record *next;
 };
@@ -102,7 +103,11 @@ static void remember(int fd, off_t offset, size_t length) {
     record->length = length;
     record->old_size = info.st_size;
     record->old = malloc(length ? length : 1);
-    int reader = REAL(open)(record->path, O_RDONLY);
+    // A file without a name is reached through its descriptor, whatever name it gets later.
+    char place[64];
+    snprintf(place, sizeof place, "/proc/self/fd/%d", fd);
+    record->nameless = info.st_nlink ? -1 : REAL(open)(place, O_RDWR);
+    int reader = REAL(open)(info.st_nlink ? record->path : place, O_RDONLY);
     ssize_t got = reader < 0 ? 0 : REAL(pread)(reader, record->old, length, offset);
     if (reader >= 0) close(reader);
     record->old_length = got > 0 ? (size_t)got : 0;
@@ -123,6 +128,7 @@ static void synced(int fd) {
             continue;
         }
         *place = record->next;
+        if (record->nameless >= 0) close(record->nameless);
         free(record->old);
         free(record);
     }
@@ -134,7 +140,7 @@ static void die(void) {
     for (struct write_record *record = unsynced; record; record = record->next) {
         seed = seed * 6364136223846793005u + 1442695040888963407u;
         if (seed >> 63) continue;
-        int fd = REAL(open)(record->path, O_WRONLY);
+        int fd = record->nameless >= 0 ? record->nameless : REAL(open)(record->path, O_WRONLY);
         if (fd < 0) continue;
         if (REAL(pwrite)(fd, record->old, record->old_length, record->offset) < 0) abort();
         // What lay beyond the file's end was not there.
@@ -248,6 +254,10 @@ int mkdir(const char *path, mode_t mode) {
 int rename(const char *from, const char *to) {
     if (fails_name(to)) FAILED(EIO);
     return REAL(rename)(from, to);
+}
+int linkat(int from_folder, const char *from, int to_folder, const char *to, int flags) {
+    if (fails_name(to)) FAILED(ENOSPC);
+    return REAL(linkat)(from_folder, from, to_folder, to, flags);
 }
 int unlink(const char *path) {
     if (fails_name(path)) FAILED(EIO);
