@@ -71,7 +71,9 @@ struct ForwardCommand: ParsableCommand {
         let summary: ForwardSummary?
         do {
             defer { display.line.close() }
-            summary = try ForwardRun(options, observer: display).run()
+            let run = try ForwardRun(options, observer: display)
+            display.noteIgnoredFields(of: run.model.config)
+            summary = try run.run()
         } catch let fault as Fault where progress == .json {
             // Standard error is one object a line, to the end.
             display.failed(fault)

@@ -1,4 +1,5 @@
 import ArgumentParser
+import ProtonModel
 import StreamEngine
 import Support
 
@@ -83,6 +84,11 @@ final class ForwardDisplay: ForwardObserver {
         case .json: Console.say(#"{"event": "note", "text": \#(Report.quoted(text))}"#)
         case .line: Console.say(text)
         }
+    }
+
+    /// Says which fields of config.json were ignored, if any were.
+    func noteIgnoredFields(of config: ModelConfig) {
+        if let ignored = config.ignoredText { note("config.json: ignored \(ignored)") }
     }
 
     func progress(_ progress: ForwardProgress) {

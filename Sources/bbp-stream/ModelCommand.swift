@@ -83,7 +83,7 @@ struct ModelCommand: ParsableCommand {
     static func describe(_ model: Model) -> String {
         let config = model.config
         let parameters = config.parameters ?? 0
-        return Console.aligned([
+        var rows = [
             ("model", model.directory),
             ("hidden size (D)", "\(config.hiddenSize)"),
             ("layers", "\(config.layers)" + (config.recurrence > 1 ? ", each \(config.recurrence) times" : "")),
@@ -97,7 +97,9 @@ struct ModelCommand: ParsableCommand {
             ("weights", "\(model.weightFormats), \(exactBytes(model.weightBytes))"),
             ("fingerprint", model.fingerprint),
             ("training", model.untrained.map { "untrained (\($0))" } ?? "not stated: weights from elsewhere"),
-        ])
+        ]
+        if let ignored = config.ignoredText { rows.append(("ignored fields", ignored)) }
+        return Console.aligned(rows)
     }
 }
 

@@ -38,6 +38,7 @@ struct ScoreCommand: ParsableCommand {
         options.convolution = convolution
         if let temporary, !File.isDirectory(temporary) { throw Fault(.noInput, "there is no such folder", at: Place(file: temporary)) }
         let scoring = try Scoring(options)
+        ForwardDisplay(progress).noteIgnoredFields(of: scoring.model.config)
         let watch = Stopwatch()
         var scores: [Scoring.Score] = []
         var display: ForwardDisplay?
