@@ -32,7 +32,7 @@ except ImportError:
     print("convert_checkpoint: the Python package torch is missing: pip install torch", file=sys.stderr)
     sys.exit(69)
 
-from checkpoints.published import Refusal, check, config_of, layout, load
+from checkpoints.published import Refusal, check, config_of, first_sentence, layout, load
 
 PATCH_SIZES = range(1, 16_385)
 # --dtype: PyTorch's type, the name of safetensors, the name in config.json
@@ -68,14 +68,18 @@ def encoded(name, tensor, kind):
     values = tensor.detach().reshape(-1)
     for start in range(0, values.numel(), PIECE):
         piece = values[start:start + PIECE]
-        written = piece.to(kind)
+        try:
+            written = piece.to(kind)
+            data = written.contiguous().view(torch.uint8).numpy().data
+        except (RuntimeError, TypeError) as error:  # PyTorch's, of a tensor that it cannot read
+            raise Refusal(EXIT_DATA, f"{name}: its values cannot be read ({first_sentence(error)})") from None
         if not bool((finite := torch.isfinite(written)).all()):
             index = int(torch.nonzero(~finite)[0])
             value = float(piece[index])
             problem = f"; that does not fit {str(kind).removeprefix('torch.')}" if math.isfinite(value) else ""
             where = f"{name}: value {start + index}, at {place(start + index, tensor.shape)},"
             raise Refusal(EXIT_DATA, f"{where} is {value}{problem}")
-        yield written.contiguous().view(torch.uint8).numpy().data
+        yield data
 
 
 def place(index, shape):
@@ -105,10 +109,23 @@ def write_weights(path, checkpoint, entries):
         os.fsync(file.fileno())
 
 
+def outputs(folder):
+    """The files of a model, and their names until both are there."""
+    files = [os.path.join(folder, name) for name in ("model.safetensors", "config.json")]
+    return files, [path + ".partial" for path in files]
+
+
+def check_outputs(folder, checkpoint):
+    """Refuses to write where the checkpoint itself lies, by whatever name."""
+    files, partial = outputs(folder)
+    for path in (folder, *files, *partial):
+        if os.path.exists(path) and os.path.exists(checkpoint) and os.path.samefile(path, checkpoint):
+            raise Refusal(EXIT_USAGE, f"{path}: is the checkpoint itself, which would be replaced")
+
+
 def write_model(folder, checkpoint, config, entries):
     """Both files, under other names until both are there; the folder too goes again where something fails."""
-    weights, settings = os.path.join(folder, "model.safetensors"), os.path.join(folder, "config.json")
-    partial = [weights + ".partial", settings + ".partial"]
+    (weights, settings), partial = outputs(folder)
     made = not os.path.isdir(folder)
     try:
         os.makedirs(folder, exist_ok=True)
@@ -133,6 +150,7 @@ def write_model(folder, checkpoint, config, entries):
 
 
 def convert(options):
+    check_outputs(options.model, options.checkpoint)
     for name in ("config.json", "model.safetensors"):
         if os.path.exists(os.path.join(options.model, name)) and not options.force:
             raise Refusal(EXIT_CREATE, f"{options.model}: holds a model already ({name}); --force replaces it")

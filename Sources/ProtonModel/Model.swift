@@ -28,7 +28,8 @@ public final class Model: Sendable {
         config = try ModelConfig(directory: directory)
         let file = "\(directory)/model.safetensors"
         weights = try SafeTensors(file)
-        untrained = weights.metadata[Self.trainingKey]
+        let training = weights.metadata[Self.trainingKey]
+        untrained = if case .string(let text)? = training { text } else { nil }
         func fail(_ name: String, _ problem: String) -> Fault { Fault(.badData, problem, at: Place(file: file, field: name)) }
 
         guard let state = XXH3_createState() else { throw Fault(.inputOutput, "out of memory") }

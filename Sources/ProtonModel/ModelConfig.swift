@@ -29,6 +29,9 @@ public struct ModelConfig: Sendable, Equatable {
     public var positionalEncoding = PositionalEncoding.coordConv
     public var isCausal = true
 
+    /// Fields of config.json that do not bear on what is computed: read over, and no part of the model.
+    public var ignoredFields: [String] = []
+
     public var headSize: Int { hiddenSize / heads }
 
     public init(hiddenSize: Int, intermediateSize: Int, layers: Int, heads: Int, patchSize: Int, kernelSize: Int) {
@@ -50,6 +53,8 @@ public struct ModelConfig: Sendable, Equatable {
         /// Rows of context of all convolutions together.
         static let reach = 1 << 20
         static let convolutions = 1...1000
+        /// Of config.json.
+        static let fileBytes = 1 << 20
     }
 
     /// Names the first size that cannot work, as config.json calls it; nil when all do.
@@ -98,6 +103,10 @@ extension ModelConfig {
         let file = "\(directory)/config.json"
         guard File.exists(directory) else { throw Fault(.noInput, "there is no such model", at: Place(file: directory), advice: "Make one with `bbp-stream model init DIR`.") }
         guard File.exists(file) else { throw Fault(.noInput, "the model has no config.json", at: Place(file: directory)) }
+        guard let size = File.size(file) else { throw Fault(.noInput, "not a regular file", at: Place(file: file)) }
+        guard size <= Limit.fileBytes else {
+            throw Fault(.badData, "\(size) bytes are more than the allowed \(Limit.fileBytes)", at: Place(file: file))
+        }
         var fields = JSONFields(try JSONValue.object(try File.read(file), file: file), file: file)
         _ = try fields.string("model_type", among: ["bigbang-proton"])
         _ = try fields.integer("vocab_size", in: Self.vocabulary...Self.vocabulary)
@@ -113,17 +122,45 @@ extension ModelConfig {
         self.stack = stack
         activation = try fields.choice("hidden_act", default: .gelu)
         layerNormEpsilon = try fields.number("layer_norm_eps", in: 1e-12...1e-1, default: 1e-5)
-        // What the weights are stored in, the file itself says.
-        _ = try fields.string("torch_dtype", among: ["float32", "float16", "bfloat16"], default: "float32")
-        // What Hugging Face tools write beside the model's own fields.
-        for name in ["architectures", "transformers_version", "_name_or_path"] { _ = fields.take(name) }
         recurrence = try fields.integer("recurrence", in: Limit.recurrence, default: 1)
         delegation = try Self.delegation(of: &fields, file: file)
         positionalEncoding = try fields.choice("positional_encoding", default: .coordConv)
         isCausal = try fields.bool("causal", default: true)
         if let found = impossibleField() { throw fields.fault(found.field, found.problem) }
-        try fields.finish()
+        // As `json` and the converter write it: what the weights are stored in, their file says itself.
+        fields.drop("torch_dtype", where: ["float32", "float16", "bfloat16"])
+        ignoredFields = try fields.rest(refusing: Self.isArithmetic)
     }
+
+    /// Whether a field of this name changes what other models compute, so that ignoring it may give wrong results.
+    private static func isArithmetic(_ name: String) -> Bool {
+        let letters = name.plainLetters
+        return arithmeticNames.contains(letters) || arithmeticPrefixes.contains(where: letters.hasPrefix)
+    }
+
+    private static let arithmeticPrefixes = ["rope", "rotary", "moe", "mamba", "ssm"]
+
+    private static let arithmeticNames = Set([
+        // Sizes under other names.
+        "d_model", "n_embd", "num_layers", "n_layer", "n_layers", "num_heads", "n_head", "n_heads", "head_dim",
+        "n_inner", "d_ff", "ffn_dim",
+        // Attention.
+        "attention_bias", "attention_multiplier", "attention_types", "attention_window", "attn_layers",
+        "attn_logit_softcapping", "bidirectional", "final_logit_softcapping", "global_attn_every_n_layers",
+        "is_causal", "layer_types", "logits_scaling", "mixer", "mixers", "multi_query", "num_key_value_heads",
+        "num_kv_heads", "parallel_attn", "qk_norm", "qkv_bias", "query_pre_attn_scalar", "scale_attn_weights",
+        "sliding_window", "use_qk_norm", "use_sliding_window", "window_size",
+        // Positions.
+        "alibi", "partial_rotary_factor", "position_embedding_type", "relative_attention",
+        "relative_attention_num_buckets",
+        // Feed-forward, norms, residuals, experts.
+        "activation", "activation_function", "bias", "dilation", "dilations", "embedding_multiplier",
+        "hidden_activation", "layer_norm_epsilon", "mlp_bias", "norm_eps", "norm_type", "num_experts",
+        "num_experts_per_tok", "num_local_experts", "residual_multiplier", "rms_norm_eps", "use_bias",
+        "use_parallel_residual",
+        // Weights that are not what they seem.
+        "quantization_config",
+    ].map(\.plainLetters))
 
     private static func delegation(of fields: inout JSONFields, file: String) throws -> Delegation {
         guard let value = fields.take("delegation") else { return .transpose }

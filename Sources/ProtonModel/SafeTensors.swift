@@ -1,4 +1,3 @@
-import FoundationEssentials
 import Glibc
 import Support
 
@@ -15,13 +14,14 @@ public final class SafeTensors: @unchecked Sendable {
 
     public let file: String
     public let tensors: [String: Tensor]
-    /// `__metadata__`.
-    public let metadata: [String: String]
+    /// `__metadata__`, whose values are strings.
+    public let metadata: JSONObject
     private let map: UnsafeMutableRawBufferPointer
     private let dataStart: Int
 
     /// The header may not be longer: a hostile length must not be believed.
     static let largestHeader = 100 << 20
+    private static let mostDimensions = 64
     /// Bytes of a value, for the number formats of the safetensors format.
     private static let sizes = [
         "F64": 8, "F32": 4, "F16": 2, "BF16": 2, "I64": 8, "I32": 4, "I16": 2, "I8": 1, "U64": 8, "U32": 4, "U16": 2, "U8": 1, "BOOL": 1,
@@ -30,7 +30,7 @@ public final class SafeTensors: @unchecked Sendable {
     public init(_ file: String) throws {
         self.file = file
         func fail(_ problem: String, field: String? = nil, offset: Int? = nil) -> Fault {
-            Fault(.badData, problem, at: Place(file: file, byteOffset: offset, field: field))
+            Fault(.badData, problem, at: Place(file: file, byteOffset: offset, field: field?.shortened))
         }
         guard File.exists(file) else { throw Fault(.noInput, "the model has no weights", at: Place(file: file)) }
         guard let size = File.size(file) else { throw Fault(.noInput, "not a regular file", at: Place(file: file)) }
@@ -47,16 +47,21 @@ public final class SafeTensors: @unchecked Sendable {
             guard length <= UInt64(Self.largestHeader) else { throw fail("a header of \(length) bytes is more than the allowed \(Self.largestHeader)", offset: 0) }
             guard Int(length) <= size - 8 else { throw fail("a header of \(length) bytes does not fit a file of \(size)", offset: 0) }
             dataStart = 8 + Int(length)
-            let header = try JSONValue.object(Array(map[8..<dataStart]), file: file)
+            let text = UnsafeRawBufferPointer(rebasing: UnsafeRawBufferPointer(map)[8..<dataStart])
+            let header = try JSONValue.object(text, file: file, origin: 8)
             var tensors: [String: Tensor] = [:]
-            var metadata: [String: String] = [:]
-            for (name, value) in header {
+            var metadata = JSONObject()
+            for (name, value) in header.fields {
+                // Keeps names that differ in bytes from being one key: only ASCII has no two spellings of one text.
+                guard name.utf8.allSatisfy({ $0 < 0x80 }) else {
+                    throw fail("a tensor's name must be ASCII", field: name)
+                }
                 guard case .object(let fields) = value else { throw fail("must be an object", field: name) }
                 if name == "__metadata__" {
-                    for (key, text) in fields {
-                        guard case .string(let text) = text else { throw fail("values must be strings", field: name) }
-                        metadata[key] = text
+                    guard fields.fields.allSatisfy({ if case .string = $0.value { true } else { false } }) else {
+                        throw fail("values must be strings", field: name)
                     }
+                    metadata = fields
                 } else {
                     tensors[name] = try Self.tensor(name, fields, file: file)
                 }
@@ -80,8 +85,8 @@ public final class SafeTensors: @unchecked Sendable {
 
     deinit { munmap(map.baseAddress, map.count) }
 
-    private static func tensor(_ name: String, _ fields: [String: JSONValue], file: String) throws -> Tensor {
-        func fail(_ problem: String) -> Fault { Fault(.badData, problem, at: Place(file: file, field: name)) }
+    private static func tensor(_ name: String, _ fields: JSONObject, file: String) throws -> Tensor {
+        func fail(_ problem: String) -> Fault { Fault(.badData, problem, at: Place(file: file, field: name.shortened)) }
         func integers(_ value: JSONValue?) -> [Int]? {
             guard case .array(let items) = value else { return nil }
             let numbers = items.compactMap { item -> Int? in
@@ -90,9 +95,15 @@ public final class SafeTensors: @unchecked Sendable {
             }
             return numbers.count == items.count ? numbers : nil
         }
-        if let extra = Set(fields.keys).subtracting(["dtype", "shape", "data_offsets"]).sorted().first { throw fail("unknown field '\(extra)'") }
-        guard case .string(let dtype)? = fields["dtype"], let valueSize = sizes[dtype] else { throw fail("unknown dtype") }
-        guard let shape = integers(fields["shape"]) else { throw fail("shape must be a list of non-negative integers") }
+        let known = ["dtype", "shape", "data_offsets"]
+        if let extra = fields.fields.first(where: { !known.contains(where: $0.name.hasSameBytes) }) {
+            throw fail("unknown field '\(extra.name.shortened)'")
+        }
+        guard case .string(let dtype)? = fields["dtype"], dtype.utf8.count <= 4,
+            let valueSize = sizes[dtype] else { throw fail("unknown dtype") }
+        guard let shape = integers(fields["shape"]), shape.count <= mostDimensions else {
+            throw fail("shape must be a list of at most \(mostDimensions) non-negative integers")
+        }
         guard let offsets = integers(fields["data_offsets"]), offsets.count == 2, offsets[0] <= offsets[1] else {
             throw fail("data_offsets must be two ascending non-negative integers")
         }

@@ -33,7 +33,7 @@ public final class ForwardRun {
     let options: ForwardOptions
     let observer: any ForwardObserver
     let kernels: KernelTable
-    let model: Model
+    public let model: Model
     let store: Store
     /// How convolutions are computed.
     let way: ConvolutionWay

@@ -15,7 +15,7 @@ public enum ByteCount {
     }
 
     /// A number of MiB, rounded up, as --memory takes it.
-    public static func flag(_ bytes: Int) -> String { "\((bytes + (1 << 20) - 1) >> 20)MiB" }
+    public static func flag(_ bytes: Int) -> String { "\(bytes >> 20 + (bytes % (1 << 20) == 0 ? 0 : 1))MiB" }
 
     /// Reads "256MiB", "2GiB", "1.5g", "512m", "1000000"; nil when it is none of these.
     public static func parse(_ text: String) -> Int? {
@@ -33,9 +33,9 @@ public enum ByteCount {
 
 /// A number with so many digits after the point.
 public func fixed(_ value: Double, digits: Int) -> String {
-    guard value.isFinite, abs(value) < 1e15 else { return "\(value)" }
     var scale = 1.0
     for _ in 0..<digits { scale *= 10 }
+    guard abs(value) < 1e15, abs(value) * scale < 9e18 else { return "\(value)" }
     let rounded = Int((abs(value) * scale).rounded())
     let whole = "\(rounded / Int(scale))"
     let sign = value < 0 && rounded != 0 ? "-" : ""

@@ -77,7 +77,9 @@ struct ForwardCommand: ParsableCommand {
         let summary: ForwardSummary?
         do {
             defer { display.line.close() }
-            summary = try ForwardRun(options, observer: display).run()
+            let run = try ForwardRun(options, observer: display)
+            Console.noteIgnoredFields(of: run.model.config)
+            summary = try run.run()
         }
         if let failure = display.failure { throw failure }
         guard let summary else { return }

@@ -114,7 +114,7 @@ struct ModelCommand: ParsableCommand {
     private static func describe(_ model: Model) -> String {
         let config = model.config
         let parameters = config.parameters ?? 0
-        return Console.aligned([
+        var rows = [
             ("model", model.directory.escaped),
             ("hidden size (D)", "\(config.hiddenSize)"),
             ("layers", "\(config.layers)" + (config.recurrence > 1 ? ", each \(config.recurrence) times" : "")),
@@ -128,7 +128,9 @@ struct ModelCommand: ParsableCommand {
             ("weights", "\(model.weightFormats), \(exactBytes(model.weightBytes))"),
             ("fingerprint", model.fingerprint),
             ("training", model.untrained.map { "untrained (\($0))" } ?? "not stated: weights from elsewhere"),
-        ])
+        ]
+        if let ignored = config.ignoredText { rows.append(("ignored fields", ignored)) }
+        return Console.aligned(rows)
     }
 
     private static func report(_ model: Model) -> Report {
@@ -150,6 +152,7 @@ struct ModelCommand: ParsableCommand {
         report.add("weight formats", model.weightFormats)
         report.add("fingerprint", model.fingerprint)
         report.add("training", model.untrained.map { "untrained (\($0))" } ?? "not stated: weights from elsewhere")
+        report.add("ignored fields", config.ignoredFields.map { .text($0) })
         return report
     }
 }

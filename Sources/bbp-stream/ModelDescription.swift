@@ -1,4 +1,12 @@
 import ProtonModel
+import Support
+
+extension Console {
+    /// Says which fields of config.json were ignored, if any were.
+    static func noteIgnoredFields(of config: ModelConfig) {
+        if let ignored = config.ignoredText { note("config.json: ignored \(ignored)") }
+    }
+}
 
 /// A model's shape, for people.
 extension ModelConfig {
@@ -18,6 +26,14 @@ extension ModelConfig {
     var delegationText: String {
         if case .monteCarlo(let seed) = delegation { return "\(delegation.mode) (seed \(seed))" }
         return delegation.mode
+    }
+
+    /// Fields of config.json that were ignored, in one line; nil where there are none.
+    var ignoredText: String? {
+        if ignoredFields.isEmpty { return nil }
+        let shown = ignoredFields.prefix(20)
+        let more = ignoredFields.count - shown.count
+        return shown.map(\.shortened).joined(separator: ", ") + (more > 0 ? " and \(grouped(more)) more" : "")
     }
 
     /// What differs from the published model beside sizes.

@@ -50,6 +50,7 @@ struct ScoreCommand: ParsableCommand {
         Console.leaveOutput(to: nll)
         let others = ModelFolder.all.filter { File.info($0.folder)?.identity != File.info(options.model)?.identity }
         let scoring = try Scoring(options, temporary: temporary, store: store, others: others)
+        Console.noteIgnoredFields(of: scoring.model.config)
         let watch = Stopwatch()
         let display = ScoreDisplay(model: model)
         if !json {

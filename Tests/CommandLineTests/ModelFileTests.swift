@@ -25,8 +25,15 @@ struct ModelFileTests {
         ("model_type", "", "missing"), ("vocab_size", "", "missing"), ("hidden_size", "", "missing"), ("intermediate_size", "", "missing"),
         ("num_hidden_layers", "", "missing"), ("num_attention_heads", "", "missing"), ("patch_size", "", "missing"), ("conv_kernel_size", "", "missing"),
         // Unknown, misspelt, of another family.
-        ("hiden_size", "24", "unknown"), ("rope_theta", "10000", "unknown"), ("model_type", "\"gpt2\"", "gpt2"), ("vocab_size", "256", "256"),
-        ("torch_dtype", "\"float8\"", "float8"), ("hidden_act", "\"silu\"", "silu"),
+        ("hiden_size", "24", "did you mean 'hidden_size'"), ("Hidden-Size", "24", "did you mean 'hidden_size'"),
+        ("casual", "false", "did you mean 'causal'"),
+        ("layer_norm_epsilon", "1e-6", "unknown"), ("rope_theta", "10000", "unknown"),
+        ("rope_scaling", "{\"factor\": 2}", "unknown"), ("rope_parameters", "{}", "unknown"),
+        ("sliding_window", "4096", "unknown"), ("slidingWindow", "4096", "unknown"),
+        ("num_key_value_heads", "1", "unknown"), ("attention_bias", "false", "unknown"),
+        ("mlp_bias", "true", "unknown"), ("position_embedding_type", "\"absolute\"", "unknown"),
+        ("mixers", "[]", "unknown"), ("model_type", "\"gpt2\"", "gpt2"), ("vocab_size", "256", "256"),
+        ("hidden_act", "\"silu\"", "silu"),
         // Wrong types.
         ("hidden_size", "\"24\"", "integer"), ("hidden_size", "24.5", "integer"), ("hidden_size", "null", "integer"), ("hidden_size", "true", "integer"),
         ("layer_norm_eps", "\"small\"", "number"), ("model_type", "7", "string"), ("causal", "1", "true or false"),
@@ -69,12 +76,66 @@ struct ModelFileTests {
     @Test("The wider family's defaults, and what asks for no other weights, are accepted", arguments: [
         ("recurrence", "1"), ("delegation", "{\"mode\": \"transpose\"}"), ("positional_encoding", "\"coord_conv\""), ("causal", "true"), ("hidden_act", "\"gelu\""),
         ("recurrence", "2"), ("delegation", "{\"mode\": \"monte-carlo\"}"), ("delegation", "{\"mode\": \"monte-carlo\", \"seed\": 9223372036854775807}"), ("causal", "false"),
-        ("hidden_act", "\"relu\""), ("layer_norm_eps", ""), ("hidden_act", ""), ("torch_dtype", ""), ("architectures", "[\"BigBangProton\"]"), ("transformers_version", "\"4.40.0\""),
+        ("hidden_act", "\"relu\""), ("layer_norm_eps", ""), ("hidden_act", ""), ("torch_dtype", ""),
+        ("torch_dtype", "\"float16\""), ("torch_dtype", "null"), ("rope_theta", "null"), ("hiden_size", "null"),
     ])
     func defaults(field: String, value: String) throws {
         let model = try bench.modelCopy("seven")
         try setField(field, value)
-        try run("model", "info", model).expect(0)
+        #expect(try !run("model", "info", model).expect(0).output.contains("ignored"))
+    }
+
+    @Test("What Hugging Face tools write and no model of this family computes with is ignored, by name", arguments: [
+        ("dtype", "\"float32\""), ("dtype", "\"auto\""), ("dtype", "{\"text\": \"bfloat16\"}"),
+        ("torch_dtype", "\"torch.float32\""), ("torch_dtype", "\"float8\""),
+        ("torch_dtype", "7"), ("architectures", "[\"BigBangProton\"]"), ("transformers_version", "\"4.56.0\""),
+        ("_name_or_path", "\"x\""),
+        ("auto_map", "{\"AutoModel\": \"modeling.BigBangProton\"}"), ("bos_token_id", "256"),
+        ("eos_token_id", "[257, 258]"), ("use_cache", "true"),
+        ("dropout", "0.1"), ("tie_word_embeddings", "false"), ("max_position_embeddings", "4096"),
+        ("a", "[[1, {}], 2.5e300]"), ("größe", "1"),
+    ])
+    func ignored(field: String, value: String) throws {
+        let model = try bench.modelCopy("seven")
+        func described(_ key: String) throws -> Substring? {
+            let line = try run("model", "info",
+                model).expect(0).output.split(separator: "\n").first { $0.hasPrefix(key) }
+            return line?.split(separator: ": ", maxSplits: 1).last
+        }
+        let fingerprint = try #require(try described("fingerprint"))
+        try setField(field, value)
+        #expect(try described("ignored fields").map(String.init) == field)
+        #expect(try described("fingerprint") == fingerprint)
+    }
+
+    @Test("forward and score say once which fields of config.json they ignored", arguments: ["line", "json", "none"])
+    func ignoredNote(progress: String) throws {
+        let model = try bench.modelCopy("seven")
+        try bench.write("model/config.json", String(decoding: bench.bytes("model/config.json"), as: UTF8.self)
+            .replacingOccurrences(of: "{",
+                with: "{\"dtype\": \"float32\", \"auto_map\": {}, \"pad_token_id\": null, ").utf8)
+        try bench.store(fixture: "seven")
+        let files = try ["a", "b"].map { try bench.write($0, "some bytes".utf8) }
+        for command in [["forward", "--store", bench.file("store")], ["score"] + files] {
+            let result = try run(command + ["--model", model, "--progress", progress]).expect(0)
+            let notes = result.error.components(separatedBy: "config.json: ignored dtype, auto_map").count - 1
+            #expect(notes == (progress == "none" ? 0 : 1), "it said: \(result.error)")
+            #expect(!result.error.contains("pad_token_id"))
+        }
+    }
+
+    @Test("A file that means two things, or takes more than it says, is refused in a moment", arguments: [
+        ("{\"hidden_size\": 24, \"hidden_size\": 24}", "hidden_size"),
+        (String(repeating: "{\"a\":", count: 10_000), "levels"), ("\u{feff}{}", "byte order mark"),
+        ("{\"hidden_size\": 24,}", "JSON"), ("{\"hidden_size\": 024}", "JSON"),
+        (String(repeating: " ", count: 1 << 20) + "{}", "bytes"),
+    ])
+    func strict(text: String, word: String) throws {
+        _ = try bench.modelCopy("seven")
+        try bench.write("model/config.json", text.utf8)
+        let watch = ContinuousClock.now
+        try expectRefused(65, ["config.json", word])
+        #expect(ContinuousClock.now - watch < .seconds(10))
     }
 
     private func setField(_ field: String, _ value: String) throws {
@@ -104,6 +165,8 @@ struct ModelFileTests {
     struct Weights {
         var header: [String: Any]
         var data: Data
+        /// Takes the place of `header`, where that cannot say it.
+        var text: String?
 
         init(_ file: Data) throws {
             let length = file.withUnsafeBytes { Int($0.loadUnaligned(as: UInt64.self)) }
@@ -113,9 +176,13 @@ struct ModelFileTests {
 
         var file: Data {
             get throws {
-                let text = try JSONSerialization.data(withJSONObject: header)
+                let text = Data(try (self.text ?? headerText).utf8)
                 return withUnsafeBytes(of: UInt64(text.count)) { Data($0) } + text + data
             }
+        }
+
+        var headerText: String {
+            get throws { String(decoding: try JSONSerialization.data(withJSONObject: header), as: UTF8.self) }
         }
 
         func field(_ tensor: String, _ name: String) -> [Int] { (header[tensor] as? [String: Any])?[name] as? [Int] ?? [] }
@@ -211,6 +278,28 @@ struct ModelFileTests {
         _ = try bench.modelCopy("seven")
         try bench.edit("model/model.safetensors") { $0.replaceSubrange(0..<8, with: withUnsafeBytes(of: length) { Data($0) }) }
         try expectRefused(65, ["model.safetensors", word])
+    }
+
+    @Test("A name that stands twice in the header is named, whichever its format")
+    func duplicateTensor() throws {
+        _ = try bench.modelCopy("seven")
+        var weights = try Weights(bench.bytes("model/model.safetensors"))
+        let entry = #""fc.bias":{"dtype":"F32","shape":[259],"data_offsets":[0,1036]}"#
+        weights.text = "{\(entry)," + (try weights.headerText).dropFirst()
+        try bench.write("model/model.safetensors", weights.file)
+        try expectRefused(65, ["model.safetensors", "fc.bias", "twice"])
+    }
+
+    @Test("A header of a hundred mebibytes that says nothing is refused in seconds",
+        arguments: ["0,", "[0],", "{\"\":0},", "[[[[]]]],"])
+    func largeHeader(item: String) throws {
+        _ = try bench.modelCopy("seven")
+        let count = (100 << 20) / item.utf8.count - 10
+        let header = Array("{\"fc.bias\":[".utf8) + repeatElement(Array(item.utf8), count: count).joined() + "0]}".utf8
+        try bench.write("model/model.safetensors", withUnsafeBytes(of: UInt64(header.count)) { Array($0) } + header)
+        let watch = ContinuousClock.now
+        try run("model", "info", bench.file("model")).expect(65, "model.safetensors", "values")
+        #expect(ContinuousClock.now - watch < .seconds(10))
     }
 
     @Test("A weights file of a few bytes", arguments: [0, 3, 8])

@@ -2,6 +2,7 @@
 
 import os
 import re
+import warnings
 from collections.abc import Mapping
 
 import torch
@@ -36,7 +37,8 @@ def load(path):
     except OSError as error:
         raise Refusal(EXIT_NO_INPUT, f"{path}: {error.strerror}") from None
     try:
-        loaded = torch.load(path, map_location="cpu", weights_only=True, mmap=True)
+        with warnings.catch_warnings(action="ignore"):  # PyTorch's, of its own ways
+            loaded = torch.load(path, map_location="cpu", weights_only=True, mmap=True)
     except Exception as error:  # whatever torch.load raises about a file that it does not like, of many types
         advice = "; it is of PyTorch's old format: load it and torch.save it again" if "new_zipfile" in str(error) else ""
         raise Refusal(EXIT_DATA, f"{path}: not a whole checkpoint of weights ({first_sentence(error)}){advice}") from None
@@ -49,7 +51,9 @@ def first_sentence(error):
 
 def unwrapped(loaded, path):
     """The state dict inside the dicts that training scripts put around it."""
-    while isinstance(loaded, Mapping):
+    seen = []  # a dict may hold itself
+    while isinstance(loaded, Mapping) and not any(loaded is outer for outer in seen):
+        seen.append(loaded)
         inner = next((loaded[name] for name in WRAPPERS if isinstance(loaded.get(name), Mapping)), None)
         if inner is None:
             break
@@ -60,7 +64,29 @@ def unwrapped(loaded, path):
     for name, tensor in loaded.items():
         if not isinstance(name, str) or not isinstance(tensor, torch.Tensor):
             raise Refusal(EXIT_DATA, f"{path}: {name!r} is {type(tensor).__name__}, not a tensor")
+        if problem := trouble(tensor):
+            raise Refusal(EXIT_DATA, f"{shown(name)}: {problem}")
     return dict(loaded)
+
+
+def trouble(tensor):
+    """Why the values of a tensor do not lie in the file one by one as they are; None where they do."""
+    if tensor.is_nested:
+        return "is a nested tensor; dense ones are read"
+    if tensor.device.type != "cpu":
+        return f"is a {tensor.device.type} tensor: the checkpoint holds no values of it"
+    if tensor.is_quantized:
+        return f"is quantized ({tensor.dtype}); save tensor.dequantize()"
+    if tensor.layout != torch.strided:
+        return f"is {tensor.layout}; dense tensors are read"
+    if tensor.is_neg() or tensor.is_conj():
+        return "is a negative or conjugate view; save tensor.resolve_neg().resolve_conj()"
+    return None
+
+
+def shown(name):
+    """A name as it may stand in a line."""
+    return name if name.isprintable() else ascii(name)[1:-1]
 
 
 def unprefixed(tensors):
@@ -134,9 +160,9 @@ def check(tensors, shapes):
         tensor = tensors[name]
         if list(tensor.shape) != shape:
             raise Refusal(EXIT_DATA, f"{name}: has shape {list(tensor.shape)}; {shape} is wanted")
-        if tensor.dtype not in NUMBERS or tensor.layout != torch.strided:
+        if tensor.dtype not in NUMBERS:
             numbers = ", ".join(str(kind).removeprefix("torch.") for kind in NUMBERS)
-            raise Refusal(EXIT_DATA, f"{name}: is {tensor.dtype}, {tensor.layout}; {numbers} are read")
+            raise Refusal(EXIT_DATA, f"{name}: is {tensor.dtype}; {numbers} are read")
     if extra := sorted(name for name in tensors if name not in shapes and not UNUSED.fullmatch(name)):
         more = f" and {len(extra) - 8} more" if len(extra) > 8 else ""
-        raise Refusal(EXIT_DATA, f"not tensors of this model: {', '.join(extra[:8])}{more}")
+        raise Refusal(EXIT_DATA, f"not tensors of this model: {', '.join(map(shown, extra[:8]))}{more}")

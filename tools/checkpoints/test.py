@@ -195,6 +195,63 @@ class ConversionTests(unittest.TestCase):
         self.refused(state | {"epoch": 3}, 65, "'epoch' is int, not a tensor")
         self.refused(state | {"blocks.99999.s1": torch.ones(1)}, 65, "more than 10000 layers")
 
+    def test_tensors_whose_values_are_not_there_as_they_are(self):
+        state = random_state()
+        for tensor, message in (
+                (torch.empty(259, device="meta"), "is a meta tensor"),
+                (torch.complex(torch.zeros(259), torch.ones(259)).conj().imag, "is a negative or conjugate view"),
+                (torch.complex(torch.zeros(259), torch.ones(259)).conj(), "is a negative or conjugate view"),
+                (torch.ones(259).to_sparse(), "is torch.sparse_coo"),
+                (torch.quantize_per_tensor(torch.ones(259), 0.1, 0, torch.qint8), "is quantized (torch.qint8)"),
+                (torch.ones(259, dtype=torch.complex64), "is torch.complex64"),
+                (torch.ones(259).to(torch.float8_e4m3fn), "is torch.float8_e4m3fn"),
+                (torch.ones(259, dtype=torch.bool), "is torch.bool")):
+            with self.subTest(message=message):
+                self.refused(state | {"fc.bias": tensor}, 65, f"fc.bias: {message}")
+        self.refused(state | {"codebook": torch.empty(259, 16, device="meta")}, 65, "codebook: is a meta tensor")
+
+    def test_a_tensor_that_pytorch_cannot_read(self):
+        class Strange(torch.Tensor):
+            def to(self, *_, **__):
+                raise NotImplementedError("no such tensor")
+
+        with self.assertRaises(convert_checkpoint.Refusal) as raised:
+            list(convert_checkpoint.encoded("fc.bias", torch.ones(3).as_subclass(Strange), torch.float32))
+        self.assertEqual((raised.exception.status, str(raised.exception)),
+                         (65, "fc.bias: its values cannot be read (no such tensor)"))
+
+    def test_objects_that_are_no_weights(self):
+        state = random_state()
+        for item, kind in ((3.5, "float"), ("text", "str"), (None, "NoneType"), ([torch.ones(1)], "list"),
+                           ({}, "dict")):
+            self.refused(state | {"norm.bias": item}, 65, f"'norm.bias' is {kind}, not a tensor")
+        self.refused(state | {7: torch.ones(1)}, 65, "7 is Tensor, not a tensor")
+        self.refused(state | {"a\nb\x1b[31m": torch.ones(1)}, 65, "not tensors of this model: a\\nb\\x1b[31m")
+        circle = {"epoch": 3}
+        circle["model"] = circle
+        self.refused(circle, 65, "'epoch' is int, not a tensor")
+
+    def test_the_checkpoint_is_no_output(self):
+        state = random_state()
+        os.mkdir(self.model)
+        for name in ("model.safetensors", "config.json", "model.safetensors.partial", "config.json.partial"):
+            self.checkpoint = os.path.join(self.model, name)
+            torch.save(state, self.checkpoint)
+            with open(self.checkpoint, "rb") as file:
+                before = file.read()
+            self.refused(None, 64, "is the checkpoint itself", "--force")
+            with open(self.checkpoint, "rb") as file:
+                self.assertEqual(file.read(), before)
+            os.remove(self.checkpoint)
+        self.checkpoint = os.path.join(self.folder, "weights.pth")
+        torch.save(state, self.checkpoint)
+        for link in (os.symlink, os.link):
+            link(self.checkpoint, os.path.join(self.model, "model.safetensors"))
+            self.refused(None, 64, "is the checkpoint itself", "--force")
+            os.remove(os.path.join(self.model, "model.safetensors"))
+        self.model = self.checkpoint
+        self.refused(None, 64, "is the checkpoint itself")
+
     def test_numbers_that_are_none(self):
         name = "blocks.2.self_attn.qkv.weight"
         for value, flag, message in ((float("nan"), "keep", "is nan"), (float("-inf"), "bf16", "is -inf"),
