@@ -108,6 +108,12 @@ extension Case {
 enum ManifestChecksum {
     private static let name = Array("\"checksum\"".utf8)
 
+    static func isRight(_ text: [UInt8]) -> Bool {
+        var signed = text
+        sign(&signed)
+        return signed == text && digits(in: text) != nil
+    }
+
     /// Puts the last checksum in `text` right; leaves a text alone that has none.
     static func sign(_ text: inout [UInt8]) {
         guard let at = digits(in: text) else { return }

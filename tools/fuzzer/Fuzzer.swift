@@ -11,8 +11,8 @@ import Synchronization
 //     fuzzer show BASE KIND CASE WORK        runs one and tells all of it
 //
 // It says `begin CASE` before each case and `end CASE STATUSES MILLISECONDS` after it, with `fail CASE WHAT` between
-// them. A case that takes too long or too much memory ends the process, as a crash does; whoever started it goes on with
-// the next.
+// them. A case that takes too long or too much memory ends the process, as a crash does; whoever started it goes on
+// with the next.
 
 enum Kind: String, CaseIterable {
     case manifest, config, safetensors, page, lmdb, progress, files, input
