@@ -45,6 +45,12 @@ let package = Package(
         // Kernels and codec by themselves, for tools/bench.
         .executableTarget(name: "microbench", dependencies: ["Support", "PageStore", "ProtonModel", "CKernels"], path: "tools/microbench", swiftSettings: swift),
 
+        // Hostile stores and models for the readers above, for tools/fuzz.
+        .executableTarget(
+            name: "fuzzer",
+            dependencies: ["StreamEngine", "ProtonModel", "PageStore", "Geometry", "Support", "CZstd"], path: "tools/fuzzer",
+            swiftSettings: swift),
+
         // Tests: a target for each module, and one for the program as its users run it.
         .target(name: "TestSupport", dependencies: ["Support"], path: "Tests/TestSupport", swiftSettings: swift),
         .testTarget(name: "SupportTests", dependencies: ["Support", "TestSupport"], swiftSettings: swift),

@@ -37,6 +37,8 @@ def fixtures(arguments):
 
 def gpu(arguments):
     """A model's training on a GPU with that on the processor: bf16 rounding apart, the same bits and gradients."""
+    if not torch.cuda.is_available():
+        sys.exit("there is no GPU to compare with")
     torch.manual_seed(1)
     for P, heads, delegates in [(32, 2, True), (64, 4, True), (64, 4, False), (256, 2, True)]:
         model = Proton(Config(64 * heads, 2, heads, P, 96, 3, positional_encoding="coord_conv", delegates=delegates))
