@@ -33,7 +33,7 @@ extension ModelConfig {
         if ignoredFields.isEmpty { return nil }
         let shown = ignoredFields.prefix(20)
         let more = ignoredFields.count - shown.count
-        return shown.map(\.shortened).joined(separator: ", ") + (more > 0 ? " and \(grouped(more)) more" : "")
+        return shown.map(\.shortened.escaped).joined(separator: ", ") + (more > 0 ? " and \(grouped(more)) more" : "")
     }
 
     /// What differs from the published model beside sizes.
