@@ -14,9 +14,13 @@ enum Console {
         say("bbp-stream: \(text)")
     }
 
+    static func print(_ text: String) throws { try emit(text + "\n") }
+
+    /// Prints a piece of a result, without a line end.
+    ///
     /// - Throws: `Fault` when it cannot be written, for a full disk say.
-    static func print(_ text: String) throws {
-        if put(text + "\n", on: 1) { return }
+    static func emit(_ piece: String) throws {
+        if put(piece, on: 1) { return }
         // Whoever read (`| head`) has seen enough.
         if errno == EPIPE { exit(0) }
         throw File.fault(.inputOutput, "cannot write", "standard output")
@@ -39,8 +43,10 @@ enum Console {
     }
 
     /// Lines `key : value`, keys aligned.
-    static func aligned(_ rows: [(key: String, value: String)]) -> String {
-        let width = rows.map(\.key.count).max() ?? 0
+    ///
+    /// - Parameter width: of the longest key of all lines, where these are but some of them.
+    static func aligned(_ rows: [(key: String, value: String)], width: Int = 0) -> String {
+        let width = max(width, rows.map(\.key.count).max() ?? 0)
         return rows.map { $0.key + String(repeating: " ", count: width - $0.key.count) + " : " + $0.value }.joined(separator: "\n")
     }
 }

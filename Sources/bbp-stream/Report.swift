@@ -27,6 +27,11 @@ struct Report {
 
     var text: String { Console.aligned(lines) }
 
+    /// Its lines, their keys as wide as those of others beside it.
+    func text(keyWidth: Int) -> String { Console.aligned(lines, width: keyWidth) }
+
+    var keyWidth: Int { lines.map(\.key.count).max() ?? 0 }
+
     private var lines: [(key: String, value: String)] {
         rows.flatMap { row -> [(key: String, value: String)] in
             guard case .objects(let objects, let linesOfTheirOwn) = row.value else { return [(row.key, Self.shown(row.value))] }
