@@ -104,6 +104,20 @@ public final class GenerationReader: @unchecked Sendable {
         return try environment.begin(writing: false).entries(id)
     }
 
+    /// Bytes of all pages of a table, by what LMDB's index says of them: the pages themselves are not touched.
+    public func storedBytes(_ table: PageTable) throws -> Int {
+        guard let id = tables[table] else { return 0 }
+        let transaction = try environment.begin(writing: false)
+        return try (0..<grid.blocks).reduce(0) { sum, block in
+            guard let page = try transaction.value(id, .number(block)) else {
+                throw Fault(
+                    .badData, "the block is missing", at: Place(file: file, generation: record.index, block: block),
+                    advice: PageHeader.damageAdvice)
+            }
+            return sum + page.count
+        }
+    }
+
     /// Reads exactly `target.count` bytes of the file.
     func read(at offset: Int, into target: UnsafeMutableRawBufferPointer, place: @autoclosure () -> Place) throws {
         var done = 0

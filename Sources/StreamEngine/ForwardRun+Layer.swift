@@ -40,7 +40,7 @@ extension ForwardRun {
             let named = try recordForLayer(layer, plan: plan)
             let opened = try GenerationWriter(store: store.directory, identity: store.identity(of: named), record: named)
             // The last layer is a result; and what would fill half of the memory does not wait there for the next layer.
-            opened.forgetsCommitted = isLast || plan.diskNeeded / 2 > MemoryUse.availableBytes() / 2
+            opened.forgetsCommitted = isLast || plan.diskNeeded / 2 > MemoryUse.available().bytes / 2
             if let bytes = opened.progress {
                 guard let committed = RunProgress(bytes, carryValues: progress.carry.count), committed.nextBlock <= engine.grid.blocks else {
                     throw Fault(.badData, "the progress of the interrupted run is damaged", at: Place(file: store.directory, generation: layer), advice: "Run again with --restart.")

@@ -58,7 +58,7 @@ extension ForwardRun {
         let state = options.state ?? begun.flatMap { Element(name: $0.state) } ?? .bf16
         let keep = options.keep ?? begun.flatMap { ForwardOptions.Keep(rawValue: $0.keep) } ?? .last
         let threads = options.threads ?? max(1, Int(sysconf(Int32(_SC_NPROCESSORS_ONLN))))
-        let budget = options.memory ?? MemoryUse.availableBytes() / 2
+        let budget = try options.memory ?? MemoryUse.budget()
         let tokenPatches = store.manifest.patchSize == config.patchSize ? store.manifest.generations[0].patchesPerBlock : TokenWriter.patchesPerBlock(patchSize: config.patchSize)
         let arithmetic = try TileArithmetic(config, geometry: geometry, way: way, kernels: kernels)
         let needs = WorkingSetNeeds(

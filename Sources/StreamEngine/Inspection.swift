@@ -33,7 +33,7 @@ public struct Inspection {
         }
     }
 
-    /// The pages of a table, added up, and what their values say.
+    /// The pages of a table, added up, and what the values of some or all say.
     public struct GenerationSummary: Sendable {
         public var record: GenerationRecord
         public var table: PageTable
@@ -42,27 +42,45 @@ public struct Inspection {
         public var rawBytes: Int
         public var storedBytes: Int
         public var fileBytes: Int
+        /// Blocks that the statistics are of, spread over the generation.
+        public var blocksRead: Int
         public var statistics: Statistics
     }
 
-    public func generation(_ index: Int) throws -> [GenerationSummary] {
+    /// What is read of a generation unless all is asked for: few seconds' work, whatever its length.
+    private enum Sample {
+        static let blocks = 64
+        /// Decoded; but four blocks in any case.
+        static let bytes = 1 << 30
+        static let leastBlocks = 4
+    }
+
+    /// - Parameter all: whether the statistics are of all blocks, however many.
+    public func generation(_ index: Int, all: Bool) throws -> [GenerationSummary] {
         let generation = try store.reader(index)
+        let (blocks, P) = (generation.grid.blocks, generation.geometry.patchSize)
         return try PageTable.allCases.filter { generation.record.holds($0) }.map { table in
             let stream = try RowStream(generation, table, kernels: kernels)
+            let blockBytes = generation.expectedHeader(table, block: 0).rawBytes
+            let most = max(Sample.leastBlocks, min(Sample.blocks, Sample.bytes / max(1, blockBytes)))
+            let count = all ? blocks : min(blocks, most)
             var statistics = Statistics()
             let element: Element = table == .surprisal ? .f32 : generation.element
-            try stream.read(0..<store.manifest.tokens) { _, rows in
-                try Interruption.check { "nothing was printed" }
-                Self.forEachValue(rows, element) { statistics.add($0) }
-            }
-            var (raw, stored) = (0, 0)
-            for block in 0..<generation.grid.blocks {
-                raw += generation.expectedHeader(table, block: block).rawBytes
-                stored += try generation.locate(table, block: block).bytes
+            for step in 0..<count {
+                // From the first to the last.
+                let patches = generation.grid.patches(ofBlock: count > 1 ? step * (blocks - 1) / (count - 1) : 0)
+                let tokens = (patches.lowerBound * P..<patches.upperBound * P).clamped(to: 0..<store.manifest.tokens)
+                try stream.read(tokens) { _, rows in
+                    try Interruption.check { "nothing was printed" }
+                    Self.forEachValue(rows, element) { statistics.add($0) }
+                }
             }
             return GenerationSummary(
-                record: generation.record, table: table, blocks: generation.grid.blocks, columns: generation.geometry.patchSize, rawBytes: raw, storedBytes: stored,
-                fileBytes: File.size(generation.file) ?? 0, statistics: statistics)
+                record: generation.record, table: table, blocks: blocks, columns: P,
+                rawBytes: (0..<blocks).reduce(0) { $0 + generation.expectedHeader(table, block: $1).rawBytes },
+                storedBytes: try generation.storedBytes(table), fileBytes: File.size(generation.file) ?? 0,
+                    blocksRead: count,
+                statistics: statistics)
         }
     }
 
@@ -74,54 +92,110 @@ public struct Inspection {
 
     public func block(_ block: Int, of index: Int) throws -> BlockSummary {
         let generation = try reader(index, block: block)
-        let table: PageTable = generation.record.holds(.states) ? .states : .surprisal
-        let header = generation.expectedHeader(table, block: block)
-        let reader = try PageReader(pageBytes: header.largestPageBytes, columnBytes: header.columnBytes, kernels: kernels)
-        let found = try reader.directory(generation, table, block: block)
+        return try summary(of: block, generation, try pageReader(generation, block: block))
+    }
+
+    /// What is looked at of a generation's blocks.
+    private func table(_ generation: GenerationReader) -> PageTable {
+        generation.record.holds(.states) ? .states : .surprisal
+    }
+
+    private func pageReader(_ generation: GenerationReader, block: Int) throws -> PageReader {
+        let header = generation.expectedHeader(table(generation), block: block)
+        return try PageReader(pageBytes: header.largestPageBytes, columnBytes: header.columnBytes, kernels: kernels)
+    }
+
+    private func summary(of block: Int, _ generation: GenerationReader, _ reader: PageReader) throws -> BlockSummary {
+        let found = try reader.directory(generation, table(generation), block: block)
         let perColumn = found.header.isOrdered ? 2 : 1
-        return BlockSummary(header: found.header, location: found.location, columns: stride(from: 0, to: found.entries.count, by: perColumn).map { found.entries[$0] })
+        let columns = stride(from: 0, to: found.entries.count, by: perColumn).map { found.entries[$0] }
+        return BlockSummary(header: found.header, location: found.location, columns: columns)
     }
 
-    public struct ColumnSummary: Sendable {
-        public var header: PageHeader
-        public var column: Int
-        public var entry: ColumnEntry
-        public var statistics: Statistics
-        /// The tokens of its rows, one of each patch. Padding is left out.
-        public var tokens: [Int]
-        /// Row by row: their values.
-        public var rows: [[Double]]
-    }
+    /// A column and its values, which last as long as the visit.
+    public struct Column {
+        public let header: PageHeader
+        public let column: Int
+        public let entry: ColumnEntry
+        public let statistics: Statistics
+        /// Tokens of the sequence: padding is left out.
+        fileprivate let tokens: Int
+        fileprivate let values: UnsafeRawBufferPointer
+        /// Token indices of its rows; nil where they are the column's number.
+        fileprivate let indices: UnsafePointer<UInt16>?
 
-    public func column(_ column: Int, block: Int, of index: Int) throws -> ColumnSummary {
-        let generation = try reader(index, block: block)
-        let summary = try self.block(block, of: index)
-        let header = summary.header
-        guard (0..<header.columns).contains(column) else {
-            throw Fault(.usage, "there is no column \(column): blocks of this store have columns 0 to \(header.columns - 1)", at: Place(file: store.directory))
-        }
-        let table: PageTable = generation.record.holds(.states) ? .states : .surprisal
-        let reader = try PageReader(pageBytes: header.largestPageBytes, columnBytes: header.columnBytes, kernels: kernels)
-        let values = try Memory<UInt8>(header.columnBytes)
-        let indices = try Memory<UInt16>(header.isOrdered ? header.patches : 0)
-        try reader.read(
-            generation, table, block: block, columns: column..<column + 1, into: { _ in UnsafeMutableRawPointer(values.start) },
-            indices: { _ in indices.count > 0 ? indices.start : nil })
-        var statistics = Statistics()
-        var (tokens, rows): ([Int], [[Double]]) = ([], [])
-        let rowBytes = header.width * header.element.size
-        for row in 0..<header.patches {
-            let token = (header.firstPatch + row) * header.columns + (indices.count > 0 ? Int(indices[row]) : column)
-            if token >= store.manifest.tokens { continue }
-            var numbers: [Double] = []
-            Self.forEachValue(UnsafeRawBufferPointer(rebasing: UnsafeRawBufferPointer(values.bytes)[row * rowBytes..<(row + 1) * rowBytes]), header.element) {
-                statistics.add($0)
-                numbers.append($0)
+        fileprivate init(
+            _ header: PageHeader, _ column: Int, _ entry: ColumnEntry, tokens: Int, values: UnsafeRawBufferPointer,
+            indices: UnsafePointer<UInt16>?
+        ) {
+            var statistics = Statistics()
+            self.header = header
+            self.column = column
+            self.entry = entry
+            self.tokens = tokens
+            self.values = values
+            self.indices = indices
+            Self.forEachRow(header, column, tokens, values, indices) { _, row in
+                Inspection.forEachValue(row, header.element) { statistics.add($0) }
             }
-            tokens.append(token)
-            rows.append(numbers)
+            self.statistics = statistics
         }
-        return ColumnSummary(header: header, column: column, entry: summary.columns[column], statistics: statistics, tokens: tokens, rows: rows)
+
+        /// Visits its rows, one of each patch: the token, and its values.
+        public func forEachRow(_ body: (_ token: Int, _ values: [Double]) throws -> Void) rethrows {
+            try Self.forEachRow(header, column, tokens, values, indices) { token, row in
+                var numbers: [Double] = []
+                numbers.reserveCapacity(header.width)
+                Inspection.forEachValue(row, header.element) { numbers.append($0) }
+                try body(token, numbers)
+            }
+        }
+
+        private static func forEachRow(
+            _ header: PageHeader, _ column: Int, _ tokens: Int, _ values: UnsafeRawBufferPointer,
+                _ indices: UnsafePointer<UInt16>?,
+            _ body: (_ token: Int, _ row: UnsafeRawBufferPointer) throws -> Void
+        ) rethrows {
+            let rowBytes = header.width * header.element.size
+            for row in 0..<header.patches {
+                let token = (header.firstPatch + row) * header.columns + (indices.map { Int($0[row]) } ?? column)
+                if token >= tokens { continue }
+                try body(token, UnsafeRawBufferPointer(rebasing: values[row * rowBytes..<(row + 1) * rowBytes]))
+            }
+        }
+    }
+
+    /// Visits columns of a block one after another, all if none is named. Memory holds a mebibyte of them, or one.
+    public func columns(of block: Int, of index: Int, only column: Int? = nil, _ body: (Column) throws -> Void) throws {
+        let generation = try reader(index, block: block)
+        let reader = try pageReader(generation, block: block)
+        let summary = try summary(of: block, generation, reader)
+        let header = summary.header
+        if let column, !(0..<header.columns).contains(column) {
+            throw Fault(
+                .usage, "there is no column \(column): blocks of this store have columns 0 to \(header.columns - 1)",
+                at: Place(file: store.directory))
+        }
+        let wanted = column.map { $0..<$0 + 1 } ?? 0..<header.columns
+        // Every read takes the page's directory, too.
+        let together = min(wanted.count, max(1, (1 << 20) / max(1, header.columnBytes)))
+        let values = try Memory<UInt8>(together * header.columnBytes)
+        let indices = try Memory<UInt16>(header.isOrdered ? together * header.patches : 0)
+        for first in stride(from: wanted.lowerBound, to: wanted.upperBound, by: together) {
+            let group = first..<min(first + together, wanted.upperBound)
+            try reader.read(
+                generation, table(generation), block: block, columns: group,
+                into: { UnsafeMutableRawPointer(values.start + ($0 - first) * header.columnBytes) },
+                indices: { indices.count > 0 ? indices.start + ($0 - first) * header.patches : nil })
+            for column in group {
+                try Interruption.check { "not all was printed" }
+                let start = values.start + (column - first) * header.columnBytes
+                let bytes = UnsafeRawBufferPointer(start: start, count: header.columnBytes)
+                let rows = indices.count > 0 ? UnsafePointer(indices.start + (column - first) * header.patches) : nil
+                let entry = summary.columns[column]
+                try body(Column(header, column, entry, tokens: store.manifest.tokens, values: bytes, indices: rows))
+            }
+        }
     }
 
     /// ρ of every patch of a block: the column that each of its tokens stands in.
@@ -145,7 +219,8 @@ public struct Inspection {
         return generation
     }
 
-    private static func forEachValue(_ bytes: UnsafeRawBufferPointer, _ element: Element, _ body: (Double) -> Void) {
+    fileprivate static func forEachValue(_ bytes: UnsafeRawBufferPointer, _ element: Element,
+        _ body: (Double) -> Void) {
         switch element {
         case .token: for value in bytes.bindMemory(to: UInt16.self) { body(Double(value)) }
         case .bf16: for value in bytes.bindMemory(to: UInt16.self) { body(Double(Float(bitPattern: UInt32(value) << 16))) }

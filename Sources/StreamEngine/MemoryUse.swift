@@ -6,53 +6,128 @@ import Synchronization
 /// are not counted.
 public enum MemoryUse {
     /// RssAnon now, in bytes.
-    public static func anonymousBytes() -> Int {
-        field("RssAnon:", in: "/proc/self/status") ?? 0
+    public static func anonymousBytes() -> Int { kibibytes("RssAnon", in: "/proc/self/status") ?? 0 }
+
+    /// Memory that can still be had, and what has no more.
+    public struct Available: Sendable, Equatable {
+        public var bytes: Int
+        /// The file of the machine, or of the control group whose limit it is.
+        public var file: String
     }
 
-    /// What the machine, or the control group that the process runs in, can still give.
-    public static func availableBytes() -> Int {
-        let machine = field("MemAvailable:", in: "/proc/meminfo") ?? 1 << 30
-        let groups = controlGroups().compactMap { group -> Int? in
-            guard let bytes = try? File.read(group.limit), let limit = Int(String(decoding: bytes, as: UTF8.self).trimmingSpaces) else { return nil }
-            // What its processes hold now; its page cache can be reclaimed.
-            return max(0, limit - (field(group.held, in: group.statistics) ?? 0) / 1024)
+    /// What the machine, or the control groups that the process runs in, can still give.
+    ///
+    /// - Parameter root: the folder that /proc and /sys lie in.
+    public static func available(root: String = "") -> Available {
+        let file = "\(root)/proc/meminfo"
+        let machine = Available(bytes: kibibytes("MemAvailable", in: file) ?? 1 << 30, file: file)
+        return controlGroups(root: root).compactMap(\.available).reduce(machine) { $1.bytes < $0.bytes ? $1 : $0 }
+    }
+
+    /// The budget of a run that was given none: half of what can be had.
+    ///
+    /// - Throws: `Fault` (`inputOutput`) where nothing worth speaking of is left.
+    static func budget(root: String = "") throws -> Int {
+        let available = available(root: root)
+        guard available.bytes >= 1 << 20 else {
+            throw Fault(
+                .inputOutput, "no memory is left: \(ByteCount.text(available.bytes)) of what this allows are free",
+                at: Place(file: available.file),
+                    advice: "Raise the limit or end other processes; --memory overrides this.")
         }
-        return min(machine, groups.min() ?? machine)
+        return available.bytes / 2
     }
 
-    /// The control groups that may limit this process, versions 1 and 2: the file with the limit, and where the bytes
-    /// that cannot be reclaimed stand.
-    private static func controlGroups() -> [(limit: String, statistics: String, held: String)] {
-        var folders = [("/sys/fs/cgroup", 2), ("/sys/fs/cgroup/memory", 1)]
-        let groups = (try? File.read("/proc/self/cgroup")).map { String(decoding: $0, as: UTF8.self) } ?? ""
-        for line in groups.split(separator: "\n") {
+    /// The control groups that may limit this process, versions 1 and 2: its own and every one above it.
+    private static func controlGroups(root: String) -> [ControlGroup] {
+        let mount = "\(root)/sys/fs/cgroup"
+        var groups = [ControlGroup(folder: mount, version: .two),
+            ControlGroup(folder: "\(mount)/memory", version: .one)]
+        for line in lines(of: "\(root)/proc/self/cgroup") {
             let parts = line.split(separator: ":", maxSplits: 2, omittingEmptySubsequences: false)
             guard parts.count == 3 else { continue }
-            // The group and every one above it.
             var path = String(parts[2])
             while path.count > 1 {
-                if parts[1].isEmpty { folders.append(("/sys/fs/cgroup\(path)", 2)) }
-                if parts[1].split(separator: ",").contains("memory") { folders.append(("/sys/fs/cgroup/memory\(path)", 1)) }
+                if parts[1].isEmpty { groups.append(ControlGroup(folder: mount + path, version: .two)) }
+                if parts[1].split(separator: ",").contains("memory") {
+                    groups.append(ControlGroup(folder: "\(mount)/memory\(path)", version: .one))
+                }
                 path = File.parent(of: path)
             }
         }
-        return folders.map { folder, version in
-            ("\(folder)/\(version == 2 ? "memory.max" : "memory.limit_in_bytes")", "\(folder)/memory.stat", version == 2 ? "anon " : "total_rss ")
-        }
+        return groups
     }
 
-    private static func field(_ name: String, in path: String) -> Int? {
-        guard let bytes = try? File.read(path) else { return nil }
-        for line in String(decoding: bytes, as: UTF8.self).split(separator: "\n") where line.hasPrefix(name) {
-            return line.split(whereSeparator: { $0 == " " || $0 == "\t" }).dropFirst().first.flatMap { Int($0) }.map { $0 << 10 }
+    private static func kibibytes(_ name: Substring, in path: String) -> Int? {
+        numbers(in: path)["\(name):"].flatMap { $0 > Int.max >> 10 ? nil : $0 << 10 }
+    }
+
+    /// Lines of a name and a number that is not negative; others are left out.
+    fileprivate static func numbers(in path: String) -> [Substring: Int] {
+        var numbers: [Substring: Int] = [:]
+        for line in lines(of: path) {
+            let words = line.split(whereSeparator: \.isWhitespace)
+            if words.count >= 2, let number = Int(words[1]), number >= 0 { numbers[words[0]] = number }
         }
-        return nil
+        return numbers
+    }
+
+    /// Of a file that may not be there.
+    fileprivate static func lines(of path: String) -> [Substring] {
+        guard let bytes = try? File.read(path) else { return [] }
+        return String(decoding: bytes, as: UTF8.self).split(separator: "\n")
     }
 }
 
-extension String {
-    var trimmingSpaces: Substring { drop { $0.isWhitespace }.prefix { !$0.isWhitespace } }
+/// A control group's folder, as far as it says something about memory.
+private struct ControlGroup {
+    enum Version { case one, two }
+
+    let folder: String
+    let version: Version
+
+    /// What its least limit leaves; nil where it has none.
+    var available: MemoryUse.Available? {
+        let names = version == .two ? ["memory.max", "memory.high"] : ["memory.limit_in_bytes"]
+        let limits = names.compactMap { name in
+            number(name).map { MemoryUse.Available(bytes: $0, file: "\(folder)/\(name)") }
+        }
+        guard var least = limits.min(by: { $0.bytes < $1.bytes }) else { return nil }
+        least.bytes -= min(held, least.bytes)
+        return least
+    }
+
+    /// Bytes that its processes hold and that the system cannot reclaim: all but its cache of files and of their names.
+    private var held: Int {
+        let numbers = MemoryUse.numbers(in: "\(folder)/memory.stat")
+        // Version 1 counts the groups below only in its totals.
+        func bytes(_ name: String) -> Int { numbers[version == .two ? name[...] : "total_\(name)"] ?? 0 }
+        let anonymous = bytes(version == .two ? "anon" : "rss")
+        // Files in memory alone. The cache has them in it.
+        let shared = bytes("shmem")
+        let cache = bytes(version == .two ? "file" : "cache")
+        let others = saturatingSum([shared, bytes("active_file"), bytes("inactive_file")])
+        // Locked and not counted yet: of files on disk. Without the cache's numbers, what can be nothing else.
+        let unevictable = bytes("unevictable")
+        let locked = cache > 0
+            ? min(unevictable, max(0, cache - others)) : max(0, unevictable - saturatingSum([anonymous, shared]))
+        let kernel = version == .two
+            ? ["slab_unreclaimable", "kernel_stack", "pagetables", "percpu"].map(bytes)
+            : [number("memory.kmem.usage_in_bytes") ?? 0]
+        return saturatingSum(kernel + [anonymous, shared, locked])
+    }
+
+    private func saturatingSum(_ numbers: [Int]) -> Int {
+        numbers.reduce(0) { sum, number in
+            let (next, overflow) = sum.addingReportingOverflow(number)
+            return overflow ? Int.max : next
+        }
+    }
+
+    private func number(_ name: String) -> Int? {
+        let word = MemoryUse.lines(of: "\(folder)/\(name)").first?.split(whereSeparator: \.isWhitespace).first
+        return word.flatMap { Int($0) }.flatMap { $0 < 0 ? nil : $0 }
+    }
 }
 
 /// Watches anonymous memory from a thread of its own and keeps the peak.

@@ -180,7 +180,8 @@ struct WorkingSetNeeds {
             if set.totalBytes <= budget { return filled(set, demand, .none, budget) }
             guard W > narrowestWindow(T: T) else {
                 throw Fault(
-                    .usage, "--memory \(ByteCount.text(budget)) is too small for any window: the least that works here is \(ByteCount.flag(set.totalBytes + Self.jitter))",
+                    .usage, "a memory budget of \(ByteCount.text(budget)) is too small for any window: "
+                        + "the least that works here is \(ByteCount.flag(set.totalBytes + Self.jitter))",
                     advice: (fixedPatchesPerBlock == nil ? "" : "The run was begun with blocks of \(T) patches; --restart may do with less. ") + "Of that, \(set.parts.filter { $0.bytes > 0 }.map { "\(ByteCount.text($0.bytes)) for \($0.name)" }.joined(separator: ", ")).")
             }
             W = max(halved(W, unit: T), narrowestWindow(T: T))

@@ -85,8 +85,13 @@ enum Console {
     /// - Throws: as `print(_:)`.
     static func print(json text: String) throws { try printSafe(text.escapedInJSON) }
 
-    private static func printSafe(_ text: String) throws {
-        if put(text + "\n", on: resultDescriptor) { return }
+    private static func printSafe(_ text: String) throws { try emit(text + "\n") }
+
+    /// Prints a piece of a result as it is, without a line end.
+    ///
+    /// - Throws: as `print(_:)`.
+    static func emit(_ piece: String) throws {
+        if put(piece, on: resultDescriptor) { return }
         if errno == EPIPE { throw OutputClosed() }
         throw File.fault(.inputOutput, "cannot write", "standard output")
     }
@@ -114,8 +119,10 @@ enum Console {
     }
 
     /// Lines `key : value`, keys aligned.
-    static func aligned(_ rows: [(key: String, value: String)]) -> String {
-        let width = rows.map(\.key.count).max() ?? 0
+    ///
+    /// - Parameter width: of the longest key of all lines, where these are but some of them.
+    static func aligned(_ rows: [(key: String, value: String)], width: Int = 0) -> String {
+        let width = max(width, rows.map(\.key.count).max() ?? 0)
         return rows.map { $0.key + String(repeating: " ", count: width - $0.key.count) + " : " + $0.value }.joined(separator: "\n")
     }
 }

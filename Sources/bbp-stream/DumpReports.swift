@@ -16,7 +16,7 @@ extension Report {
         add("patches (G)", store.geometry()?.patches ?? 0)
         add("tokens fingerprint", manifest.tokensFingerprint)
         if let run = manifest.run {
-            add("model", run.modelFingerprint)
+            add("fingerprint", run.modelFingerprint)
             add("weights", run.trained ? "training not stated" : "untrained")
             add("layers", run.layers)
             add("hidden size (D)", run.hiddenSize)
@@ -62,7 +62,10 @@ extension Report {
             report.add("stored", bytes: table.storedBytes)
             report.add("ratio", Double(table.rawBytes) / Double(max(1, table.storedBytes)))
             report.add("file", bytes: table.fileBytes)
-            if let model = table.record.modelFingerprint { report.add("model", model) }
+            let isAll = table.blocksRead == table.blocks
+            let shown = "of \(grouped(table.blocksRead)) of \(grouped(table.blocks)) blocks: --all reads all"
+            report.rows.append(("blocks read", .number(table.blocksRead, shown: isAll ? "all" : shown)))
+            if let model = table.record.modelFingerprint { report.add("fingerprint", model) }
             report.add(table.statistics)
             return report
         }, linesOfTheirOwn: true)
@@ -78,33 +81,70 @@ extension Report {
         })
     }
 
-    /// - Parameter columns: every column with its values, where they are asked for.
-    init(_ block: Inspection.BlockSummary, columns: [Inspection.ColumnSummary]) {
+    /// A block, and what its directory says of its columns.
+    init(_ block: Inspection.BlockSummary) {
+        self.init(head: block)
+        add("columns", objects: block.columns.enumerated().map { index, entry in
+            var report = Report()
+            report.add("column", index)
+            report.add("offset", entry.offset)
+            report.add(entry)
+            return report
+        })
+    }
+
+    private init(head block: Inspection.BlockSummary) {
         add(block.header)
         add("file offset", block.location.offset)
         add("raw", bytes: block.header.rawBytes)
         add("stored", bytes: block.location.bytes)
         add("ratio", Double(block.header.rawBytes) / Double(block.location.bytes))
-        if columns.isEmpty {
-            add("columns", objects: block.columns.enumerated().map { index, entry in
-                var report = Report()
-                report.add("column", index)
-                report.add("offset", entry.offset)
-                report.add(entry)
-                return report
-            })
-        } else {
-            add("columns", objects: columns.map { column in
-                var report = Report()
-                report.add(column, values: true)
-                return report
-            }, linesOfTheirOwn: true)
-        }
     }
 
-    init(_ column: Inspection.ColumnSummary, values: Bool) {
-        add(column.header)
-        add(column, values: values)
+    /// A column without its values.
+    ///
+    /// - Parameter isInBlock: whether the block's header was shown before it.
+    init(_ column: Inspection.Column, isInBlock: Bool = false) {
+        if !isInBlock { add(column.header) }
+        add("column", column.column)
+        add("raw", bytes: column.header.columnBytes)
+        add("stored", bytes: column.entry.storedBytes)
+        add(column.entry)
+        add(column.statistics)
+    }
+
+    /// Writes columns of a block with their values, as they are read: one, or all after the block's own header.
+    static func writeValues(_ inspection: Inspection, generation: Int, block: Int, column: Int?, isJSON: Bool,
+        put: @escaping (String) throws -> Void) throws {
+        let summary = try inspection.block(block, of: generation)
+        let header = summary.header
+        let lastToken = min(inspection.store.manifest.tokens, (header.firstPatch + header.patches) * header.columns) - 1
+        let keyWidth = max(Report(head: summary).keyWidth, "token \(lastToken)".count)
+        let writer = ReportWriter(isJSON: isJSON, keyWidth: keyWidth, put: put)
+        func write(_ column: Inspection.Column, isInBlock: Bool) throws {
+            try writer.write(Report(column, isInBlock: isInBlock), list: "tokens") { next in
+                try column.forEachRow { token, values in
+                    try next()
+                    try writer.write(Report(token: token, values, header.element), ofList: "tokens")
+                }
+            }
+        }
+        if let column {
+            try inspection.columns(of: block, of: generation, only: column) { try write($0, isInBlock: false) }
+        } else {
+            try writer.write(Report(head: summary), list: "columns") { next in
+                try inspection.columns(of: block, of: generation) {
+                    try next()
+                    try write($0, isInBlock: true)
+                }
+            }
+        }
+        try writer.finish()
+    }
+
+    private init(token: Int, _ values: [Double], _ element: Element) {
+        rows.append(("token", .number(token, shown: "\(token)")))
+        add("values", values.map { element == .token ? .number(Int($0), shown: "\(Int($0))") : .real($0) })
     }
 
     private mutating func add(_ header: PageHeader) {
@@ -131,20 +171,5 @@ extension Report {
         add("mean", statistics.mean)
         add("max", statistics.maximum)
         add("NaN", statistics.notANumber)
-    }
-
-    private mutating func add(_ summary: Inspection.ColumnSummary, values: Bool) {
-        add("column", summary.column)
-        add("raw", bytes: summary.header.columnBytes)
-        add("stored", bytes: summary.entry.storedBytes)
-        add(summary.entry)
-        add(summary.statistics)
-        guard values else { return }
-        add("tokens", objects: zip(summary.tokens, summary.rows).map { token, numbers in
-            var report = Report()
-            report.rows.append(("token", .number(token, shown: "\(token)")))
-            report.add("values", numbers.map { summary.header.element == .token ? .number(Int($0), shown: "\(Int($0))") : .real($0) })
-            return report
-        })
     }
 }

@@ -32,6 +32,11 @@ struct Report {
     /// Prints it for people, or as one JSON object.
     func print(asJSON isJSON: Bool) throws { try isJSON ? Console.print(json: json) : Console.print(text) }
 
+    /// Its lines, their keys as wide as those of others beside it.
+    func text(keyWidth: Int) -> String { Console.aligned(lines, width: keyWidth) }
+
+    var keyWidth: Int { lines.map(\.key.count).max() ?? 0 }
+
     private var lines: [(key: String, value: String)] {
         rows.flatMap { row -> [(key: String, value: String)] in
             guard case .objects(let objects, let linesOfTheirOwn) = row.value else { return [(row.key, Self.shown(row.value))] }

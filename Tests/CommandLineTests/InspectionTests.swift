@@ -105,6 +105,80 @@ struct InspectionTests {
         #expect(composed.filter { $0 != "bbp-stream store, version 1" }.isEmpty)
     }
 
+    @Test("A block's values are those that export writes, column by column", arguments: [0, 2])
+    func blockValues(generation: Int) throws {
+        try run("export", "--store", store, "--generation", "\(generation)", "--out",
+            bench.file("states.npy")).expect(0)
+        let states = try bench.array("states.npy").values
+        let block = try dump("--generation \(generation) --block 0 --values --json").expect(0).json()
+        #expect(block["patches"] as? Int != nil && block["file_offset"] as? Int != nil && block["columns"] != nil)
+        let width = generation == 0 ? 1 : 16
+        var found = [Float?](repeating: nil, count: states.count)
+        for (index, column) in try #require(block["columns"] as? [[String: Any]]).enumerated() {
+            #expect(column["column"] as? Int == index)
+            for row in try #require(column["tokens"] as? [[String: Any]]) {
+                let (token, values) = (try #require(row["token"] as? Int), try #require(row["values"] as? [Double]))
+                for (place, value) in values.enumerated() { found[token * width + place] = Float(value) }
+            }
+        }
+        let blockTokens = found.filter { $0 != nil }.count
+        #expect(blockTokens >= 16 * width)
+        #expect(zip(found, states).allSatisfy { $0 == nil || $0 == $1 })
+    }
+
+    @Test("Text and JSON have the same values, in the same order")
+    func sameValues() throws {
+        let lines = try dump("--generation 3 --block 0 --values").expect(0).output.split(separator: "\n")
+        let text = lines.filter { $0.hasPrefix("token ") }.map { $0.split(separator: ":")[0].split(separator: " ")[1] }
+        let json = try dump("--generation 3 --block 0 --values --json").expect(0).output
+        let tokens = json.components(separatedBy: "{\"token\": ").dropFirst().map { $0.prefix { $0.isNumber } }
+        #expect(!text.isEmpty && text == tokens)
+    }
+
+    @Test("The values of a large block are written as they are read", arguments: ["", " --json"])
+    func streamedValues(flags: String) throws {
+        let store = try bench.store({ var numbers = TestNumbers(1); return numbers.bytes(24_000) }(), named: "large")
+        let model = try bench.model("wide", patchSize: 32, hiddenSize: 256, layers: 1)
+        try run("forward", "--store", store, "--model", model, "--state", "f32", "--memory", "1GiB").expect(0)
+        let arguments = ["dump", "--store", store, "--generation", "1", "--block", "0"]
+        #expect(try #require(run(arguments + ["--json"]).expect(0).json()["raw"] as? Int) > 6 << 20)
+        let program = try Program(arguments + ["--values"] + flags.split(separator: " ").map(String.init),
+            outputFile: "/dev/null")
+        var peak = 0
+        while !program.hasEnded { peak = max(peak, program.memory("RssAnon")) }
+        try program.outcome().expect(0)
+        #expect(peak > 0 && peak < 64 << 20, "\(peak) bytes")
+    }
+
+    @Test("Values that nobody reads on end quietly", arguments: ["--values", "--values --json"])
+    func closedPipe(flags: String) throws {
+        let command = "'\(Program.path)' dump --store '\(store)' --generation 3 --block 0 \(flags)"
+            + " | head -c 100; echo ${PIPESTATUS[0]}"
+        let result = try Program(["-c", command], executable: "/bin/bash").outcome().expect(0)
+        #expect(result.error.isEmpty && result.output.hasSuffix("0\n"), "it said: \(result.error)")
+    }
+
+    @Test("Of many blocks some are looked at, from the first to the last, and that is said; --all reads every one")
+    func sample() throws {
+        // Blocks of tokens hold about 32 768. The greatest value is in the last one alone, the least in the middle.
+        var bytes = [UInt8](repeating: 100, count: 70 << 15)
+        bytes[35 << 15] = 7
+        bytes[bytes.count - 1] = 200
+        let store = try bench.store(bytes, "--raw", "--patch-size", "32", named: "many")
+        let whole = try run("dump", "--store", store, "--generation", "0", "--all", "--json").expect(0).json()
+        let part = try run("dump", "--store", store, "--generation", "0", "--json").expect(0).json()
+        func field(_ name: String,
+            _ report: [String: Any]) -> Double? { (report["tables"] as? [[String: Any]])?.first?[name] as? Double }
+        #expect(field("blocks", part) == 70 && field("blocks_read", part) == 64 && field("blocks_read", whole) == 70)
+        #expect(field("values", part) == Double(64 << 15) && field("values", whole) == Double(bytes.count))
+        #expect(field("max", part) == 200 && field("max", whole) == 200 && field("min", whole) == 7)
+        for name in ["raw", "stored", "file", "ratio"] { #expect(field(name, part) == field(name, whole)) }
+        #expect(field("stored", whole) ?? 0 > 70 * 64)
+        #expect(try run("dump", "--store", store, "--generation", "0").expect(0).output.contains("64 of 70 blocks"))
+        #expect(try dump("--generation 0").expect(0).output.contains("blocks read"))
+        try run("dump", "--store", store, "--all").expect(64, "--all")
+    }
+
     @Test("Padding is not counted among a column's values")
     func padding() throws {
         // 1000 tokens in patches of 16: the last patch has 8.

@@ -85,6 +85,13 @@ final class Program {
         return true
     }
 
+    /// A number of /proc/PID/status in bytes, "VmHWM" say; 0 once it has ended.
+    func memory(_ field: String) -> Int {
+        let text = (try? String(contentsOfFile: "/proc/\(process)/status", encoding: .utf8)) ?? ""
+        let words = text.split(separator: "\n").first { $0.hasPrefix("\(field):") }?.split(whereSeparator: \.isWhitespace)
+        return (words?.dropFirst().first.flatMap { Int($0) } ?? 0) << 10
+    }
+
     /// Waits until it ends or says `word` on standard error.
     func wait(for word: String) { while !hasEnded && !errorSoFar.contains(word) { usleep(1000) } }
 
