@@ -36,7 +36,7 @@ final class Program {
     static func memory(_ mebibytes: Int) -> String { "\(mebibytes + sanitizerMebibytes)MiB" }
 
     /// What the program takes more where it and the tests were built with ThreadSanitizer or AddressSanitizer.
-    private static let sanitizerMebibytes =
+    static let sanitizerMebibytes =
         if dlsym(nil, "__tsan_init") != nil { 23 } else if dlsym(nil, "__asan_init") != nil { 12 } else { 0 }
 
     private let process: pid_t
