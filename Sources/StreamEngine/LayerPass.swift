@@ -2,7 +2,6 @@ import Geometry
 import PageStore
 import ProtonModel
 import Support
-import Synchronization
 
 /// One pass over the states: layer `layer` reads generation layer-1 and makes generation layer, window by window.
 ///
@@ -57,7 +56,7 @@ final class LayerPass {
     var appended: (blocks: Int, storedBytes: Int)
     /// A signal stopped the pass before its end.
     private(set) var isInterrupted = false
-    let traffic = Mutex(LayerTraffic())
+    let traffic = Locked(LayerTraffic())
 
     // Stages that later ones wait for, by block or window.
     private var carried: [Int: Pipeline.Stage] = [:]

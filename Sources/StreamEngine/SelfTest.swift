@@ -4,7 +4,6 @@ import Glibc
 import PageStore
 import ProtonModel
 import Support
-import Synchronization
 
 /// Short measurements of what this machine can do, to hold a run against.
 public enum SelfTest {
@@ -38,7 +37,7 @@ public enum SelfTest {
 
     /// Repeats `body` on every worker for about `seconds`, after one that warms up, and returns how many a second all managed.
     private static func rate(_ pipeline: Pipeline, seconds: Double, _ body: @escaping (_ worker: Int) throws -> Void) throws -> Double {
-        let total = Mutex(0.0)
+        let total = Locked(0.0)
         try pipeline.wait(for: pipeline.add(pipeline.workers) { worker, _ in try body(worker) })
         let stage = pipeline.add(pipeline.workers) { worker, _ in
             let watch = Stopwatch()

@@ -83,7 +83,9 @@ struct ForwardTests {
             let memory = try plentiful ? "1GiB" : leastMemory(store, model, threads: threads)
             let summary = try forward(model, "--memory", memory, "--threads", threads, "--nll", bench.file("nll.npy"), store: store).expect(0).json()
             let peak = try #require(summary["peak_anonymous_bytes"] as? Int)
-            #expect(peak > 0 && peak < (summary["memory_budget_bytes"] as? Int ?? 0))
+            // What a sanitizer notes down about memory grows with the work, and no plan knows of it.
+            let budget = Program.sanitizerMebibytes > 0 ? Int.max : summary["memory_budget_bytes"] as? Int ?? 0
+            #expect(peak > 0 && peak < budget)
             #expect(try #require(summary["writes_per_layer"] as? Double) <= 1.05)
             if sizes.tokens > 5000 && plentiful { #expect(try #require(summary["reads_per_layer"] as? Double) <= 2.3) }
             _ = try export(2, to: "states.npy", store: store)

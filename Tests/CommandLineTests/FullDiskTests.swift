@@ -49,7 +49,7 @@ struct FullDiskTests {
         try shell(megabytes: 3, """
             $bbp ingest "$here/input" --store store || exit 2
             $bbp forward --store store --model "$here/model"; [ $? = 73 ] || exit 3
-            $bbp forward --store store --model "$here/model" --memory 24MiB --force; [ $? = 74 ] || exit 4
+            $bbp forward --store store --model "$here/model" --memory \(Program.memory(24)) --force; [ $? = 74 ] || exit 4
             $bbp verify --store store || exit 5
             mount -o remount,size=60m "$here/disk"; $bbp forward --store store --model "$here/model" --nll nll.npy || exit 6
             $bbp verify --store store || exit 7

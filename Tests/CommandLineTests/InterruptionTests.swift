@@ -41,13 +41,13 @@ struct InterruptionTests {
     }
 
     /// With little memory states are on disk, with more in memory.
-    private func arguments(_ flags: String..., memory: String = "24MiB") -> [String] {
+    private func arguments(_ flags: String..., memory: String = Program.memory(24)) -> [String] {
         ["forward", "--store", bench.file("store"), "--model", bench.file("model"), "--memory", memory, "--threads", "1", "--nll", bench.file("nll.npy"), "--json"] + flags
     }
 
     /// Starts the command and sends `signal` once it says `word`; a run that was quicker than the signal is begun anew.
     @discardableResult
-    private func interrupt(_ signal: Int32, at word: String, memory: String = "24MiB") throws -> Outcome {
+    private func interrupt(_ signal: Int32, at word: String, memory: String = Program.memory(24)) throws -> Outcome {
         for _ in 0..<5 {
             let program = try Program(arguments("--restart", memory: memory))
             program.wait(for: word)
@@ -64,7 +64,7 @@ struct InterruptionTests {
     }
 
     @Test("Stopped, then the same command again: the same bits", arguments: [
-        (SIGINT, "layer 1/2", "24MiB"), (SIGTERM, "layer 2/2", "24MiB"), (SIGKILL, "layer 1/2", "24MiB"), (SIGKILL, "layer 2/2", "24MiB"),
+        (SIGINT, "layer 1/2", Program.memory(24)), (SIGTERM, "layer 2/2", Program.memory(24)), (SIGKILL, "layer 1/2", Program.memory(24)), (SIGKILL, "layer 2/2", Program.memory(24)),
         (SIGINT, "layer 1/2", "512MiB"), (SIGTERM, "layer 2/2", "512MiB"), (SIGKILL, "layer 2/2", "512MiB"),
     ])
     func resumed(signal: Int32, at word: String, memory: String) throws {
@@ -89,7 +89,7 @@ struct InterruptionTests {
         try expectSameBits()
     }
 
-    @Test("A run in memory that was killed in its last layer and stopped in an earlier one goes on, in memory or not", arguments: ["24MiB", "512MiB"])
+    @Test("A run in memory that was killed in its last layer and stopped in an earlier one goes on, in memory or not", arguments: [Program.memory(24), "512MiB"])
     func killedThenStopped(memory: String) throws {
         try interrupt(SIGKILL, at: "layer 2/2", memory: "512MiB").expect(-SIGKILL)
         let program = try Program(arguments(memory: memory))

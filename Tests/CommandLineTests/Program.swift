@@ -32,6 +32,13 @@ final class Program {
         return URL(fileURLWithPath: test).deletingLastPathComponent().appendingPathComponent("bbp-stream").path
     }()
 
+    /// A memory budget, as a flag says it. What a sanitizer adds to the program's own memory comes on top.
+    static func memory(_ mebibytes: Int) -> String { "\(mebibytes + sanitizerMebibytes)MiB" }
+
+    /// What the program takes more where it and the tests were built with ThreadSanitizer or AddressSanitizer.
+    static let sanitizerMebibytes =
+        if dlsym(nil, "__tsan_init") != nil { 23 } else if dlsym(nil, "__asan_init") != nil { 12 } else { 0 }
+
     private let process: pid_t
     private let streams: TemporaryFolder
     private var ended: Int32?

@@ -62,7 +62,7 @@ struct TuneTests {
         var numbers = TestNumbers(7)
         let store = try bench.store(numbers.bytes(150_000), "--patch-size", "16")
         let before = try bench.contents("store")
-        let plan = try run("forward", "--store", store, "--model", model, "--memory", "40MiB", "--dry-run", "--json").expect(0).json()
+        let plan = try run("forward", "--store", store, "--model", model, "--memory", Program.memory(40), "--dry-run", "--json").expect(0).json()
         #expect(try bench.contents("store") == before)
         #expect(plan["tokens"] as? Int == 150_002 && plan["in_memory"] as? Bool == false)
         let ratio = try #require(plan["compression_ratio"] as? Double)
@@ -71,11 +71,11 @@ struct TuneTests {
         let needed = try #require(plan["disk_needed_bytes"] as? Int)
 
         // What it needs on disk is what a run then takes, with a margin.
-        _ = try run("forward", "--store", store, "--model", model, "--memory", "40MiB", "--keep", "all").expect(0)
+        _ = try run("forward", "--store", store, "--model", model, "--memory", Program.memory(40), "--keep", "all").expect(0)
         let generation = try bench.contents("store")["generation-1/data.mdb"].map(\.count) ?? 0
         #expect(needed > 2 * generation && Double(needed) < 2.4 * Double(generation) + 3e6, "\(needed) for two of \(generation)")
         // With the generations there, a run that goes on is credited for them.
-        let text = try run("forward", "--store", store, "--model", model, "--memory", "40MiB", "--restart", "--dry-run").expect(0, "shrink", "time")
+        let text = try run("forward", "--store", store, "--model", model, "--memory", Program.memory(40), "--restart", "--dry-run").expect(0, "shrink", "time")
         #expect(text.output.isEmpty)
     }
 }

@@ -5,7 +5,7 @@ import Testing
 /// Stages begin when what they follow is done, and not before.
 @Suite("Pipeline") struct PipelineTests {
     private final class Log: Sendable {
-        let entries = Mutex<[Int]>([])
+        let entries = Locked<[Int]>([])
         func add(_ entry: Int) { entries.withLock { $0.append(entry) } }
     }
 

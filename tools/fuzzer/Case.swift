@@ -32,7 +32,8 @@ final class Case {
     private(set) var underWay = ""
     let isVerbose: Bool
 
-    private let outside: String
+    /// Files beside the case that nothing may touch.
+    let outside: String
     private let untouched: Snapshot
     /// What lay in the folder after the last try.
     private var last: Snapshot?
@@ -154,13 +155,11 @@ final class Case {
                 fail("accepted: manifest.json with a wrong checksum")
             }
             // The bits of a run that goes on follow from how it computes; the manifest alone says how it began.
-            let (run, mine) = (opened.manifest.run, scene.manifest.run)
-            if scene.name == "begun",
-                run?.convolution != mine?.convolution || run?.compute != mine?.compute || run?.state != mine?.state
+            if let run = opened.manifest.run, !run.complete,
+                run.convolution != Scene.convolution.rawValue || run.compute != nil || run.state != scene.state.name
             {
                 (expectsStates, expectsSurprisal) = (false, false)
             }
-            if run == nil || run?.state != mine?.state { expectsStates = false }
         } else if mustWork {
             fail("refused, and only its spelling changed")
         }
@@ -228,6 +227,8 @@ final class Case {
         options.nll = nll
         options.threads = 2
         options.restart = numbers.once(in: 8)
+        // What no run says any more is said here, for the values to be the scene's.
+        if options.restart || (try? Store.open(store))?.manifest.run == nil { options.state = scene.state }
         let isAmple = numbers.once(in: 2)
         let what = "forward\(dryRun ? " --dry-run" : "")\(options.restart ? " --restart" : "")"
         let done = attempt(what, dryRun ? .none : .computes(anew: options.restart)) {

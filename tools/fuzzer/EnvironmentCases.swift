@@ -120,55 +120,60 @@ extension Case {
         }
     }
 
-    /// Something else in place of a file: nothing, a folder, a pipe, a link, another file.
+    /// Something else in place of a file or folder.
     func changeFiles() throws {
         let inStore = Snapshot(store).entries.keys.sorted().map { "store/\($0)" }
         let inModel = Snapshot(model).entries.keys.sorted().map { "model/\($0)" }
         for _ in 0...numbers.below(2) {
             let name = numbers.pick(inStore + inModel)
-            let path = "\(folder)/\(name)"
-            let was = Files.read(path)
-            try File.remove(path)
-            let what: String
-            switch numbers.below(11) {
-            case 0: what = "missing"
-            case 1:
-                try Files.write(path, [])
-                what = "empty"
-            case 2:
-                try File.makeDirectory(path)
-                what = "a folder"
-            case 3:
-                mkfifo(path, 0o644)
-                what = "a pipe"
-            case 4:
-                symlink(path, path)
-                what = "a link to itself"
-            case 5:
-                symlink("/dev/zero", path)
-                what = "a link to /dev/zero"
-            case 6:
-                symlink("../../../outside/\(numbers.once(in: 2) ? "file" : "generation-0")", path)
-                what = "a link to outside"
-            case 7:
-                let other = numbers.pick(inStore + inModel)
-                try Files.write(path, Files.read("\(folder)/\(other)"))
-                what = "a copy of \(other)"
-            case 8:
-                try Files.write(path, was.isEmpty ? [0] : Array(was.dropLast(1 + numbers.below(was.count))))
-                what = "cut short"
-            case 9:
-                try Files.write(path, numbers.bytes(numbers.pick([1, 8, 4096, 8192, 100_000])))
-                what = "noise"
-            default:
-                symlink("/dev/null", path)
-                what = "a link to /dev/null"
-            }
+            // A second change may be out of reach after the first.
+            guard let what = try? replaced("\(folder)/\(name)", among: inStore + inModel) else { continue }
             story.append("\(name): \(what)")
         }
-        // Copies of other environments are refused by their identities, other weights make other models.
+        // Other weights make other models.
         if story.contains(where: { $0.hasPrefix("model") }) { (expectsStates, expectsSurprisal) = (false, false) }
         tryStore()
+    }
+
+    /// Puts nothing, a folder, a pipe, a link or another file in place of what is at `path`, and says which.
+    private func replaced(_ path: String, among others: [String]) throws -> String {
+        let was = Files.read(path)
+        try File.remove(path)
+        switch numbers.below(11) {
+        case 0: return "missing"
+        case 1:
+            try Files.write(path, [])
+            return "empty"
+        case 2:
+            try File.makeDirectory(path)
+            return "a folder"
+        case 3:
+            mkfifo(path, 0o644)
+            return "a pipe"
+        case 4:
+            symlink(path, path)
+            return "a link to itself"
+        case 5:
+            symlink("/dev/zero", path)
+            return "a link to /dev/zero"
+        case 6:
+            let target = numbers.once(in: 2) ? "file" : "generation-0"
+            symlink("\(outside)/\(target)", path)
+            return "a link to \(target) outside"
+        case 7:
+            let other = numbers.pick(others)
+            try Files.write(path, Files.read("\(folder)/\(other)"))
+            return "a copy of \(other)"
+        case 8:
+            try Files.write(path, was.isEmpty ? [0] : Array(was.dropLast(1 + numbers.below(was.count))))
+            return "cut short"
+        case 9:
+            try Files.write(path, numbers.bytes(numbers.pick([1, 8, 4096, 8192, 100_000])))
+            return "noise"
+        default:
+            symlink("/dev/null", path)
+            return "a link to /dev/null"
+        }
     }
 
     /// Input of `ingest`.

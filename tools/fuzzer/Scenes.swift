@@ -8,6 +8,8 @@ import Support
 /// A small store and its model, and what comes of them undisturbed. `fuzzer prepare` makes it once, cases copy it.
 struct Scene {
     static let names = ["tokens", "many", "finished", "ordered", "begun"]
+    /// What their short kernels are computed with, of whatever length the sequence.
+    static let convolution = ConvolutionWay.direct
 
     let name: String
     let folder: String
@@ -26,6 +28,8 @@ struct Scene {
     var store: String { "\(folder)/store" }
     var model: String { "\(folder)/model" }
     var passes: Int { config.passes }
+    /// Number format of the states.
+    var state: Element { manifest.run.flatMap { Element(name: $0.state) } ?? .bf16 }
 
     init(_ name: String, in base: String) throws {
         self.name = name
@@ -93,7 +97,7 @@ enum Preparation {
         try File.makeDirectory(folder)
         try Model.initialize(model, config: config, seed: 3, replacing: false)
         if halves { try halve("\(model)/model.safetensors") }
-        try writeTokens(store, tokens: tokens, patchesPerBlock: patchesPerBlock)
+        try writeTokens(store, named: name, tokens: tokens, patchesPerBlock: patchesPerBlock)
         try Files.copy(store, to: done)
         try begin(done, model: model, state: state, keep: .all)
         try File.makeDirectory("\(folder)/expected")
@@ -123,7 +127,7 @@ enum Preparation {
             modelFingerprint: model.fingerprint, trained: false, layers: model.config.passes,
             hiddenSize: model.config.hiddenSize,
             state: state.name, patchesPerBlock: patchesPerBlock, keep: keep.rawValue,
-            convolution: ConvolutionWay.direct.rawValue)
+            convolution: Scene.convolution.rawValue)
         let record = GenerationRecord(
             index: 1, directory: "generation-1", element: state, patchesPerBlock: patchesPerBlock,
             width: model.config.hiddenSize,
@@ -162,12 +166,14 @@ enum Preparation {
     }
 
     /// A store of tokens with a name and a T of its own.
-    private static func writeTokens(_ store: String, tokens: Int, patchesPerBlock: Int) throws {
+    private static func writeTokens(_ store: String, named scene: String, tokens: Int, patchesPerBlock: Int) throws
+    {
         var numbers = Numbers(kind: "tokens", number: 0)
         // Letters, so that pages compress, and a few specials.
         let ids = (0..<tokens).map { $0 == 0 ? 256 : $0 == tokens - 1 ? 257 : UInt16(97 + numbers.below(5)) }
         let lock = try Store.prepare(store, replacing: false)
-        let name = "00000000-0000-4000-8000-000000000000"
+        // As long as those that `ingest` makes, and the same at every start.
+        let name = "00000000-0000-4000-8000-" + String(repeating: "0", count: 12 - scene.count) + scene
         var record = GenerationRecord(
             index: 0, directory: "generation-0", element: .token, patchesPerBlock: patchesPerBlock, width: 1,
             tables: [.states])
@@ -236,22 +242,21 @@ enum SafeTensorsFile {
     }
 }
 
-/// Memory budgets of runs. A process under a sanitizer has more memory of its own than the plan's parts.
+/// Memory budgets of runs.
 enum Budget {
     static let ample = 1 << 30
 
-    /// Runs `body` with the least budget, of a few, that the engine does not refuse.
+    /// Runs `body` with about the least budget that the engine does not refuse, which it says where it refuses.
     static func least<R>(_ body: (Int) throws -> R) throws -> R {
-        for more in [12, 16, 20, 24, 32, 48, 96] {
-            do {
-                return try body(MemoryUse.anonymousBytes() + more << 20)
-            } catch let fault as Fault
-                where fault.kind == .usage && fault.problem.contains("too small for any window")
-            {
-                continue
-            }
+        do {
+            return try body(1 << 20)
+        } catch let fault as Fault where fault.kind == .usage {
+            let words = "the least that works here is "
+            guard let end = fault.problem.firstRange(of: words)?.upperBound,
+                let least = ByteCount.parse(String(fault.problem[end...].prefix { !$0.isWhitespace }))
+            else { throw fault }
+            return try body(least + (1 << 20))
         }
-        return try body(ample)
     }
 }
 

@@ -3,7 +3,7 @@
 
     tools/tests/quickstart.py [--here]      --here: in this work tree, which is built already
 """
-import argparse, os, struct, subprocess, sys, tempfile, unittest
+import argparse, os, shlex, struct, subprocess, sys, tempfile, unittest
 
 sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))
 sys.dont_write_bytecode = True
@@ -26,7 +26,7 @@ class Quickstart(unittest.TestCase):
         self.assertEqual(result.returncode, 0, result.stdout[-2000:] + result.stderr[-2000:])
         lines = result.stdout.splitlines()
         self.assertEqual(lines[-2], LAST)
-        program, *rest = lines[-1].split()
+        program, *rest = shlex.split(lines[-1])
         self.assertEqual(rest, ["score", "FILE..."])
         self.assertTrue(os.access(program, os.X_OK), program)
         for step in ("score", "ingest", "forward", "dump", "export", "verify"):

@@ -92,6 +92,44 @@ class Scripts(unittest.TestCase):
         for path in scripts:
             self.assertTrue(os.access(os.path.join(ROOT, path), os.X_OK), f"{path} cannot be started")
 
+    def test_the_tests(self):
+        """tools/test goes on after a part that fails, counts, and takes what it skips for a failure where CI=true."""
+        copy = os.path.join(self.folder, "copy")
+        worktree.copy(copy, ("tools/test",))
+        # Every part is replaced by a script that fails where its name is in FAILING, and there is no .venv at all.
+        parts = ("setup", "make_datasets", "torture", "evaluate", "bench", "fuzz", "sanitize", "tests/scripts.py",
+                 "tests/quickstart.py")
+        stub = """#!/usr/bin/env python3
+import os, sys
+name = os.path.basename(sys.argv[0])
+print("ran", name, *sys.argv[1:])
+sys.exit(9 if name in os.environ.get("FAILING", "").split() else 0)
+"""
+        for path in [os.path.join(copy, "tools", name) for name in parts] + [os.path.join(self.folder, "bin", "swift")]:
+            os.chmod(write(stub.encode(), path), 0o755)
+        environment = {name: value for name, value in os.environ.items() if name != "CI"}
+        environment["PATH"] = f"{self.folder}/bin:{environment['PATH']}"
+        script = os.path.join(copy, "tools/test")
+
+        def run(status, *arguments, **more):
+            lines = self.run_(script, *arguments, status=status, env=environment | more).stdout.splitlines()
+            return lines, lines[-1].split(", in ")[0]
+
+        lines, last = run(0)
+        self.assertEqual(last, "test: 10 passed, 0 failed")
+        self.assertEqual(sum(line.startswith("test: skipped ") for line in lines), 3)
+        self.assertEqual(sum(line.startswith("test: passed ") for line in lines), 10)
+        self.assertEqual(run(1, CI="true")[1], "test: 10 passed, 3 failed")
+        lines, last = run(1, FAILING="torture fuzz")
+        self.assertEqual(last, "test: 8 passed, 2 failed")
+        self.assertIn("ran quickstart.py", lines)
+        # Without a build there is nothing to test.
+        lines, last = run(1, FAILING="swift")
+        self.assertEqual(last, "test: 2 passed, 1 failed")
+        lines, last = run(0, "--filter", "GeometryTests")
+        self.assertTrue(last.startswith("ran swift test ") and last.endswith(" --filter GeometryTests"), last)
+        run(9, "--filter", "GeometryTests", FAILING="swift")
+
     # ---- packages ---------------------------------------------------------------------------------
 
     def package(self, name, version, files):
