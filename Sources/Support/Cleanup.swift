@@ -1,5 +1,3 @@
-import Synchronization
-
 /// What is to be removed should the process be stopped before its owner removes it: temporary folders, half-made outputs.
 public enum Cleanup {
     /// One thing to remove.
@@ -12,7 +10,7 @@ public enum Cleanup {
         var bodies: [Int: @Sendable () -> Void] = [:]
     }
 
-    private static let entries = Mutex(Entries())
+    private static let entries = Locked(Entries())
 
     /// Has `body` called when the process is stopped, on another thread, while others may still work.
     public static func add(_ body: @escaping @Sendable () -> Void) -> Entry {
