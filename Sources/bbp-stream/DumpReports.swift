@@ -16,7 +16,7 @@ extension Report {
         add("patches (G)", store.geometry()?.patches ?? 0)
         add("tokens fingerprint", manifest.tokensFingerprint)
         if let run = manifest.run {
-            add("fingerprint", run.modelFingerprint)
+            add("model fingerprint", run.modelFingerprint)
             add("weights", run.trained ? "training not stated" : "untrained")
             add("layers", run.layers)
             add("hidden size (D)", run.hiddenSize)
@@ -65,7 +65,7 @@ extension Report {
             let isAll = table.blocksRead == table.blocks
             let shown = "of \(grouped(table.blocksRead)) of \(grouped(table.blocks)) blocks: --all reads all"
             report.rows.append(("blocks read", .number(table.blocksRead, shown: isAll ? "all" : shown)))
-            if let model = table.record.modelFingerprint { report.add("fingerprint", model) }
+            if let model = table.record.modelFingerprint { report.add("model fingerprint", model) }
             report.add(table.statistics)
             return report
         }, linesOfTheirOwn: true)

@@ -31,7 +31,7 @@ struct IngestCommand: ParsableCommand {
     @Option(help: ArgumentHelp("Lay the tokens out for this model: a folder, or base or nano.", valueName: "dir"))
     var model: String?
 
-    @Option(help: ArgumentHelp("P of the tokens' layout, where no --model is given. forward changes it to its model's where they differ. (default: 32)", valueName: "p"))
+    @Option(help: ArgumentHelp("P of the tokens' layout, where no --model is given. forward changes it to its model's where they differ. (default: that of the model base)", valueName: "p"))
     var patchSize: Int?
 
     @Flag(help: "Replace an existing store.")
@@ -48,8 +48,14 @@ struct IngestCommand: ParsableCommand {
         }
     }
 
+    /// P of the model that is told, or of the one that most will run.
+    private func layout() throws -> Int {
+        if let model { return try ModelConfig(directory: ModelFolder.find(model)).patchSize }
+        return ModelFolder.installed(ModelFolder.defaultName).flatMap { try? ModelConfig(directory: $0).patchSize } ?? 32
+    }
+
     func run() throws {
-        let patchSize = try model.map { try ModelConfig(directory: ModelFolder.find($0)).patchSize } ?? patchSize ?? 32
+        let patchSize = try patchSize ?? layout()
         let line = ProgressLine()
         let summary: Ingest.Summary
         do {

@@ -137,7 +137,7 @@ struct InspectionTests {
 
     @Test("The values of a large block are written as they are read", arguments: ["", " --json"])
     func streamedValues(flags: String) throws {
-        let store = try bench.store({ var numbers = TestNumbers(1); return numbers.bytes(24_000) }(), named: "large")
+        let store = try bench.store({ var numbers = TestNumbers(1); return numbers.bytes(24_000) }(), "--patch-size", "32", named: "large")
         let model = try bench.model("wide", patchSize: 32, hiddenSize: 256, layers: 1)
         try run("forward", "--store", store, "--model", model, "--state", "f32", "--memory", "1GiB").expect(0)
         let arguments = ["dump", "--store", store, "--generation", "1", "--block", "0"]

@@ -126,7 +126,7 @@ struct OutputTests {
 
     @Test("A stream that cannot be written is said before anything is computed")
     func closedStream() throws {
-        try bench.shell("exec \"$P\" forward --store store --model model --nll /dev/fd/7").expect(73, "/dev/fd/7")
+        try bench.shell("exec \"$P\" forward --store store --model model --nll /dev/fd/7 7>&-").expect(73, "/dev/fd/7")
         try bench.shell("exec \"$P\" forward --store store --model model --nll /dev/fd/7 7< input").expect(73, "/dev/fd/7")
         try bench.shell("exec \"$P\" forward --store store --model model --nll ''").expect(73)
     }
