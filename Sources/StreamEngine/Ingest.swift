@@ -22,11 +22,13 @@ public enum Ingest {
         public var storedBytes: Int
         public var patches: Int
         public var documents: Int
+        /// What was not removed of a store that was replaced, and why.
+        public var notes: [String]
     }
 
     static let beginOfSequence: UInt16 = 256
     static let endOfSequence: UInt16 = 257
-    static let largestToken: UInt16 = 258
+    static let largestToken = Element.tokenIDs - 1
 
     /// Reads `inputs` ("-" is standard input) into a store at `directory`.
     ///
@@ -42,11 +44,15 @@ public enum Ingest {
         guard inputs.filter({ $0 == "-" }).count <= 1 else { throw Fault(.usage, "standard input can be read once only") }
         let existed = File.exists(directory)
         let before = Set(File.names(in: directory))
-        let lock = try Store.prepare(directory, replacing: replacing)
+        let name = Store.newName()
+        let lock = try Store.prepare(directory, name: name, replacing: replacing)
         do {
-            return try fill(inputs, directory, format, patchSize, lock, onProgress)
+            return try fill(inputs, directory, name, format, patchSize, lock, onProgress)
         } catch {
+            // What was published before the error came is a store.
+            if (try? Store.open(directory))?.manifest.store == name { throw error }
             // Nothing half-written stays, and nothing that was there before goes.
+            lock.settle()
             for name in File.names(in: directory) where !before.contains(name) { try? File.remove("\(directory)/\(name)") }
             if !existed { try? File.remove(directory) }
             throw error
@@ -59,8 +65,9 @@ public enum Ingest {
         guard access(input, R_OK) == 0 else { throw File.fault(.noInput, "cannot read", input) }
     }
 
-    private static func fill(_ inputs: [String], _ directory: String, _ format: Format, _ patchSize: Int, _ lock: StoreLock, _ onProgress: (Int) -> Void) throws -> Summary {
-        let name = Store.newName()
+    private static func fill(
+        _ inputs: [String], _ directory: String, _ name: String, _ format: Format, _ patchSize: Int, _ lock: StoreLock, _ onProgress: (Int) -> Void
+    ) throws -> Summary {
         let writer = try TokenWriter(
             store: directory, identity: { GenerationIdentity(store: name, record: $0, patchSize: patchSize) }, patchSize: patchSize, kernels: Kernels.select())
         let fingerprint = TokenFingerprint()
@@ -117,8 +124,10 @@ public enum Ingest {
         let record = try writer.finish()
         let manifest = Manifest(
             store: name, tokens: geometry.tokens, patchSize: patchSize, tokensFingerprint: fingerprint.text, documents: documents, generations: [record])
-        _ = try Store.create(directory, manifest: manifest, lock: lock)
-        return Summary(tokens: geometry.tokens, inputBytes: inputBytes, storedBytes: record.storedBytes, patches: geometry.patches, documents: documents.count)
+        let store = try Store.create(directory, manifest: manifest, lock: lock)
+        return Summary(
+            tokens: geometry.tokens, inputBytes: inputBytes, storedBytes: record.storedBytes, patches: geometry.patches, documents: documents.count,
+            notes: store.takeNotes())
     }
 }
 
@@ -136,8 +145,7 @@ final class TokenFingerprint {
     /// Sixteen hexadecimal digits.
     var text: String {
         guard let state else { return "" }
-        let digits = String(XXH3_64bits_digest(state), radix: 16)
-        return String(repeating: "0", count: 16 - digits.count) + digits
+        return XXH3_64bits_digest(state).hexDigits
     }
 }
 

@@ -48,7 +48,7 @@ public struct Inspection {
     public func generation(_ index: Int) throws -> [GenerationSummary] {
         let generation = try store.reader(index)
         return try PageTable.allCases.filter { generation.record.holds($0) }.map { table in
-            let stream = try RowStream(generation, table, kernels: kernels)
+            let stream = try RowStream(generation, table, kernels: kernels, allowsAnyValue: true)
             var statistics = Statistics()
             let element: Element = table == .surprisal ? .f32 : generation.element
             try stream.read(0..<store.manifest.tokens) { _, rows in
@@ -105,8 +105,8 @@ public struct Inspection {
         let values = try Memory<UInt8>(header.columnBytes)
         let indices = try Memory<UInt16>(header.isOrdered ? header.patches : 0)
         try reader.read(
-            generation, table, block: block, columns: column..<column + 1, into: { _ in UnsafeMutableRawPointer(values.start) },
-            indices: { _ in indices.count > 0 ? indices.start : nil })
+            generation, table, block: block, columns: column..<column + 1, into: { _ in values.bytes },
+            indices: { _ in indices.count > 0 ? indices.values : nil })
         var statistics = Statistics()
         var (tokens, rows): ([Int], [[Double]]) = ([], [])
         let rowBytes = header.width * header.element.size

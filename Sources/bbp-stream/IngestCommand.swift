@@ -46,6 +46,7 @@ struct IngestCommand: ParsableCommand {
                 if line.seconds > 1 { line.show(share: 0) { "ingest: \(ByteCount.text(bytes)) at \(ByteCount.text(Int(Double(bytes) / line.seconds)))/s" } }
             }
         }
+        for note in summary.notes { Console.say(note) }
         try Console.print(Console.aligned([
             ("store", store),
             ("documents", grouped(summary.documents)),
