@@ -59,7 +59,7 @@ let package = Package(
         .testTarget(name: "PageStoreTests", dependencies: ["PageStore", "Support", "TestSupport"], swiftSettings: swift),
         .testTarget(name: "ProtonModelTests", dependencies: ["ProtonModel", "Support", "TestSupport"], swiftSettings: swift),
         .testTarget(name: "StreamEngineTests", dependencies: ["StreamEngine", "Support", "Geometry", "TestSupport"], swiftSettings: swift),
-        .testTarget(name: "CommandLineTests", dependencies: ["bbp-stream", "TestSupport"], swiftSettings: swift),
+        .testTarget(name: "CommandLineTests", dependencies: ["bbp-stream", "PageStore", "TestSupport"], swiftSettings: swift),
     ],
     swiftLanguageModes: [.v6],
     cLanguageStandard: .c17

@@ -100,9 +100,14 @@ def main():
     parser.add_argument("--table", default="states", choices=["states", "surprisal"])
     parser.add_argument("--out", required=True)
     arguments = parser.parse_args()
-    with open(f"{arguments.store}/manifest.json") as file:
-        manifest = json.load(file)
-    check(manifest["format"] == "bbp-stream store" and manifest["version"] in (1, 2), "not a store of format 1 or 2")
+    with open(f"{arguments.store}/manifest.json", "rb") as file:
+        text = file.read()
+    manifest = json.loads(text)
+    check(manifest["format"] == "bbp-stream store" and manifest["version"] in (1, 2, 3), "not a store of format 1, 2 or 3")
+    if manifest["version"] > 2:
+        stated = manifest["checksum"]
+        computed = xxhash.xxh3_64_hexdigest(text.replace(stated.encode(), b"0" * 16))
+        check(len(stated) == 16 and computed == stated, "the manifest's checksum differs")
     record = next((g for g in manifest["generations"] if g["index"] == arguments.generation), None)
     check(record and arguments.table in record["tables"], f"no {arguments.table} in generation {arguments.generation}")
     environment = lmdb.open(f"{arguments.store}/{record['directory']}", max_dbs=4, readonly=True, lock=False)

@@ -96,34 +96,49 @@ public final class ColumnCodec {
         }
     }
 
-    /// Decodes a column of `count` values into `values` and checks it against its checksum.
+    /// Decodes a column of `count` values into the beginning of `values` and checks it against its checksum.
     ///
-    /// - Parameter place: block and column, named in errors.
-    public func decode(_ stored: UnsafeRawPointer, entry: ColumnEntry, count: Int, element: Element, into values: UnsafeMutableRawPointer, at place: @autoclosure () -> Place) throws {
+    /// Sizes come from files: they are held against `values`, against `stored`, and against what the codec owns.
+    ///
+    /// - Parameters:
+    ///   - stored: the column's planes, and whatever follows them.
+    ///   - place: block and column, named in errors.
+    public func decode(
+        _ stored: UnsafeRawBufferPointer, entry: ColumnEntry, count: Int, element: Element,
+        into values: UnsafeMutableRawBufferPointer, at place: @autoclosure () -> Place
+    ) throws {
         func damaged(_ problem: String) -> Fault { Fault(.badData, problem, at: place(), advice: PageHeader.damageAdvice) }
+        guard count > 0, count <= values.count / element.size, count <= planes.count / element.size, let target = values.baseAddress else {
+            throw damaged("a column of \(count) values is longer than the store's sizes allow")
+        }
+        guard entry.planes.count == element.size, entry.planes.allSatisfy({ (0...count).contains($0) }), entry.storedBytes <= stored.count,
+            let source = stored.baseAddress
+        else {
+            throw damaged("the column's planes are longer than its page")
+        }
         var start = 0
-        for (plane, size) in entry.planes.enumerated() {
-            let target = planes.start + plane * count
-            let isFolded = entry.isFolded && plane == entry.planes.count - 1
+        for (number, size) in entry.planes.enumerated() {
+            let plane = planes.start + number * count
+            let isFolded = entry.isFolded && number == entry.planes.count - 1
             if isFolded {
-                let read = ZSTD_decompressDCtx(decompressor, folded.start, folded.count, stored + start, size)
+                let read = ZSTD_decompressDCtx(decompressor, folded.start, folded.count, source + start, size)
                 guard ZSTD_isError(read) == 0 else { throw damaged("the exponents do not decompress: \(String(cString: ZSTD_getErrorName(read)))") }
-                guard kernels.pointee.unfold(folded.start, Int64(read), Int64(count), target) != 0 else {
+                guard kernels.pointee.unfold(folded.start, Int64(read), Int64(count), plane) != 0 else {
                     throw damaged("the exponents decompress to \(read) bytes, which are not \(count) exponents")
                 }
             } else if size == count {
-                target.update(from: (stored + start).assumingMemoryBound(to: UInt8.self), count: count)
+                plane.update(from: (source + start).assumingMemoryBound(to: UInt8.self), count: count)
             } else {
-                let read = ZSTD_decompressDCtx(decompressor, target, count, stored + start, size)
+                let read = ZSTD_decompressDCtx(decompressor, plane, count, source + start, size)
                 guard ZSTD_isError(read) == 0 else {
-                    throw damaged("byte plane \(plane) does not decompress: \(String(cString: ZSTD_getErrorName(read)))")
+                    throw damaged("byte plane \(number) does not decompress: \(String(cString: ZSTD_getErrorName(read)))")
                 }
-                guard read == count else { throw damaged("byte plane \(plane) decompresses to \(read) bytes, not \(count)") }
+                guard read == count else { throw damaged("byte plane \(number) decompresses to \(read) bytes, not \(count)") }
             }
             start += size
         }
-        element.merge(planes.start, count: count, values: values, with: kernels)
-        guard kernels.pointee.checksum(values, Int64(count * element.size)) == entry.checksum else {
+        element.merge(planes.start, count: count, values: target, with: kernels)
+        guard kernels.pointee.checksum(target, Int64(count * element.size)) == entry.checksum else {
             throw damaged("the column's values do not match their checksum")
         }
     }

@@ -31,6 +31,9 @@ public enum Element: UInt16, Sendable, CaseIterable {
     /// the exponent's byte, which then compresses.
     var rotatesSign: Bool { self != .token }
 
+    /// Token ids are below this.
+    public static let tokenIDs: UInt16 = 259
+
     /// The token id of a position that holds no token.
     public static let noToken: UInt16 = 0xffff
 }

@@ -35,8 +35,7 @@ final class Environment: @unchecked Sendable {
             handle = opened
         case .write, .append:
             if let size, size > 0, access == .write {
-                // Shorter than LMDB's two meta pages: its making was cut short, and nothing was ever in it.
-                if size < 2 * Int(sysconf(Int32(_SC_PAGESIZE))) { try File.remove(file) } else { try EnvironmentCheck.run(file) }
+                if Self.isUnmade(size) { try File.remove(file) } else { try EnvironmentCheck.run(file) }
             }
             // Data is synced at each commit, the meta page with the next: sound after a power cut, at most the
             // last commit lost. No MDB_WRITEMAP: with it a full disk is a signal, not an error.
@@ -50,6 +49,9 @@ final class Environment: @unchecked Sendable {
     }
 
     deinit { mdb_env_close(handle) }
+
+    /// Whether a file is shorter than LMDB's two meta pages: its making was cut short, and nothing was ever in it.
+    static func isUnmade(_ bytes: Int) -> Bool { bytes < 2 * Int(sysconf(Int32(_SC_PAGESIZE))) }
 
     /// Opens an environment. Where the status is not success the handle is closed already: LMDB cannot open one twice.
     private static func open(_ directory: String, _ flags: UInt32, mapBytes: Int) throws -> (OpaquePointer, Int32) {

@@ -9,11 +9,36 @@ public struct GenerationIdentity: Sendable, Equatable {
     public init(store: String, record: GenerationRecord, patchSize: Int) {
         text = "store \(store) generation \(record.index) element \(record.element) patch_size \(patchSize) "
             + "patches_per_block \(record.patchesPerBlock) width \(record.width)" + (record.order.map { " order \($0)" } ?? "")
+            + (record.id.map { Self.idWord + $0 } ?? "")
     }
 
+    private static let idWord = " id "
     static let table = "about"
     static let key = Table.Key.name("identity")
     static let progress = Table.Key.name("progress")
+    /// Set when the generation is whole: until then nothing of it was handed out.
+    static let complete = Table.Key.name("complete")
+
+    /// What an environment states.
+    struct Statement {
+        var identity: String
+        var isComplete: Bool
+
+        /// Whether it is a generation of `store` whose writer never finished it. Older versions marked neither.
+        func isAbandoned(of store: String) -> Bool {
+            !isComplete && identity.hasPrefix("store \(store) generation ") && identity.contains(GenerationIdentity.idWord)
+        }
+    }
+
+    /// What the environment in a folder states; nil where there is none, or where its making was cut short.
+    ///
+    /// - Throws: `Fault` where there is a file that cannot be read as one.
+    static func statement(in directory: String) throws -> Statement? {
+        guard let size = File.size("\(directory)/data.mdb"), !Environment.isUnmade(size) else { return nil }
+        let transaction = try Environment(directory: directory, access: .read).begin(writing: false)
+        guard let about = try transaction.table(table), let identity = try transaction.value(about, key) else { return nil }
+        return Statement(identity: String(decoding: identity, as: UTF8.self), isComplete: try transaction.value(about, complete) != nil)
+    }
 }
 
 /// Where a page lies in its generation's file.
@@ -164,6 +189,9 @@ public final class GenerationWriter {
     public var forgetsCommitted = false
     /// The progress of the last commit, if any: opaque to the store.
     public let progress: [UInt8]?
+    /// Blocks that every table held then, and the length of the file.
+    public let committedBlocks: [PageTable: Int]
+    public let committedBytes: Int
     /// Bytes appended since the last commit: LMDB holds them in memory until then.
     public private(set) var uncommittedBytes = 0
 
@@ -184,7 +212,9 @@ public final class GenerationWriter {
         let environment = try Environment(directory: directory, access: .write)
         let transaction = try environment.begin(writing: true)
         let about = try transaction.createTable(GenerationIdentity.table)
-        for kind in PageTable.allCases where record.holds(kind) { _ = try transaction.createTable(kind.rawValue) }
+        var blocks: [PageTable: Int] = [:]
+        for kind in PageTable.allCases where record.holds(kind) { blocks[kind] = try transaction.entries(transaction.createTable(kind.rawValue)) }
+        committedBlocks = blocks
         if let stated = try transaction.value(about, GenerationIdentity.key) {
             guard Array(stated) == Array(identity.text.utf8) else {
                 throw Fault(.badData, "the environment belongs elsewhere: it is \(String(decoding: stated, as: UTF8.self))",
@@ -195,6 +225,7 @@ public final class GenerationWriter {
         }
         progress = try transaction.value(about, GenerationIdentity.progress).map(Array.init)
         try transaction.commit()
+        committedBytes = File.size(environment.dataFile) ?? 0
     }
 
     /// Appends the page of block `block`, which is beyond every block of the table.
@@ -225,9 +256,18 @@ public final class GenerationWriter {
         if forgetsCommitted { File.forget("\(directory)/data.mdb") }
     }
 
-    /// Syncs data and meta page: the generation is whole and durable, and may be named in the manifest.
+    /// Marks the generation as complete and syncs data and meta page: it is whole and durable, and may be named so in the
+    /// manifest.
     public func finish() throws {
-        try Environment(directory: directory, access: .append).sync()
+        let environment = try Environment(directory: directory, access: .append)
+        let transaction = try environment.begin(writing: true)
+        let about = try transaction.createTable(GenerationIdentity.table)
+        // Written once: a writer that was stopped after this leaves the same bytes.
+        if try transaction.value(about, GenerationIdentity.complete) == nil {
+            try Array("yes".utf8).withUnsafeBytes { try transaction.put(about, GenerationIdentity.complete, $0) }
+            try transaction.commit()
+        }
+        try environment.sync()
         try File.syncDirectory(directory)
     }
 }

@@ -6,9 +6,10 @@ import Support
 /// what it does not name is a leftover.
 public struct Manifest: Codable, Sendable, Equatable {
     public static let format = "bbp-stream store"
-    public static let version = 2
-    /// Format 1 has no delegate orders.
+    public static let version = 3
+    /// Format 1 has no delegate orders; format 2 has no checksum, no ids of generations and no list of those dropped.
     static let oldestVersion = 1
+    static let firstWithChecksum = 3
 
     public var format = Manifest.format
     public var version = Manifest.version
@@ -25,9 +26,13 @@ public struct Manifest: Codable, Sendable, Equatable {
     public var run: RunRecord?
     /// Ascending by index; generation 0 is always first.
     public var generations: [GenerationRecord]
+    /// What this manifest was the first not to name, until it is removed; nil where nothing is left to remove.
+    public var dropped: [DroppedGeneration]?
+    /// Of the file's bytes, with zeros in its own place (`checksum(of:without:)`); set in the file alone.
+    var checksum: String?
 
     enum CodingKeys: String, CodingKey {
-        case format, version, store, tokens, documents, run, generations
+        case format, version, store, tokens, documents, run, generations, dropped, checksum
         case patchSize = "patch_size"
         case tokensFingerprint = "tokens_fingerprint"
     }
@@ -44,6 +49,13 @@ public struct Manifest: Codable, Sendable, Equatable {
     public func generation(_ index: Int) -> GenerationRecord? {
         generations.first { $0.index == index }
     }
+}
+
+/// A generation that is to be removed, if its environment still says that it is this one.
+public struct DroppedGeneration: Codable, Sendable, Equatable {
+    public var directory: String
+    /// `GenerationIdentity.text`.
+    public var identity: String
 }
 
 /// One ingested input.
@@ -84,17 +96,25 @@ public struct RunRecord: Codable, Sendable, Equatable {
     public var compute: String?
     /// How convolutions were computed: "direct" or "fourier"; nil where an older version chose by the model's shape.
     public var convolution: String?
+    /// How the kernels rounded: "plain", or "vector" (all others agree bit for bit). nil in runs of older versions, which
+    /// did not record it; their fingerprint left out the weights' number formats.
+    public var kernels: String?
+    /// Revision of the arithmetic, which another one would not continue bit for bit; nil as `kernels`.
+    public var arithmetic: Int?
     /// Set when the last layer is done.
     public var complete: Bool
 
     enum CodingKeys: String, CodingKey {
-        case trained, layers, state, keep, compute, convolution, complete
+        case trained, layers, state, keep, compute, convolution, kernels, arithmetic, complete
         case modelFingerprint = "model_fingerprint"
         case hiddenSize = "hidden_size"
         case patchesPerBlock = "patches_per_block"
     }
 
-    public init(modelFingerprint: String, trained: Bool, layers: Int, hiddenSize: Int, state: String, patchesPerBlock: Int, keep: String, compute: String? = nil, convolution: String? = nil) {
+    public init(
+        modelFingerprint: String, trained: Bool, layers: Int, hiddenSize: Int, state: String, patchesPerBlock: Int,
+        keep: String, compute: String? = nil, convolution: String? = nil, kernels: String? = nil, arithmetic: Int? = nil
+    ) {
         self.modelFingerprint = modelFingerprint
         self.trained = trained
         self.layers = layers
@@ -104,6 +124,8 @@ public struct RunRecord: Codable, Sendable, Equatable {
         self.keep = keep
         self.compute = compute
         self.convolution = convolution
+        self.kernels = kernels
+        self.arithmetic = arithmetic
         self.complete = false
     }
 }
@@ -129,9 +151,11 @@ public struct GenerationRecord: Codable, Sendable, Equatable {
     /// What decided which token of a patch stands in which column, for the pass that reads it; nil where tokens stand in their own
     /// order.
     public var order: String?
+    /// A UUID, so that no two generations are taken for each other; nil where an older version made it.
+    public var id: String?
 
     enum CodingKeys: String, CodingKey {
-        case index, directory, element, width, tables, complete, order
+        case index, directory, element, width, tables, complete, order, id
         case patchesPerBlock = "patches_per_block"
         case storedBytes = "stored_bytes"
         case modelFingerprint = "model_fingerprint"
@@ -148,6 +172,7 @@ public struct GenerationRecord: Codable, Sendable, Equatable {
         self.storedBytes = 0
         self.modelFingerprint = modelFingerprint
         self.order = order
+        self.id = Store.newName()
     }
 
     public func holds(_ table: PageTable) -> Bool { tables.contains(table.rawValue) }
@@ -173,6 +198,7 @@ extension Manifest {
             throw Fault(.noInput, "this is not a bbp-stream store: it has no manifest.json", at: Place(file: store), advice: "Make one with `bbp-stream ingest FILE --store DIR`.")
         }
         let bytes = try File.read(path)
+        _ = try JSONValue.object(bytes, file: path)
         struct Stamp: Decodable {
             var format: String?
             var version: Int?
@@ -185,9 +211,23 @@ extension Manifest {
             throw Fault(.badData, "store format \(stamp.version.map(String.init) ?? "unknown"); this program reads formats \(oldestVersion) to \(Manifest.version)",
                 at: Place(file: path, field: "version"), advice: "Use the bbp-stream that wrote it, or ingest again.")
         }
-        let manifest: Manifest = try decode(bytes, path)
+        var manifest: Manifest = try decode(bytes, path)
+        if let stated = manifest.checksum {
+            guard checksum(of: bytes, without: stated) == stated else {
+                throw damaged(path, "checksum", "the manifest is not what was written: it was changed, or it is damaged")
+            }
+        } else if version >= firstWithChecksum {
+            throw damaged(path, "checksum", "the field is missing")
+        }
+        manifest.checksum = nil
         try manifest.check(path)
         return manifest
+    }
+
+    private static func damaged(_ path: String, _ field: String?, _ problem: String) -> Fault {
+        Fault(
+            .badData, problem, at: Place(file: path, field: field),
+            advice: "Restore a copy of manifest.json, or ingest again with --force. Nothing was removed.")
     }
 
     private static func decode<T: Decodable>(_ bytes: [UInt8], _ path: String) throws -> T {
@@ -195,55 +235,156 @@ extension Manifest {
             return try JSONDecoder().decode(T.self, from: Data(bytes))
         } catch let error as DecodingError {
             let (field, problem) = error.fieldAndProblem
-            throw Fault(.badData, problem, at: Place(file: path, field: field), advice: "The manifest is damaged; ingest again with --force.")
+            throw damaged(path, field, problem)
         }
     }
 
-    func check(_ path: String) throws {
-        func fail(_ field: String, _ problem: String) -> Fault {
-            Fault(.badData, problem, at: Place(file: path, field: field), advice: "The manifest is damaged; ingest again with --force.")
+    // MARK: Checksum
+
+    private static let noChecksum = String(repeating: "0", count: 16)
+
+    /// XXH3-64 of a manifest's bytes with zeros where `digits` stand.
+    private static func checksum(of bytes: [UInt8], without digits: String) -> String {
+        let digits = Array(digits.utf8)
+        var bytes = bytes
+        var place = 0
+        while digits.count == noChecksum.utf8.count, place <= bytes.count - digits.count {
+            if bytes[place] == digits[0], bytes[place..<place + digits.count].elementsEqual(digits) {
+                bytes.replaceSubrange(place..<place + digits.count, with: noChecksum.utf8)
+                place += digits.count
+            } else {
+                place += 1
+            }
         }
+        return bytes.withUnsafeBytes { PageStore.checksum($0) }.hexDigits
+    }
+
+    /// Puts the checksum into a manifest whose first sixteen zeros are its place.
+    static func sealed(_ bytes: [UInt8]) -> [UInt8] {
+        let zeros = Array(noChecksum.utf8)
+        guard bytes.count >= zeros.count,
+            let place = (0...bytes.count - zeros.count).first(where: { bytes[$0..<$0 + zeros.count].elementsEqual(zeros) })
+        else { return bytes }
+        var sealed = bytes
+        sealed.replaceSubrange(place..<place + zeros.count, with: checksum(of: bytes, without: noChecksum).utf8)
+        return sealed
+    }
+
+    func encoded() throws -> [UInt8] {
+        var manifest = self
+        manifest.checksum = Self.noChecksum
+        let encoder = JSONEncoder()
+        // The checksum comes before everything that could hold sixteen zeros.
+        encoder.outputFormatting = [.prettyPrinted, .sortedKeys, .withoutEscapingSlashes]
+        return Self.sealed(Array(try encoder.encode(manifest)) + [0x0a])
+    }
+
+    // MARK: Rules
+
+    /// Checks every field against the others: what follows from a manifest never depends on its checksum.
+    func check(_ path: String) throws {
+        func fail(_ field: String, _ problem: String) -> Fault { Self.damaged(path, field, problem) }
         guard SequenceGeometry(tokens: tokens, patchSize: patchSize) != nil else {
             throw fail("tokens", "\(tokens) tokens in patches of \(patchSize) make no sequence")
         }
+        // It stands between spaces in identities.
+        guard (1...64).contains(store.utf8.count), store.utf8.allSatisfy(Self.isLetterOrDigit) else {
+            throw fail("store", "the store's name is none")
+        }
+        var end = 0
+        for (number, document) in documents.enumerated() {
+            guard document.firstToken == end, document.tokens > 0, document.tokens <= tokens - end else {
+                throw fail("documents", "document \(number) does not begin where the one before it ends, or passes the \(tokens) tokens")
+            }
+            end += document.tokens
+        }
+        guard end == tokens else { throw fail("documents", "the documents have \(end) tokens together, the store \(tokens)") }
         guard generations.first?.index == 0 else { throw fail("generations", "generation 0, the tokens, is missing") }
         for (record, next) in zip(generations, generations.dropFirst()) where record.index >= next.index {
             throw fail("generations", "generation \(next.index) follows generation \(record.index)")
         }
-        for record in generations {
-            guard Element(name: record.element) != nil else { throw fail("element", "unknown number format '\(record.element)'") }
-            guard (1...1 << 40).contains(record.patchesPerBlock), (1...1 << 20).contains(record.width) else {
-                throw fail("patches_per_block", "generation \(record.index) has impossible sizes")
-            }
-            // LMDB's values, and with them pages, stay below 4 GiB.
-            let (page, overflow) = (record.patchesPerBlock * patchSize).multipliedReportingOverflow(by: 4 * record.width)
-            guard !overflow, page <= 1 << 33 else { throw fail("patches_per_block", "generation \(record.index) has pages of impossible size") }
-            guard !record.directory.contains("/"), record.directory.hasPrefix("generation-") else {
-                throw fail("directory", "generation \(record.index) lies in '\(record.directory)', outside the store")
-            }
+        var directories: Set<String> = []
+        for directory in generations.map(\.directory) + (dropped ?? []).map(\.directory) {
+            guard Store.isGeneration(directory) else { throw fail("directory", "'\(directory)' is no generation's folder in the store") }
+            guard directories.insert(directory).inserted else { throw fail("directory", "two generations lie in '\(directory)'") }
         }
-        if let run {
-            guard Element(name: run.state) != nil, run.layers >= 1, run.hiddenSize >= 1, run.patchesPerBlock >= 1 else {
-                throw fail("run", "the run record has impossible values")
-            }
-            guard run.patchesPerBlock <= 1 << 40 else { throw fail("run.patches_per_block", "is \(run.patchesPerBlock), which is impossible") }
-            let states = generations.dropFirst()
-            for record in states {
-                guard record.index <= run.layers, record.element == run.state, record.width == run.hiddenSize, record.patchesPerBlock == run.patchesPerBlock else {
-                    throw fail("generations", "generation \(record.index) contradicts the run it belongs to")
-                }
-            }
-            guard states.dropLast().allSatisfy(\.complete), run.complete == (generation(run.layers)?.complete == true) else {
-                throw fail("run.complete", "contradicts the generations")
-            }
+        for record in generations { try checkSizes(record, fail) }
+        let states = generations.dropFirst()
+        guard let run else {
+            if states.isEmpty { return }
+            throw fail("run", "is missing, though there are states")
+        }
+        try check(run, fail)
+        guard states.dropLast().allSatisfy(\.complete), run.complete == (generation(run.layers)?.complete == true) else {
+            throw fail("run.complete", "contradicts the generations")
         }
     }
 
-    func encoded() throws -> [UInt8] {
-        let encoder = JSONEncoder()
-        encoder.outputFormatting = [.prettyPrinted, .sortedKeys, .withoutEscapingSlashes]
-        return Array(try encoder.encode(self)) + [0x0a]
+    private static func isLetterOrDigit(_ byte: UInt8) -> Bool {
+        switch byte {
+        case UInt8(ascii: "0")...UInt8(ascii: "9"), UInt8(ascii: "a")...UInt8(ascii: "z"), UInt8(ascii: "A")...UInt8(ascii: "Z"), UInt8(ascii: "-"): true
+        default: false
+        }
     }
+
+    private func checkSizes(_ record: GenerationRecord, _ fail: (_ field: String, _ problem: String) -> Fault) throws {
+        let index = record.index
+        guard let element = Element(name: record.element) else { throw fail("element", "unknown number format '\(record.element)'") }
+        guard (1...1 << 40).contains(record.patchesPerBlock), (1...1 << 20).contains(record.width) else {
+            throw fail("patches_per_block", "generation \(index) has impossible sizes")
+        }
+        // LMDB's values, and with them pages, stay below 4 GiB.
+        let (page, overflow) = (record.patchesPerBlock * patchSize).multipliedReportingOverflow(by: 4 * record.width)
+        guard !overflow, page <= 1 << 33 else { throw fail("patches_per_block", "generation \(index) has pages of impossible size") }
+        guard (0...1 << 56).contains(record.storedBytes) else { throw fail("stored_bytes", "generation \(index) has \(record.storedBytes)") }
+        guard let tables = record.knownTables else { throw fail("tables", "generation \(index) has tables that are unknown or there twice") }
+        guard record.id?.utf8.allSatisfy(Self.isLetterOrDigit) != false else { throw fail("id", "generation \(index) has an id that is none") }
+        if index > 0 { return }
+        guard element == .token, record.width == 1 else {
+            throw fail("element", "generation 0 holds tokens: u16 of width 1, not \(element.name) of width \(record.width)")
+        }
+        guard tables == [.states], record.complete, record.modelFingerprint == nil else {
+            throw fail("generations", "generation 0 is not a complete table of tokens")
+        }
+    }
+
+    private func check(_ run: RunRecord, _ fail: (_ field: String, _ problem: String) -> Fault) throws {
+        guard run.state == Element.bf16.name || run.state == Element.f32.name else { throw fail("run.state", "states cannot be '\(run.state)'") }
+        guard (1...1 << 20).contains(run.layers) else { throw fail("run.layers", "is \(run.layers), which is impossible") }
+        guard (1...1 << 20).contains(run.hiddenSize) else { throw fail("run.hidden_size", "is \(run.hiddenSize), which is impossible") }
+        guard (1...1 << 40).contains(run.patchesPerBlock) else { throw fail("run.patches_per_block", "is \(run.patchesPerBlock), which is impossible") }
+        for (field, value, known) in [
+            ("keep", run.keep, RunRecord.keeps), ("compute", run.compute, RunRecord.computes),
+            ("convolution", run.convolution, RunRecord.convolutions), ("kernels", run.kernels, RunRecord.kernelKinds),
+        ] {
+            if let value, !known.contains(value) { throw fail("run.\(field)", "is '\(value)'; must be one of \(known.joined(separator: ", "))") }
+        }
+        for record in generations.dropFirst() {
+            let isLast = record.index == run.layers
+            var tables: Set<PageTable> = []
+            if !isLast || run.keep != "none" { tables.insert(.states) }
+            if isLast { tables.insert(.surprisal) }
+            guard record.index <= run.layers, record.element == run.state, record.width == run.hiddenSize,
+                record.patchesPerBlock == run.patchesPerBlock, record.knownTables == tables,
+                record.modelFingerprint == nil || record.modelFingerprint == run.modelFingerprint
+            else { throw fail("generations", "generation \(record.index) contradicts the run it belongs to") }
+        }
+    }
+}
+
+extension GenerationRecord {
+    /// nil where a table is unknown or named twice.
+    fileprivate var knownTables: Set<PageTable>? {
+        let known = Set(tables.compactMap(PageTable.init))
+        return known.count == tables.count ? known : nil
+    }
+}
+
+extension RunRecord {
+    static let keeps = ["last", "all", "none"]
+    static let computes = Compute.allCases.map(\.rawValue)
+    static let convolutions = ["direct", "fourier"]
+    static let kernelKinds = ["plain", "vector"]
 }
 
 extension DecodingError {

@@ -55,12 +55,14 @@ public final class PageReader {
     ///
     /// - Parameters:
     ///   - columns: ascending.
-    ///   - target: where a column goes: room for all its values.
-    ///   - indices: where the token indices of an ordered page's column go; nil drops them.
+    ///   - target: where a column goes; where it has too little room for the column's values, the page is refused.
+    ///   - indices: where the token indices of an ordered page's column go, likewise; nil drops them.
     ///   - found: told where a column lies in the file: from which byte, and how many.
     public func read(
         _ generation: GenerationReader, _ table: PageTable = .states, block: Int, columns: some RandomAccessCollection<Int>,
-        into target: (_ column: Int) -> UnsafeMutableRawPointer, indices: (_ column: Int) -> UnsafeMutablePointer<UInt16>? = { _ in nil }, found: (_ column: Int, _ offset: Int, _ bytes: Int) -> Void = { _, _, _ in }
+        into target: (_ column: Int) -> UnsafeMutableRawBufferPointer,
+        indices: (_ column: Int) -> UnsafeMutableBufferPointer<UInt16>? = { _ in nil },
+        found: (_ column: Int, _ offset: Int, _ bytes: Int) throws -> Void = { _, _, _ in }
     ) throws {
         let (location, header, entries) = try directory(generation, table, block: block)
         let place = Place(file: generation.file, generation: generation.record.index, block: block)
@@ -80,19 +82,21 @@ public final class PageReader {
             let bytes = UnsafeMutableRawBufferPointer(rebasing: stored.bytes[0..<end - start])
             try timed { try generation.read(at: location.offset + start, into: bytes, place: place) }
             bytesRead += end - start
+            func planes(_ entry: ColumnEntry) -> UnsafeRawBufferPointer {
+                UnsafeRawBufferPointer(rebasing: UnsafeRawBufferPointer(bytes)[(entry.offset - start)...])
+            }
             for column in first...last {
                 let entry = entries[column * perColumn]
                 let place = Place(file: generation.file, generation: generation.record.index, block: block, column: column)
-                try codec.decode(
-                    UnsafeRawPointer(stored.start) + (entry.offset - start), entry: entry, count: header.columnValues, element: header.element, into: target(column), at: place)
+                try codec.decode(planes(entry), entry: entry, count: header.columnValues, element: header.element, into: target(column), at: place)
                 let last = entries[(column + 1) * perColumn - 1]
                 if header.isOrdered, let indices = indices(column) {
-                    try codec.decode(UnsafeRawPointer(stored.start) + (last.offset - start), entry: last, count: header.patches, element: .token, into: indices, at: place)
+                    try codec.decode(planes(last), entry: last, count: header.patches, element: .token, into: UnsafeMutableRawBufferPointer(indices), at: place)
                     if let row = (0..<header.patches).first(where: { Int(indices[$0]) >= header.columns }) {
                         throw Fault(.badData, "row \(row) claims to be token \(indices[row]) of a patch of \(header.columns)", at: place, advice: PageHeader.damageAdvice)
                     }
                 }
-                found(column, location.offset + entry.offset, last.offset + last.storedBytes - entry.offset)
+                try found(column, location.offset + entry.offset, last.offset + last.storedBytes - entry.offset)
             }
         }
     }

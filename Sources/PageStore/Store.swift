@@ -5,12 +5,28 @@ import Support
 
 /// A store: a folder with manifest.json, one LMDB environment a generation, and a lock file.
 ///
-/// What the manifest names is complete and synced, or is being computed and says so. Publishing replaces the
-/// manifest in one step; whatever it stopped naming is removed after.
+/// What the manifest names is complete and synced, or is being computed and says so. Publishing replaces the manifest in
+/// one step; what it stopped naming stands in its list `dropped` until it is removed. A folder that no manifest gave up
+/// is removed only where its environment says that it is an unfinished generation of this store, whose writer is dead.
 public final class Store {
     public let directory: String
     public private(set) var manifest: Manifest
     private let lock: StoreLock?
+    /// What was not removed, and why: for people, who can.
+    private var notes: [String] = []
+    /// What `checkLength` found right.
+    private var checkedLength: LengthCheck?
+
+    /// What the length of the sequence is told by.
+    private struct LengthCheck: Equatable {
+        let tokens: Int
+        let record: GenerationRecord
+
+        init(_ manifest: Manifest) {
+            tokens = manifest.tokens
+            record = manifest.generations[0]
+        }
+    }
 
     private init(directory: String, manifest: Manifest, lock: StoreLock?) {
         self.directory = directory
@@ -18,30 +34,40 @@ public final class Store {
         self.lock = lock
     }
 
-    public var manifestFile: String { "\(directory)/manifest.json" }
+    public var manifestFile: String { Self.manifestFile(directory) }
+    private static func manifestFile(_ directory: String) -> String { "\(directory)/manifest.json" }
+    private func folder(_ name: String) -> String { "\(directory)/\(name)" }
 
     /// Opens a store to look at: no lock, nothing is written.
     public static func open(_ directory: String) throws -> Store {
-        Store(directory: directory, manifest: try Manifest.read("\(directory)/manifest.json", store: directory), lock: nil)
+        Store(directory: directory, manifest: try Manifest.read(manifestFile(directory), store: directory), lock: nil)
     }
 
     /// Opens a store to compute in: takes its lock and clears what an interrupted command left.
-    public static func openForWriting(_ directory: String) throws -> Store {
-        _ = try Manifest.read("\(directory)/manifest.json", store: directory)
+    ///
+    /// - Parameter droppingStates: its states are going to be dropped, and need not be whole.
+    /// - Throws: `Fault` (`badData`) where a folder that the manifest names is not what it should be; nothing is removed then.
+    public static func openForWriting(_ directory: String, droppingStates: Bool = false) throws -> Store {
+        let file = manifestFile(directory)
+        _ = try Manifest.read(file, store: directory)
         let lock = try StoreLock(directory)
         // Read again: what stood there before the lock was ours may have changed.
-        let store = Store(directory: directory, manifest: try Manifest.read("\(directory)/manifest.json", store: directory), lock: lock)
+        let store = Store(directory: directory, manifest: try Manifest.read(file, store: directory), lock: lock)
+        try store.checkFolders(droppingStates: droppingStates)
+        try store.removeDropped()
         try store.removeLeftovers()
         return store
     }
 
     /// Prepares a folder to become a store: creates it, takes its lock, refuses one that holds anything else.
     ///
-    /// - Parameter replacing: an existing store there may be replaced; it stays whole until `publish`.
-    public static func prepare(_ directory: String, replacing: Bool) throws -> StoreLock {
+    /// - Parameters:
+    ///   - name: of the store to be made; what an ingest under this name leaves when it is killed is known by it.
+    ///   - replacing: an existing store there may be replaced; it stays whole until `publish`.
+    public static func prepare(_ directory: String, name: String, replacing: Bool) throws -> StoreLock {
         if File.exists(directory) {
             guard File.isDirectory(directory) else { throw Fault(.cannotCreate, "this is a file; a store is a folder", at: Place(file: directory)) }
-            let isStore = File.exists("\(directory)/manifest.json")
+            let isStore = File.exists(manifestFile(directory))
             if isStore && !replacing {
                 throw Fault(.cannotCreate, "there is a store here already", at: Place(file: directory), advice: "Use --force to replace it, or another --store.")
             }
@@ -51,25 +77,38 @@ public final class Store {
         } else {
             try File.makeDirectory(directory)
         }
-        return try StoreLock(directory)
+        let lock = try StoreLock(directory)
+        try removeAbandoned(in: directory, by: lock)
+        lock.announce(name)
+        return lock
     }
 
-    /// Publishes a new store in a prepared folder.
+    /// Publishes a new store in a prepared folder. Of a store that it replaces the generations go; where that one's manifest
+    /// cannot be read, nobody knows which these are, and all folders stay.
     public static func create(_ directory: String, manifest: Manifest, lock: StoreLock) throws -> Store {
-        let store = Store(directory: directory, manifest: manifest, lock: lock)
+        let replaced = try? Manifest.read(manifestFile(directory), store: directory)
+        let store = Store(directory: directory, manifest: replaced ?? manifest, lock: lock)
         try store.publish(manifest)
+        lock.settle()
+        try store.removeLeftovers()
         return store
     }
 
     /// Replaces the manifest and removes what it no longer names.
     public func publish(_ manifest: Manifest) throws {
+        let kept = Set(manifest.generations.map(\.directory))
+        let dropped = self.manifest.generations.filter { !kept.contains($0.directory) && !isFurther($0) }.map {
+            DroppedGeneration(directory: $0.directory, identity: identity(of: $0).text)
+        }
         var manifest = manifest
         manifest.version = Manifest.version
+        manifest.dropped = (self.manifest.dropped ?? []) + dropped
+        if manifest.dropped?.isEmpty == true { manifest.dropped = nil }
         // What could not be read again is not written.
         try manifest.check(manifestFile)
         try File.replace(manifestFile, with: manifest.encoded())
         self.manifest = manifest
-        try removeLeftovers()
+        try removeDropped()
     }
 
     /// A folder name for generation `index` that nothing uses yet.
@@ -85,33 +124,155 @@ public final class Store {
     }
 
     /// "generation-3" or "generation-3.1": a folder that `unusedDirectory` names.
-    private static func isGeneration(_ name: String) -> Bool {
+    static func isGeneration(_ name: String) -> Bool {
         guard name.hasPrefix("generation-") else { return false }
-        let parts = name.dropFirst("generation-".count).split(separator: ".", omittingEmptySubsequences: false)
-        return parts.count <= 2 && parts.allSatisfy { !$0.isEmpty && $0.allSatisfy(\.isNumber) }
+        let parts = name.utf8.dropFirst("generation-".utf8.count).split(separator: UInt8(ascii: "."), omittingEmptySubsequences: false)
+        return parts.count <= 2 && parts.allSatisfy { !$0.isEmpty && $0.allSatisfy { (UInt8(ascii: "0")...UInt8(ascii: "9")).contains($0) } }
     }
 
+    // MARK: What is there
+
+    /// Checks that the folders that the manifest names are the generations that it takes them for.
+    ///
+    /// - Parameter droppingStates: only the tokens need be.
+    public func checkFolders(droppingStates: Bool = false) throws {
+        for record in manifest.generations where record.index == 0 || !droppingStates {
+            let (folder, wanted) = (folder(record.directory), identity(of: record).text)
+            let found = try GenerationIdentity.statement(in: folder)?.identity
+            // One that is being computed need not have been begun.
+            if found == wanted || (found == nil && !record.complete) { continue }
+            let problem = found.map { "the environment belongs elsewhere: it is \($0); expected \(wanted)" } ?? "the generation's file is missing or cut short"
+            let elsewhere = File.names(in: directory).first {
+                Self.isGeneration($0) && (try? GenerationIdentity.statement(in: self.folder($0)))?.identity == wanted
+            }
+            throw Fault(
+                .badData, problem, at: Place(file: "\(folder)/data.mdb", generation: record.index),
+                advice: (elsewhere.map { "The folder '\($0)' says that it is the one wanted: the manifest names another. Restore a copy of manifest.json. " }
+                    ?? (record.index == 0 ? "Restore a copy of the store, or ingest again. " : "Use --restart to compute the states again. ")) + "Nothing was removed.")
+        }
+    }
+
+    // MARK: What goes
+
+    /// What was not removed, and why; each is told once.
+    public func takeNotes() -> [String] {
+        defer { notes = [] }
+        return notes
+    }
+
+    /// Whether a generation is whole that the manifest takes for unfinished: an older manifest was put back, and what it does not
+    /// know of is not given up by it.
+    private func isFurther(_ record: GenerationRecord) -> Bool {
+        !record.complete && (try? GenerationIdentity.statement(in: folder(record.directory)))?.isComplete == true
+    }
+
+    /// Removes what the manifest has dropped, where it is still what was dropped, and forgets the list.
+    private func removeDropped() throws {
+        guard let dropped = manifest.dropped else { return }
+        for entry in dropped where File.exists(folder(entry.directory)) {
+            if Self.removeIfEmpty(folder(entry.directory)) { continue }
+            if (try? GenerationIdentity.statement(in: folder(entry.directory)))?.identity == entry.identity {
+                try Self.removeEnvironment(folder(entry.directory))
+            }
+        }
+        var manifest = manifest
+        manifest.dropped = nil
+        try File.replace(manifestFile, with: manifest.encoded())
+        self.manifest = manifest
+    }
+
+    /// Removes generations of this store that dead writers left unfinished. All other folders of generations stay, and are noted.
     private func removeLeftovers() throws {
         let named = Set(manifest.generations.map(\.directory))
         for name in File.names(in: directory) where Self.isGeneration(name) && !named.contains(name) {
-            try File.remove("\(directory)/\(name)")
+            let folder = folder(name)
+            if Self.removeIfEmpty(folder) { continue }
+            let statement = try? GenerationIdentity.statement(in: folder)
+            if let statement, statement.isAbandoned(of: manifest.store) {
+                try Self.removeEnvironment(folder)
+                continue
+            }
+            let reason = statement.map { "it says that it is \($0.isComplete ? "all" : "part") of \($0.identity)" } ?? "it does not say what it is"
+            notes.append("\(folder) stays, \(Self.size(of: folder)): the manifest does not name it, and \(reason). Remove it if nothing needs it.")
         }
         try File.remove("\(manifestFile).partial")
     }
+
+    /// Removes what a killed ingest into this folder left. Where a manifest cannot be read, nobody knows what it names.
+    private static func removeAbandoned(in directory: String, by lock: StoreLock) throws {
+        guard let name = lock.announced else { return }
+        var named: Set<String> = []
+        if File.exists(manifestFile(directory)) {
+            guard let manifest = try? Manifest.read(manifestFile(directory), store: directory) else { return }
+            named = Set(manifest.generations.map(\.directory))
+        }
+        for entry in File.names(in: directory) where isGeneration(entry) && !named.contains(entry) {
+            guard let statement = try? GenerationIdentity.statement(in: "\(directory)/\(entry)"), statement.isAbandoned(of: name) else { continue }
+            try removeEnvironment("\(directory)/\(entry)")
+        }
+    }
+
+    /// An empty folder holds nothing that could be missed.
+    private static func removeIfEmpty(_ folder: String) -> Bool { folder.withFileName { rmdir($0) } == 0 }
+
+    /// Removes an environment's folder, but nothing else that somebody put into it.
+    private static func removeEnvironment(_ folder: String) throws {
+        for name in ["data.mdb", "lock.mdb"] { try File.remove("\(folder)/\(name)") }
+        if File.names(in: folder).isEmpty { try File.remove(folder) }
+    }
+
+    private static func size(of folder: String) -> String {
+        ByteCount.text(File.names(in: folder).map { File.size("\(folder)/\($0)") ?? 0 }.reduce(0, +))
+    }
+
+    // MARK: Generations
 
     public func geometry() -> SequenceGeometry? {
         SequenceGeometry(tokens: manifest.tokens, patchSize: manifest.patchSize)
     }
 
-    /// Opens a complete generation for reading.
+    /// Opens a complete generation for reading. The first time, the sequence's length is checked.
     ///
+    /// - Parameter checkingLength: false where the caller calls `checkLength` by itself.
     /// - Throws: `Fault` with kind `usage` when the store has none of that index.
-    public func reader(_ index: Int) throws -> GenerationReader {
+    public func reader(_ index: Int, checkingLength: Bool = true) throws -> GenerationReader {
         let held = manifest.generations.filter(\.complete).map { String($0.index) }.joined(separator: ", ")
         guard let record = manifest.generation(index), record.complete, let geometry = geometry() else {
             throw Fault(.usage, "the store holds no complete generation \(index)", at: Place(file: directory), advice: "It holds: \(held). `forward --keep all` keeps every one.")
         }
+        if checkingLength && checkedLength != LengthCheck(manifest) { try checkLength() }
         return try GenerationReader(store: directory, identity: identity(of: record), record: record, geometry: geometry)
+    }
+
+    /// Checks n against the tokens: the last block of generation 0 has n's last token, and no token after it.
+    public func checkLength() throws {
+        let tokens = try reader(0, checkingLength: false)
+        let (P, n, last) = (tokens.geometry.patchSize, tokens.geometry.tokens, tokens.grid.blocks - 1)
+        let present = try tokens.blocksPresent(.states)
+        let place = Place(file: tokens.file, generation: 0)
+        let advice = "The manifest's number of tokens or generation 0 was changed. Restore a copy of the store, or ingest again with --force."
+        guard present == tokens.grid.blocks else {
+            throw Fault(.badData, "generation 0 holds \(present) blocks, \(tokens.grid.blocks) belong to \(n) tokens: blocks are missing or too many", at: place, advice: advice)
+        }
+        let kernels = try Kernels.select()
+        let pageBytes = try tokens.locate(.states, block: last).bytes
+        // The header first: what it says of sizes must be true before anything is as large as the manifest says.
+        let header = try PageReader(pageBytes: pageBytes, columnBytes: 0, kernels: kernels).directory(tokens, .states, block: last).header
+        let pages = try PageReader(pageBytes: pageBytes, columnBytes: header.columnBytes, kernels: kernels)
+        let ids = try Memory<UInt16>(header.patches), indices = try Memory<UInt16>(header.isOrdered ? header.patches : 0)
+        try pages.read(
+            tokens, block: last, columns: 0..<P, into: { _ in ids.bytes }, indices: { _ in header.isOrdered ? indices.values : nil },
+            found: { column, _, _ in
+                for row in 0..<header.patches {
+                    let token = (header.firstPatch + row) * P + (header.isOrdered ? Int(indices[row]) : column)
+                    guard token < n ? ids[row] < Element.tokenIDs : ids[row] == Element.noToken else {
+                        throw Fault(
+                            .badData, "token \(token) has id \(ids[row]), which a sequence of \(n) tokens cannot have there",
+                            at: Place(file: tokens.file, generation: 0, block: last, column: column), advice: advice)
+                    }
+                }
+            })
+        checkedLength = LengthCheck(manifest)
     }
 
     public func identity(of record: GenerationRecord) -> GenerationIdentity {
@@ -123,18 +284,43 @@ public final class Store {
 }
 
 /// The right to write a store: an advisory lock that the system drops with the process.
+///
+/// While a store is being made, the file says under which name: no manifest tells yet.
 public final class StoreLock {
     static let name = "lock"
+    private static let word = "ingest "
     private let descriptor: Int32
+    /// The store that an ingest which did not come to its end was making here.
+    let announced: String?
 
     init(_ directory: String) throws {
         let path = "\(directory)/\(Self.name)"
-        descriptor = File.descriptor(path, O_RDWR | O_CREAT, mode: 0o644)
+        descriptor = File.descriptor(path, O_RDWR | O_CREAT | O_NOFOLLOW, mode: 0o644)
         guard descriptor >= 0 else { throw File.fault(.cannotCreate, "cannot open the store's lock", path) }
         guard flock(descriptor, LOCK_EX | LOCK_NB) == 0 else {
             close(descriptor)
             throw Fault(.cannotCreate, "another bbp-stream is writing this store", at: Place(file: directory), advice: "Wait for it to end, or stop it.")
         }
+        var bytes = [UInt8](repeating: 0, count: 128)
+        let count = pread(descriptor, &bytes, bytes.count, 0)
+        let text = String(decoding: bytes.prefix(max(0, count)), as: UTF8.self)
+        announced = text.hasPrefix(Self.word) ? String(text.dropFirst(Self.word.count).prefix { !$0.isWhitespace }) : nil
+        isOurs = count == 0 || announced != nil
+    }
+
+    /// Whether the file holds nothing that somebody else wrote.
+    private let isOurs: Bool
+
+    /// Says which store is being made. That it cannot be said is no reason to stop: a kill then leaves what nobody removes.
+    func announce(_ name: String) {
+        guard isOurs, ftruncate(descriptor, 0) == 0 else { return }
+        let bytes = Array("\(Self.word)\(name)\n".utf8)
+        _ = pwrite(descriptor, bytes, bytes.count, 0)
+    }
+
+    /// The store is made, or given up.
+    public func settle() {
+        if isOurs { _ = ftruncate(descriptor, 0) }
     }
 
     deinit {

@@ -5,7 +5,8 @@ import Support
 public final class Model: Sendable {
     public let directory: String
     public let config: ModelConfig
-    /// XXH3-64 over the configuration and every weight, in hexadecimal: the same for the same model, wherever it lies.
+    /// XXH3-64 over the configuration and every weight's name, number format, shape and bytes, in hexadecimal: the same for
+    /// the same model, wherever it lies.
     public let fingerprint: String
     /// What `model init` left in the file; nil for weights from anywhere else.
     public let untrained: String?
@@ -32,11 +33,8 @@ public final class Model: Sendable {
         untrained = if case .string(let text)? = training { text } else { nil }
         func fail(_ name: String, _ problem: String) -> Fault { Fault(.badData, problem, at: Place(file: file, field: name)) }
 
-        guard let state = XXH3_createState() else { throw Fault(.inputOutput, "out of memory") }
-        defer { XXH3_freeState(state) }
-        XXH3_64bits_reset(state)
-        func add(_ text: String) { Array(text.utf8).withUnsafeBytes { _ = XXH3_64bits_update(state, $0.baseAddress, $0.count) } }
-        add(config.json)
+        let digest = try Digest()
+        digest.add(config.json)
 
         let layout = TensorLayout(config)
         var formats: [String: WeightFormat] = [:]
@@ -54,16 +52,47 @@ public final class Model: Sendable {
             if Tensor.takesCopy(tensor, format: format, in: weights) { copied[name.blockNumber, default: 0] += shape.reduce(4, *) }
             formats[name] = format
             total += bytes.count
-            add(name)
-            XXH3_64bits_update(state, bytes.baseAddress, bytes.count)
+            // Zeros, which are in no name, say where each ends.
+            digest.add("\0\(name)\0\(format.rawValue)\0\(shape.map(String.init).joined(separator: ","))\0")
+            digest.add(bytes)
         }
         if let extra = weights.tensors.keys.filter({ !known.contains($0) }).sorted().first { throw fail(extra, "not a tensor of this model") }
         self.formats = formats
         weightFormats = Set(formats.values.map(\.rawValue)).sorted().joined(separator: " and ")
         weightBytes = total
         copiedBlockBytes = copied.values.max() ?? 0
-        let digest = String(XXH3_64bits_digest(state), radix: 16)
-        fingerprint = String(repeating: "0", count: 16 - digest.count) + digest
+        fingerprint = digest.text
+    }
+
+    /// The fingerprint of programs that left number formats and shapes out of it: two models can share it. For runs that they
+    /// recorded, and nothing else.
+    public func legacyFingerprint() throws -> String {
+        let digest = try Digest()
+        digest.add(config.json)
+        for (name, _) in TensorLayout(config).shapes {
+            guard let tensor = weights.tensors[name] else { continue }
+            digest.add(name)
+            digest.add(weights.bytes(tensor))
+        }
+        return digest.text
+    }
+
+    /// XXH3-64 of what is added, piece by piece.
+    private final class Digest {
+        private let state: OpaquePointer
+
+        init() throws {
+            guard let state = XXH3_createState() else { throw Fault(.inputOutput, "out of memory") }
+            XXH3_64bits_reset(state)
+            self.state = state
+        }
+
+        deinit { XXH3_freeState(state) }
+
+        func add(_ bytes: UnsafeRawBufferPointer) { XXH3_64bits_update(state, bytes.baseAddress, bytes.count) }
+        func add(_ text: String) { Array(text.utf8).withUnsafeBytes { add($0) } }
+
+        var text: String { XXH3_64bits_digest(state).hexDigits }
     }
 
     func tensor(_ name: String) throws -> Tensor {

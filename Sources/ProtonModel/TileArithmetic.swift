@@ -8,6 +8,10 @@ import Support
 /// Attention takes a group of patches at a time, few enough rows for the caches; the feed-forward takes whole tiles, as
 /// many as make it worth while to read the convolution's weights. Neither number changes a result.
 public final class TileArithmetic {
+    /// Counts changes of the arithmetic that change bits of a result: raise it with each of them. A run goes on only under the
+    /// revision that began it.
+    public static let revision = 1
+
     public let config: ModelConfig
     public let geometry: SequenceGeometry
     /// Patches attended over at a time.

@@ -76,11 +76,17 @@ final class ColumnCache {
         places = try Memory(slots)
     }
 
-    func start(ofSlot slot: Int) -> UnsafeMutablePointer<UInt8> { memory + slot * columnBytes }
+    /// Where the values of the column in a slot go.
+    func values(ofSlot slot: Int) -> UnsafeMutableRawBufferPointer {
+        UnsafeMutableRawBufferPointer(start: memory + slot * columnBytes, count: indexOffset ?? columnBytes)
+    }
 
     /// Where the token indices of the column in a slot go; nil where tokens stand in their own order.
-    func indices(ofSlot slot: Int) -> UnsafeMutablePointer<UInt16>? {
-        indexOffset.map { UnsafeMutableRawPointer(start(ofSlot: slot) + $0).assumingMemoryBound(to: UInt16.self) }
+    func indices(ofSlot slot: Int) -> UnsafeMutableBufferPointer<UInt16>? {
+        indexOffset.map { offset in
+            let start = UnsafeMutableRawPointer(memory + slot * columnBytes + offset).assumingMemoryBound(to: UInt16.self)
+            return UnsafeMutableBufferPointer(start: start, count: (columnBytes - offset) / 2)
+        }
     }
 
     /// Says where in its file the column of a slot was found. Workers call it, each for slots of its own.

@@ -69,8 +69,13 @@ struct CompressionSample {
                 weights: try engine.weights(ofPass: layer), target: engine.residentStates(layer), writer: nil,
                 ordering: try DelegateOrdering(model, readBy: layer + 1, kernels: kernels), head: nil,
                 progress: RunProgress(carryValues: config.reach.before * config.hiddenSize))
-            for window in schedule.windows { try pass.run(window: window) { _ in } }
-            try pass.finish { _ in }
+            do {
+                for window in schedule.windows { try pass.run(window: window) { _ in } }
+                try pass.finish { _ in }
+            } catch let fault as Fault where fault.kind == .badData {
+                // Values overflow. Here tokens have other numbers: if it is so in the sequence, the run will say where.
+                return nil
+            }
             if pass.isInterrupted { throw Fault(.interrupted, "interrupted: nothing was computed yet") }
             worst = min(worst, ratio(engine, layer))
             layers = layer

@@ -3,7 +3,6 @@ import Geometry
 import PageStore
 import ProtonModel
 import Support
-import Support
 
 /// What a forward run is going to do, stated before it starts.
 public struct ForwardPlan: Sendable {
@@ -21,6 +20,8 @@ public struct ForwardPlan: Sendable {
     public var set: WorkingSet
     /// The layer that the run begins with: 1, or the first one not complete.
     public var firstLayer: Int
+    /// Nothing is left to compute.
+    public var isComplete: Bool { firstLayer > config.passes }
     /// How states shrink on disk, and what says so.
     public var compression: Compression
     /// Bytes it will still write at its peak, and bytes free.
@@ -52,13 +53,14 @@ public struct ForwardPlan: Sendable {
     ///   - seconds: how long the run will take, if anything says so.
     ///   - alreadyThere: bytes of state generations on disk.
     static func diskNeeded(
-        geometry: SequenceGeometry, config: ModelConfig, state: Element, keep: ForwardOptions.Keep, set: WorkingSet, compression: Compression, relayout: Bool, seconds: Double?, outputs: Int, alreadyThere: Int
+        geometry: SequenceGeometry, config: ModelConfig, state: Element, keep: ForwardOptions.Keep, set: WorkingSet, firstLayer: Int, compression: Compression, relayout: Bool, seconds: Double?, outputs: Int, alreadyThere: Int
     ) -> Int {
         // States may shrink less than the sample did.
         let margin = compression == .none ? 1.01 : 1.05
         let blocks = Double((geometry.patches + set.patchesPerBlock - 1) / set.patchesPerBlock)
         // Half a page of LMDB's is lost at the end of a value, on average; a whole one at worst.
         let generation = Double(geometry.paddedTokens) * Double(config.hiddenSize * state.size) / compression.ratio * margin + blocks * 4096
+        if firstLayer > config.passes { return outputs }
         let results = keep == .none ? 0 : 1
         let written = config.passes - 1 + results
         // A long run in memory writes a layer to disk now and then, while the one before is still there.
@@ -83,7 +85,7 @@ public struct ForwardPlan: Sendable {
             tokens: geometry.tokens, patches: geometry.patches, patchSize: geometry.patchSize, layers: config.passes, firstLayer: firstLayer, threads: threads,
             memoryBudgetBytes: budget, memoryPlannedBytes: set.totalBytes, diskNeededBytes: diskNeeded, diskFreeBytes: diskFree, blockPatches: set.patchesPerBlock,
             windowPatches: set.windowPatches, keptColumns: set.stateSlots, state: state.name, keep: keep.rawValue, compute: compute.rawValue, convolution: convolution.rawValue, kernels: kernels, inMemory: set.isResident, untrained: untrained != nil,
-            complete: false, compressionRatio: compression.ratio, estimatedSeconds: .init(estimatedSeconds), memory: Dictionary(set.parts.map { ($0.name, $0.bytes) }, uniquingKeysWith: +))
+            complete: isComplete, compressionRatio: compression.ratio, estimatedSeconds: .init(estimatedSeconds), memory: Dictionary(set.parts.map { ($0.name, $0.bytes) }, uniquingKeysWith: +))
         let encoder = JSONEncoder()
         encoder.keyEncodingStrategy = .convertToSnakeCase
         encoder.outputFormatting = [.sortedKeys]

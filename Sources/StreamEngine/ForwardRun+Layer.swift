@@ -41,11 +41,14 @@ extension ForwardRun {
             let opened = try GenerationWriter(store: store.directory, identity: store.identity(of: named), record: named)
             // The last layer is a result; and what would fill half of the memory does not wait there for the next layer.
             opened.forgetsCommitted = isLast || plan.diskNeeded / 2 > MemoryUse.available().bytes / 2
+            let place = Place(file: "\(store.directory)/\(named.directory)/data.mdb", generation: layer)
             if let bytes = opened.progress {
-                guard let committed = RunProgress(bytes, carryValues: progress.carry.count), committed.nextBlock <= engine.grid.blocks else {
-                    throw Fault(.badData, "the progress of the interrupted run is damaged", at: Place(file: store.directory, generation: layer), advice: "Run again with --restart.")
-                }
-                progress = committed
+                let bounds = RunProgress.Bounds(
+                    blocks: engine.grid.blocks, committedBlocks: Array(opened.committedBlocks.values), fileBytes: opened.committedBytes,
+                    tokens: engine.geometry.tokens, carryValues: progress.carry.count)
+                progress = try RunProgress(bytes, within: bounds, at: place)
+            } else if opened.committedBlocks.values.contains(where: { $0 > 0 }) {
+                throw Fault(.badData, "the progress of the interrupted run is missing", at: place, advice: "Run again with --restart.")
             }
             (record, writer) = (named, opened)
         }

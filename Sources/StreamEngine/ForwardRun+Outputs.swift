@@ -54,8 +54,8 @@ extension ForwardRun {
             tokens: tokens, scoredTokens: computed.bitsCount, seconds: seconds, tokensPerSecond: .init(wasComplete ? nil : Double(tokens) * share / seconds),
             bitsPerByte: .init(computed.bitsCount > 0 ? computed.bits / Double(computed.bitsCount) : nil), peakAnonymousBytes: watch.finish(),
             memoryBudgetBytes: computed.budget, readsPerLayer: computed.layers.map(\.reads).max() ?? 0, writesPerLayer: computed.layers.map(\.writes).max() ?? 0,
-            layers: computed.layers, generations: store.manifest.generations.map(\.index), state: store.manifest.run?.state ?? "", compute: store.manifest.run?.compute ?? Compute.f32.rawValue,
-            convolution: store.manifest.run?.convolution ?? way.rawValue, surprisalCaveat: model.config.surprisalCaveat, threads: computed.threads,
+            layers: computed.layers, generations: store.manifest.generations.map(\.index), state: store.manifest.run?.state ?? "", compute: store.manifest.run?.computed.rawValue ?? Compute.f32.rawValue,
+            convolution: store.manifest.run?.way.rawValue ?? way.rawValue, surprisalCaveat: model.config.surprisalCaveat, threads: computed.threads,
             window: computed.set.map { .init(patches: $0.windowPatches, patchesPerBlock: $0.patchesPerBlock, columns: $0.stateSlots, inMemory: $0.isResident) },
             model: model.directory, fingerprint: model.fingerprint, untrained: model.untrained != nil, resumed: resumed && !wasComplete, alreadyComplete: wasComplete,
             bounds: wasComplete ? nil : bounds(computed))

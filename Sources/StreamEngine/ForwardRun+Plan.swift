@@ -6,39 +6,62 @@ import Support
 
 /// What a run may do, and what it is going to do: decided before anything is written.
 extension ForwardRun {
-    /// Refuses to mix a begun run with another model, state type or set of kept generations, naming what differs.
+    /// Refuses to mix a begun run with another model, other arithmetic, state type or set of kept generations, naming what differs.
     func check(_ begun: RunRecord?) throws {
         guard let run = begun else { return }
         let place = Place(file: store.directory)
         let advice = options.caller.restartAdvice
-        if run.modelFingerprint != model.fingerprint {
-            var differences = ["weights \(run.modelFingerprint) and \(model.fingerprint)"]
-            if run.layers != model.config.passes { differences.append("\(run.layers) and \(model.config.passes) passes") }
-            if run.hiddenSize != model.config.hiddenSize { differences.append("hidden size \(run.hiddenSize) and \(model.config.hiddenSize)") }
-            if store.manifest.patchSize != model.config.patchSize { differences.append("patch size \(store.manifest.patchSize) and \(model.config.patchSize)") }
-            throw Fault(.badData, "the store's states come from another model: \(differences.joined(separator: ", "))", at: place, advice: advice)
-        }
-        guard store.manifest.patchSize == model.config.patchSize else {
-            throw Fault(.badData, "the store is laid out in patches of \(store.manifest.patchSize), the model has \(model.config.patchSize)", at: place, advice: advice)
-        }
-        guard run.complete || run.patchesPerBlock % Tiling(patchSize: model.config.patchSize).patchesPerTile == 0 else {
+        try checkModel(run, at: place, advice)
+        if !run.complete { try checkArithmetic(run, at: place) }
+        if !run.complete || options.compute == .bf16, run.computed != compute {
             throw Fault(
-                .badData, "the run was begun with blocks of \(run.patchesPerBlock) patches, by an older version or not by this program; it cannot be gone on with", at: place,
-                advice: "Use --restart to begin anew.")
-        }
-        if !run.complete || options.compute == .bf16, (run.compute ?? Compute.f32.rawValue) != compute.rawValue {
-            throw Fault(
-                .usage, "the run was begun in \(run.compute ?? Compute.f32.rawValue) and would go on in \(compute.rawValue)\(options.compute == nil ? ", which is what this processor has" : "")", at: place,
+                .usage, "the run was begun in \(run.computed.rawValue) and would go on in \(compute.rawValue)\(options.compute == nil ? ", which is what this processor has" : "")", at: place,
                 advice: advice)
         }
-        if let wanted = options.convolution, run.convolution ?? ConvolutionWay.fourier.rawValue != wanted.rawValue {
-            throw Fault(.usage, "the run's convolutions are computed the \(run.convolution ?? ConvolutionWay.fourier.rawValue) way, --convolution asks for \(wanted.rawValue)", at: place, advice: advice)
+        if let wanted = options.convolution, run.way != wanted {
+            throw Fault(.usage, "the run's convolutions are computed the \(run.way.rawValue) way, --convolution asks for \(wanted.rawValue)", at: place, advice: advice)
         }
         if let state = options.state, state.name != run.state {
             throw Fault(.usage, "the store's states are \(run.state), --state asks for \(state.name)", at: place, advice: advice)
         }
         if let keep = options.keep, keep.rawValue != run.keep {
             throw Fault(.usage, "the run was begun with --keep \(run.keep), now --keep \(keep.rawValue) is asked for", at: place, advice: advice)
+        }
+    }
+
+    /// Sizes are compared whatever the fingerprints say: memory is measured out by the model's, and filled by the store's.
+    private func checkModel(_ run: RunRecord, at place: Place, _ advice: String) throws {
+        let (config, patchSize) = (model.config, store.manifest.patchSize)
+        let isSame = try run.modelFingerprint == (run.isLegacy ? model.legacyFingerprint() : model.fingerprint)
+        var differences = isSame ? [] : ["weights \(run.modelFingerprint) and \(model.fingerprint)"]
+        if run.layers != config.passes { differences.append("\(run.layers) and \(config.passes) passes") }
+        if run.hiddenSize != config.hiddenSize { differences.append("hidden size \(run.hiddenSize) and \(config.hiddenSize)") }
+        if patchSize != config.patchSize { differences.append("patch size \(patchSize) and \(config.patchSize)") }
+        if differences.isEmpty { return }
+        let problem = isSame ? "the store's states contradict the model that they are recorded for" : "the store's states come from another model"
+        throw Fault(.badData, "\(problem): \(differences.joined(separator: ", "))", at: place, advice: advice)
+    }
+
+    /// A run goes on only with arithmetic that gives the bits that it would have had.
+    private func checkArithmetic(_ run: RunRecord, at place: Place) throws {
+        let restart = "Use --restart to begin anew."
+        guard run.patchesPerBlock % Tiling(patchSize: model.config.patchSize).patchesPerTile == 0 else {
+            throw Fault(
+                .badData, "the run was begun with blocks of \(run.patchesPerBlock) patches, by an older version or not by this program; it cannot be gone on with", at: place,
+                advice: restart)
+        }
+        guard let revision = run.arithmetic, let begunWith = run.kernels else {
+            throw Fault(.badData, "the run was begun by an older version, which did not record its arithmetic; it cannot be gone on with", at: place, advice: restart)
+        }
+        guard revision == TileArithmetic.revision else {
+            throw Fault(
+                .badData, "the run was begun with revision \(revision) of the arithmetic, this program has revision \(TileArithmetic.revision): they round differently", at: place,
+                advice: "Go on with the program that began it. \(restart)")
+        }
+        guard begunWith == kernelKind else {
+            throw Fault(
+                .usage, "the run was begun with \(begunWith) kernels and would go on with \(kernelKind) ones, which round differently", at: place,
+                advice: (begunWith == "plain" ? "Set \(Kernels.variable)=plain to go on. " : "Leave \(Kernels.variable) unset, on a processor with AVX2 or AVX-512, to go on. ") + restart)
         }
     }
 
@@ -55,8 +78,8 @@ extension ForwardRun {
         guard let geometry = SequenceGeometry(tokens: store.manifest.tokens, patchSize: config.patchSize) else {
             throw Fault(.badData, "\(store.manifest.tokens) tokens in patches of \(config.patchSize) make no sequence", at: Place(file: store.directory))
         }
-        let state = options.state ?? begun.flatMap { Element(name: $0.state) } ?? .bf16
-        let keep = options.keep ?? begun.flatMap { ForwardOptions.Keep(rawValue: $0.keep) } ?? .last
+        let state = options.state ?? begun?.element ?? .bf16
+        let keep = options.keep ?? begun?.kept ?? .last
         let threads = options.threads ?? max(1, Int(sysconf(Int32(_SC_NPROCESSORS_ONLN))))
         let budget = try options.memory ?? MemoryUse.budget()
         let tokenPatches = store.manifest.patchSize == config.patchSize ? store.manifest.generations[0].patchesPerBlock : TokenWriter.patchesPerBlock(patchSize: config.patchSize)
@@ -87,7 +110,7 @@ extension ForwardRun {
             geometry: geometry, config: config, untrained: model.untrained, state: state, keep: keep, threads: threads, kernels: String(cString: kernels.pointee.name), compute: compute, convolution: way,
             budget: budget, set: set, firstLayer: firstLayer, compression: compression,
             diskNeeded: ForwardPlan.diskNeeded(
-                geometry: geometry, config: config, state: state, keep: keep, set: set, compression: compression, relayout: !isLaidOut, seconds: seconds,
+                geometry: geometry, config: config, state: state, keep: keep, set: set, firstLayer: firstLayer, compression: compression, relayout: !isLaidOut, seconds: seconds,
                 outputs: isBeside ? 4 * tokens : 0, alreadyThere: stateBytesOnDisk()),
             diskFree: File.freeBytes(at: store.directory) ?? Int.max,
             estimatedSeconds: seconds)
@@ -125,4 +148,15 @@ extension ForwardRun {
         throw Fault(.cannotCreate, "the run needs about \(ByteCount.text(plan.diskNeeded)) of disk, \(ByteCount.text(plan.diskFree)) are free",
             at: Place(file: store.directory), advice: options.caller.diskAdvice)
     }
+}
+
+/// What a run was begun with, in types. `Manifest.check` knows all these words.
+extension RunRecord {
+    var element: Element { Element(name: state) ?? .bf16 }
+    var kept: ForwardOptions.Keep { .init(rawValue: keep) ?? .last }
+    var computed: Compute { compute.flatMap(Compute.init) ?? .f32 }
+    /// Older versions chose by the model's shape alone, as for a long sequence.
+    var way: ConvolutionWay { convolution.flatMap(ConvolutionWay.init) ?? .fourier }
+    /// Recorded by a version whose fingerprints left out number formats, and which recorded no kernels.
+    var isLegacy: Bool { arithmetic == nil }
 }

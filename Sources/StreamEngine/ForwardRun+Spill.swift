@@ -24,7 +24,13 @@ extension ForwardRun {
     func spill(_ layer: Int, _ engine: Engine, plan: ForwardPlan) throws {
         // Named in the manifest when it is whole: until then it is a leftover.
         var record = newRecord(layer, plan: plan)
-        record.storedBytes = try writeBlocks(0..<engine.grid.blocks, of: layer, record: record, progress: nil, engine)
+        do {
+            record.storedBytes = try writeBlocks(0..<engine.grid.blocks, of: layer, record: record, progress: nil, engine)
+        } catch {
+            // The run may go on without it, on a disk that is full of it.
+            try? File.remove("\(store.directory)/\(record.directory)")
+            throw error
+        }
         record.complete = true
         try publish(record, plan: plan)
     }

@@ -34,7 +34,8 @@ public final class ForwardRun {
     let observer: any ForwardObserver
     let kernels: KernelTable
     public let model: Model
-    let store: Store
+    /// Locked where something may be computed; else nothing is written to it.
+    private(set) var store: Store
     /// How convolutions are computed.
     let way: ConvolutionWay
     let watch = MemoryWatch()
@@ -48,10 +49,14 @@ public final class ForwardRun {
     /// What a generation is made by, for people: a layer, or a pass where layers run more than once.
     var passName: String { model.config.recurrence > 1 ? "pass" : "layer" }
 
+    /// How the kernels round, as run records have it.
+    var kernelKind: String { Kernels.isPlain(kernels) ? "plain" : "vector" }
+
     /// What matrix products are computed in here.
     var compute: Compute { Kernels.compute(of: kernels) }
 
-    /// Opens model and store and takes the store's lock.
+    /// Opens model and store. The store's lock is taken where something is left to compute; a finished store and a dry run take
+    /// none and write nothing.
     public init(_ options: ForwardOptions, observer: any ForwardObserver) throws {
         self.options = options
         self.observer = observer
@@ -59,13 +64,30 @@ public final class ForwardRun {
         mallopt(M_MMAP_THRESHOLD, 256 << 10)
         mallopt(M_ARENA_MAX, 2)
         model = try Model(directory: options.model)
-        store = try Store.openForWriting(options.store)
+        store = try Self.open(options)
         let begun = options.restart ? nil : store.manifest.run
-        // Older versions chose by the model's shape alone, as for a long sequence.
-        way = options.convolution ?? begun.map { $0.convolution.flatMap(ConvolutionWay.init) ?? .fourier } ?? .preferred(model.config, tokens: store.manifest.tokens)
+        way = options.convolution ?? begun?.way ?? .preferred(model.config, tokens: store.manifest.tokens)
         // Pairs of inputs are rounded together.
-        let wanted = model.config.hasEvenWidths ? options.compute ?? begun?.compute.flatMap(Compute.init) ?? .f32 : .f32
+        let wanted = model.config.hasEvenWidths ? options.compute ?? begun?.computed ?? .f32 : .f32
         kernels = try Kernels.select(wanted)
+        tellNotes()
+    }
+
+    private static func open(_ options: ForwardOptions) throws -> Store {
+        let store = try Store.open(options.store)
+        let isFinished = !options.restart && store.manifest.run?.complete == true
+        if options.dryRun || isFinished {
+            try store.checkFolders(droppingStates: options.restart)
+            // What a kill kept from being removed goes where it can go; that it cannot is no reason not to read.
+            guard !options.dryRun, store.manifest.dropped != nil else { return store }
+            return (try? Store.openForWriting(options.store)) ?? store
+        }
+        return try Store.openForWriting(options.store, droppingStates: options.restart)
+    }
+
+    /// Says what the store did not remove.
+    private func tellNotes() {
+        for note in store.takeNotes() { observer.note(note) }
     }
 
     deinit { _ = watch.finish() }
@@ -87,7 +109,10 @@ public final class ForwardRun {
         let isFinished = begun?.complete == true
         if isFinished {
             observer.note("The store is finished: nothing to compute. --restart begins anew.")
-            if options.dryRun { return nil }
+            if options.dryRun {
+                observer.planned(try prepare(begun).plan)
+                return nil
+            }
             (computed.bits, computed.bitsCount) = try sumSurprisal(store.reader(model.config.passes))
         } else {
             if options.compute == .bf16 && compute == .f32 {
@@ -101,6 +126,7 @@ public final class ForwardRun {
             let engine = try Engine(model, needs: prepared.needs, set: plan.set, threads: plan.threads, way: way, kernels: kernels, arithmetic: prepared.arithmetic)
             try layOut(engine, plan: plan)
             try compute(plan, engine, &computed)
+            tellNotes()
         }
         if let path = options.nll { try writeSurprisal(to: path) }
         return summary(computed, resumed: begun != nil && !isFinished, wasComplete: isFinished)
@@ -157,7 +183,8 @@ public final class ForwardRun {
             manifest.run = RunRecord(
                 modelFingerprint: model.fingerprint, trained: model.untrained == nil, layers: plan.config.passes, hiddenSize: plan.config.hiddenSize,
                 state: plan.state.name, patchesPerBlock: plan.set.patchesPerBlock, keep: plan.keep.rawValue,
-                compute: compute == .bf16 ? compute.rawValue : nil, convolution: way.rawValue)
+                compute: compute == .bf16 ? compute.rawValue : nil, convolution: way.rawValue,
+                kernels: kernelKind, arithmetic: TileArithmetic.revision)
             try store.publish(manifest)
         }
         computed.set = plan.set
@@ -165,10 +192,6 @@ public final class ForwardRun {
         computed.budget = plan.budget
         computed.threads = plan.threads
         let tokens = try store.reader(0)
-        let present = try tokens.blocksPresent(.states)
-        guard present == tokens.grid.blocks else {
-            throw Fault(.badData, "generation 0 holds \(present) blocks, \(tokens.grid.blocks) belong to \(plan.geometry.tokens) tokens", at: Place(file: tokens.file, generation: 0), advice: "Ingest again with --force.")
-        }
         var current: LayerRun? = try open(plan.firstLayer, engine, plan: plan, tokens: tokens)
         guard let windows = current?.pass.schedule.windows else { return }
         let order = WorkOrder.layerByLayer(plan.firstLayer...plan.config.passes, windows: windows.upperBound, firstWindow: windows.lowerBound)

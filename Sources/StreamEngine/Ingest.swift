@@ -22,11 +22,13 @@ public enum Ingest {
         public var storedBytes: Int
         public var patches: Int
         public var documents: Int
+        /// What was not removed of a store that was replaced, and why.
+        public var notes: [String]
     }
 
     static let beginOfSequence: UInt16 = 256
     static let endOfSequence: UInt16 = 257
-    static let largestToken: UInt16 = 258
+    static let largestToken = Element.tokenIDs - 1
 
     /// Reads `inputs` ("-" is standard input) into a store at `directory`.
     ///
@@ -47,7 +49,8 @@ public enum Ingest {
         guard inputs.filter({ $0 == "-" }).count <= 1 else { throw Fault(.usage, "standard input can be read once only") }
         let existed = File.exists(directory)
         let before = Set(File.names(in: directory))
-        let lock = try Store.prepare(directory, replacing: replacing)
+        let name = Store.newName()
+        let lock = try Store.prepare(directory, name: name, replacing: replacing)
         // Nothing half-written stays, and nothing that was there before is removed.
         @Sendable func removeHalfMade() {
             for name in File.names(in: directory) where !before.contains(name) { try? File.remove("\(directory)/\(name)") }
@@ -55,9 +58,12 @@ public enum Ingest {
         }
         let cleanup = Cleanup.add(removeHalfMade)
         do {
-            return try fill(inputs, directory, format, patchSize, lock, onProgress, publishing: { Cleanup.cancel(cleanup) })
+            return try fill(inputs, directory, name, format, patchSize, lock, onProgress, publishing: { Cleanup.cancel(cleanup) })
         } catch {
             Cleanup.cancel(cleanup)
+            // What was published before the error came is a store.
+            if (try? Store.open(directory))?.manifest.store == name { throw error }
+            lock.settle()
             removeHalfMade()
             throw error
         }
@@ -69,8 +75,10 @@ public enum Ingest {
         guard File.isAccessible(input, R_OK) else { throw File.fault(.noInput, "cannot read", input) }
     }
 
-    private static func fill(_ inputs: [String], _ directory: String, _ format: Format, _ patchSize: Int, _ lock: StoreLock, _ onProgress: (Int) -> Void, publishing: () -> Void) throws -> Summary {
-        let name = Store.newName()
+    private static func fill(
+        _ inputs: [String], _ directory: String, _ name: String, _ format: Format, _ patchSize: Int, _ lock: StoreLock,
+        _ onProgress: (Int) -> Void, publishing: () -> Void
+    ) throws -> Summary {
         let writer = try TokenWriter(
             store: directory, identity: { GenerationIdentity(store: name, record: $0, patchSize: patchSize) }, patchSize: patchSize, kernels: Kernels.select())
         let fingerprint = TokenFingerprint()
@@ -128,8 +136,10 @@ public enum Ingest {
         let manifest = Manifest(
             store: name, tokens: geometry.tokens, patchSize: patchSize, tokensFingerprint: fingerprint.text, documents: documents, generations: [record])
         publishing()
-        _ = try Store.create(directory, manifest: manifest, lock: lock)
-        return Summary(tokens: geometry.tokens, inputBytes: inputBytes, storedBytes: record.storedBytes, patches: geometry.patches, documents: documents.count)
+        let store = try Store.create(directory, manifest: manifest, lock: lock)
+        return Summary(
+            tokens: geometry.tokens, inputBytes: inputBytes, storedBytes: record.storedBytes, patches: geometry.patches, documents: documents.count,
+            notes: store.takeNotes())
     }
 }
 
@@ -147,8 +157,7 @@ final class TokenFingerprint {
     /// Sixteen hexadecimal digits.
     var text: String {
         guard let state else { return "" }
-        let digits = String(XXH3_64bits_digest(state), radix: 16)
-        return String(repeating: "0", count: 16 - digits.count) + digits
+        return XXH3_64bits_digest(state).hexDigits
     }
 }
 

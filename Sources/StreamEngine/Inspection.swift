@@ -60,7 +60,7 @@ public struct Inspection {
         let generation = try store.reader(index)
         let (blocks, P) = (generation.grid.blocks, generation.geometry.patchSize)
         return try PageTable.allCases.filter { generation.record.holds($0) }.map { table in
-            let stream = try RowStream(generation, table, kernels: kernels)
+            let stream = try RowStream(generation, table, kernels: kernels, allowsAnyValue: true)
             let blockBytes = generation.expectedHeader(table, block: 0).rawBytes
             let most = max(Sample.leastBlocks, min(Sample.blocks, Sample.bytes / max(1, blockBytes)))
             let count = all ? blocks : min(blocks, most)
@@ -185,8 +185,8 @@ public struct Inspection {
             let group = first..<min(first + together, wanted.upperBound)
             try reader.read(
                 generation, table(generation), block: block, columns: group,
-                into: { UnsafeMutableRawPointer(values.start + ($0 - first) * header.columnBytes) },
-                indices: { indices.count > 0 ? indices.start + ($0 - first) * header.patches : nil })
+                into: { UnsafeMutableRawBufferPointer(values.piece($0 - first, of: header.columnBytes)) },
+                indices: { indices.count > 0 ? indices.piece($0 - first, of: header.patches) : nil })
             for column in group {
                 try Interruption.check { "not all was printed" }
                 let start = values.start + (column - first) * header.columnBytes

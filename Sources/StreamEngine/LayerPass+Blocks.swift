@@ -20,12 +20,19 @@ extension LayerPass {
     }
 
     /// x' of a few tiles of `block`, in the states' number format, and in the last layer the surprisal that follows from it.
-    func feedForward(_ patches: Range<Int>, window: Range<Int>, block: Range<Int>, s: Memory<Float>, _ outgoing: OutgoingBlock, _ worker: Worker) {
+    ///
+    /// - Throws: `Fault` (`badData`) naming the first token whose values are not finite: they are never stored.
+    func feedForward(_ patches: Range<Int>, window: Range<Int>, block: Range<Int>, s: Memory<Float>, _ outgoing: OutgoingBlock, _ worker: Worker) throws {
         let arithmetic = worker.arithmetic
         let output = worker.output.start
         let first = patches.lowerBound * P
         arithmetic.feedForward(row(of: first, window: window, s: s) - reach.before * D, first: first, rows: patches.count * P, block: weights, output: output)
-        if target != nil || writer?.record.holds(.states) == true {
+        let isStored = target != nil || writer?.record.holds(.states) == true
+        let tokens = min(patches.count * P, geometry.tokens - first)
+        if tokens > 0, let index = Finite.firstOverflow(output, count: tokens * D, storedAs: isStored ? engine.state : .f32) {
+            throw overflow(output[index], "states", of: first + index / D)
+        }
+        if isStored {
             let rowBytes = D * engine.state.size
             let row = patches.lowerBound - block.lowerBound
             let (columns, indices) = staged(block.lowerBound / schedule.target.patchesPerBlock, outgoing)
@@ -44,8 +51,19 @@ extension LayerPass {
             let count = min(patches.count * P, geometry.tokens - 1 - patches.lowerBound * P)
             if count > 0 {
                 head.head.surprisal(output, targets: outgoing.tokens.start + first + 1, count: count, bits: outgoing.bits.start + first + 1, with: arithmetic)
+                if let index = Finite.firstOverflow(outgoing.bits.start + first + 1, count: count) {
+                    throw overflow(outgoing.bits[first + 1 + index], "surprisal", of: patches.lowerBound * P + 1 + index)
+                }
             }
         }
+    }
+
+    private func overflow(_ value: Float, _ what: String, of token: Int) -> Fault {
+        let isTooLong = value.isFinite
+        return Fault(
+            .badData, "\(engine.config.recurrence > 1 ? "pass" : "layer") \(layer) gives token \(token) \(what) of \(value.isNaN ? "NaN" : "\(value)"), "
+                + (isTooLong ? "which bf16 does not hold" : "which is no result: the weights are finite, but what they compute overflows"),
+            at: Place(file: engine.model.directory), advice: isTooLong ? "Use --state f32." : "The model cannot be run over this sequence.")
     }
 
     /// Joins the block to the one before: surprisal is added up in token order, and what the next block needs is kept.

@@ -176,11 +176,33 @@ final class LayerPass {
             generation, block: load.block, columns: load.columns.map(\.column),
             into: { _ in
                 slot = slots.next() ?? slot
-                return UnsafeMutableRawPointer(cache.start(ofSlot: slot))
+                return cache.values(ofSlot: slot)
             },
             indices: { _ in cache.indices(ofSlot: slot) },
-            found: { _, offset, bytes in cache.note(offset, bytes, ofSlot: slot) })
+            found: { column, offset, bytes in
+                cache.note(offset, bytes, ofSlot: slot)
+                try checkFinite(UnsafeRawBufferPointer(cache.values(ofSlot: slot)), indices: cache.indices(ofSlot: slot), column: column, block: load.block, of: generation)
+            })
         traffic.withLock { $0.add(pages.bytesRead - bytes, load.role, seconds: pages.readSeconds - seconds) }
+    }
+
+    /// Refuses states that are not finite, whatever their checksums say; padding may hold anything.
+    private func checkFinite(
+        _ values: UnsafeRawBufferPointer, indices: UnsafeMutableBufferPointer<UInt16>?, column: Int, block: Int, of generation: GenerationReader
+    ) throws {
+        let patches = generation.grid.patches(ofBlock: block)
+        let last = patches.upperBound == geometry.patches
+        // A column's rows are of consecutive patches: padding is in the last one alone.
+        for rows in last ? [0..<patches.count - 1, patches.count - 1..<patches.count] : [0..<patches.count] {
+            let bytes = UnsafeRawBufferPointer(rebasing: values[rows.lowerBound * rowBytes..<rows.upperBound * rowBytes])
+            guard let index = Finite.firstOverflow(bytes, of: generation.element) else { continue }
+            let row = rows.lowerBound + index * generation.element.size / rowBytes
+            let token = (patches.lowerBound + row) * P + (indices.map { Int($0[row]) } ?? column)
+            if token >= geometry.tokens { continue }
+            throw Fault(
+                .badData, "the states of token \(token) are not finite", at: Place(file: generation.file, generation: generation.record.index, block: block, column: column),
+                advice: PageHeader.damageAdvice)
+        }
     }
 
     /// Waits for the oldest step under way and lets its columns go.
@@ -288,7 +310,7 @@ final class LayerPass {
         let ahead = reach.after > 0 && seen.upperBound > window.upperBound ? lookAhead(from: index) : nil
         let strides = engine.feedForwardStrides(of: patches)
         let feed = pipeline.add(strides.count, named: "feed_forward", after: reached + isFree + [carried[index], ahead, targeted].compactMap { $0 }) { [self] worker, task in
-            feedForward(strides[task], window: window, block: patches, s: s(index), outgoing, engine.workers[worker])
+            try feedForward(strides[task], window: window, block: patches, s: s(index), outgoing, engine.workers[worker])
         }
         let finish = pipeline.add(named: "finish", after: [feed] + (finished[block - 1].map { [$0] } ?? [])) { [self] _, _ in
             finishBlock(block, window: window, s: s(index), outgoing)

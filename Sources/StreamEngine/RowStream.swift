@@ -15,7 +15,12 @@ public final class RowStream {
     /// Bytes of one token's row.
     public let rowBytes: Int
 
-    public init(_ generation: GenerationReader, _ table: PageTable = .states, kernels: KernelTable) throws {
+    private let element: Element
+    private let allowsAnyValue: Bool
+
+    /// - Parameter allowsAnyValue: to look at what is there; else values that cannot be results are an error.
+    public init(_ generation: GenerationReader, _ table: PageTable = .states, kernels: KernelTable, allowsAnyValue: Bool = false) throws {
+        self.allowsAnyValue = allowsAnyValue
         self.generation = generation
         self.table = table
         let header = generation.expectedHeader(table, block: 0)
@@ -23,6 +28,7 @@ public final class RowStream {
         columns = try Memory(header.columns * header.columnBytes)
         indices = try Memory(header.isOrdered ? header.columns * header.patches : 0)
         natural = try Memory(columns.count)
+        element = header.element
         rowBytes = header.width * header.element.size
     }
 
@@ -43,8 +49,28 @@ public final class RowStream {
             }
             let tokens = (held.lowerBound * P..<held.upperBound * P).clamped(to: range)
             let start = (tokens.lowerBound - held.lowerBound * P) * rowBytes
-            try body(tokens.lowerBound, UnsafeRawBufferPointer(rebasing: UnsafeRawBufferPointer(natural.bytes)[start..<start + tokens.count * rowBytes]))
+            let rows = UnsafeRawBufferPointer(rebasing: UnsafeRawBufferPointer(natural.bytes)[start..<start + tokens.count * rowBytes])
+            if !allowsAnyValue { try check(rows, of: tokens, block: block) }
+            try body(tokens.lowerBound, rows)
         }
+    }
+
+    /// Refuses rows of tokens that are no results, whatever their checksums say: ids that are none, states and surprisal that are
+    /// not finite; but that of the first token, which nothing predicts, is NaN.
+    private func check(_ rows: UnsafeRawBufferPointer, of tokens: Range<Int>, block: Int) throws {
+        let skipped = table == .surprisal && tokens.lowerBound == 0 ? 1 : 0
+        let checked = UnsafeRawBufferPointer(rebasing: rows[(skipped * rowBytes)...])
+        let found: Int?
+        if element == .token {
+            found = checked.bindMemory(to: UInt16.self).firstIndex { $0 >= Element.tokenIDs }
+        } else {
+            found = Finite.firstOverflow(checked, of: element)
+        }
+        guard let found else { return }
+        let token = tokens.lowerBound + skipped + found * element.size / rowBytes
+        throw Fault(
+            .badData, element == .token ? "token \(token) has an id that is none" : "the \(table.rawValue) of token \(token) \(table == .states ? "are" : "is") not finite",
+            at: Place(file: generation.file, generation: generation.record.index, block: block), advice: PageHeader.damageAdvice)
     }
 
     /// The column that each token of each patch of an ordered block stands in.
@@ -62,8 +88,8 @@ public final class RowStream {
     private func decode(_ block: Int) throws {
         let (P, patches) = (generation.geometry.patchSize, generation.grid.patches(ofBlock: block).count)
         try reader.read(
-            generation, table, block: block, columns: 0..<P, into: { UnsafeMutableRawPointer(columns.start + $0 * patches * rowBytes) },
-            indices: { indices.count > 0 ? indices.start + $0 * patches : nil })
+            generation, table, block: block, columns: 0..<P, into: { UnsafeMutableRawBufferPointer(columns.piece($0, of: patches * rowBytes)) },
+            indices: { indices.count > 0 ? indices.piece($0, of: patches) : nil })
         if indices.count == 0 { return }
         var seen = [Int](repeating: -1, count: P)
         for patch in 0..<patches {

@@ -1,3 +1,6 @@
+import PageStore
+import Support
+
 /// How far a layer is, committed with the pages it describes: enough to go on from the next block with the same bits.
 struct RunProgress: Equatable {
     /// The first block not yet written.
@@ -12,37 +15,74 @@ struct RunProgress: Equatable {
     /// [rows, D]: the rows of s before the next block that its convolutions reach.
     var carry: [Float] = []
 
-    private static let fixedBytes = 40
+    // Little-endian: magic and version u32; bytes in all, nextBlock, storedBytes u64; bits f64; bitsCount u64; nextBits f32,
+    // zero u32; values of carry u64, then these; XXH3-64 of all that.
+    private static let magic: UInt32 = 0x5250_4242
+    private static let version: UInt32 = 1
+    private static let fixedBytes = 64
+    private static let checksumBytes = 8
 
     var bytes: [UInt8] {
+        let count = Self.fixedBytes + 4 * carry.count + Self.checksumBytes
         var bytes: [UInt8] = []
-        bytes.reserveCapacity(Self.fixedBytes + 4 * carry.count)
-        for word in [UInt64(nextBlock), UInt64(storedBytes), bits.bitPattern, UInt64(bitsCount), UInt64(nextBits.bitPattern)] {
-            withUnsafeBytes(of: word.littleEndian) { bytes += $0 }
-        }
-        for value in carry { withUnsafeBytes(of: value.bitPattern.littleEndian) { bytes += $0 } }
+        bytes.reserveCapacity(count)
+        func put(_ value: some FixedWidthInteger) { withUnsafeBytes(of: value.littleEndian) { bytes += $0 } }
+        put(Self.magic)
+        put(Self.version)
+        for number in [count, nextBlock, storedBytes] { put(UInt64(number)) }
+        put(bits.bitPattern)
+        put(UInt64(bitsCount))
+        put(nextBits.bitPattern)
+        put(UInt32(0))
+        put(UInt64(carry.count))
+        for value in carry { put(value.bitPattern) }
+        put(bytes.withUnsafeBytes { checksum($0) })
         return bytes
     }
 
     init(carryValues: Int) { carry = Array(repeating: 0, count: carryValues) }
 
-    /// - Returns: nil when `bytes` are not of this model's size.
-    init?(_ bytes: [UInt8], carryValues: Int) {
-        guard bytes.count == Self.fixedBytes + 4 * carryValues else { return nil }
-        let words = bytes.withUnsafeBytes { raw in
-            (0..<5).map { UInt64(littleEndian: raw.loadUnaligned(fromByteOffset: 8 * $0, as: UInt64.self)) }
+    /// What progress must agree with.
+    struct Bounds {
+        /// Blocks of the generation, and blocks that its tables hold.
+        var blocks: Int
+        var committedBlocks: [Int]
+        /// Bytes of its file.
+        var fileBytes: Int
+        var tokens: Int
+        var carryValues: Int
+    }
+
+    /// - Throws: `Fault` (`badData`) where `bytes` are not whole, or contradict what they describe.
+    init(_ bytes: [UInt8], within bounds: Bounds, at place: Place) throws {
+        func fail(_ problem: String) -> Fault {
+            Fault(.badData, "the progress of the interrupted run \(problem)", at: place, advice: "Run again with --restart.")
         }
-        guard let nextBlock = Int(exactly: words[0]), let storedBytes = Int(exactly: words[1]), let bitsCount = Int(exactly: words[3]) else { return nil }
-        self.nextBlock = nextBlock
-        self.storedBytes = storedBytes
-        bits = Double(bitPattern: words[2])
-        self.bitsCount = bitsCount
-        nextBits = Float(bitPattern: UInt32(truncatingIfNeeded: words[4]))
-        carry = bytes.withUnsafeBytes { raw in
-            (0..<carryValues).map { value in
-                let pattern = raw.loadUnaligned(fromByteOffset: Self.fixedBytes + 4 * value, as: UInt32.self)
-                return Float(bitPattern: UInt32(littleEndian: pattern))
-            }
+        guard bytes.count >= Self.fixedBytes + Self.checksumBytes else { throw fail("has \(bytes.count) bytes, which is too few") }
+        func get<T: FixedWidthInteger>(_ type: T.Type, _ offset: Int) -> T {
+            bytes.withUnsafeBytes { T(littleEndian: $0.loadUnaligned(fromByteOffset: offset, as: T.self)) }
         }
+        let end = bytes.count - Self.checksumBytes
+        guard get(UInt32.self, 0) == Self.magic, get(UInt32.self, 4) == Self.version else { throw fail("is not of this version") }
+        guard bytes[..<end].withUnsafeBytes({ checksum($0) }) == get(UInt64.self, end) else { throw fail("does not match its checksum") }
+        func number(_ offset: Int, atMost limit: Int, _ name: String) throws -> Int {
+            guard let number = Int(exactly: get(UInt64.self, offset)), number <= limit else { throw fail("has an impossible \(name)") }
+            return number
+        }
+        let carryValues = try number(56, atMost: (end - Self.fixedBytes) / 4, "carry")
+        guard carryValues == bounds.carryValues, get(UInt64.self, 8) == UInt64(bytes.count), end == Self.fixedBytes + 4 * carryValues else {
+            throw fail("is of another model's size")
+        }
+        nextBlock = try number(16, atMost: bounds.blocks, "block")
+        guard bounds.committedBlocks.allSatisfy({ $0 == nextBlock }) else {
+            throw fail("says that \(nextBlock) blocks are there, its tables hold \(bounds.committedBlocks.map(String.init).joined(separator: " and "))")
+        }
+        storedBytes = try number(24, atMost: bounds.fileBytes, "number of bytes")
+        bitsCount = try number(40, atMost: bounds.tokens, "number of tokens")
+        bits = Double(bitPattern: get(UInt64.self, 32))
+        nextBits = Float(bitPattern: get(UInt32.self, 48))
+        carry = (0..<carryValues).map { Float(bitPattern: get(UInt32.self, Self.fixedBytes + 4 * $0)) }
+        // The next token's surprisal is NaN where there is none.
+        guard bits.isFinite, !nextBits.isInfinite, carry.allSatisfy(\.isFinite) else { throw fail("holds values that are not finite") }
     }
 }

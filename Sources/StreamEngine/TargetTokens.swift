@@ -32,8 +32,8 @@ final class TargetTokens {
             if held != block {
                 held = -1
                 try reader.read(
-                    tokens, block: block, columns: 0..<P, into: { UnsafeMutableRawPointer(decoded.start + $0 * inBlock.count) },
-                    indices: { indices.count > 0 ? indices.start + $0 * inBlock.count : nil })
+                    tokens, block: block, columns: 0..<P, into: { UnsafeMutableRawBufferPointer(decoded.piece($0, of: inBlock.count)) },
+                    indices: { indices.count > 0 ? indices.piece($0, of: inBlock.count) : nil })
                 held = block
             }
             for patch in piece {
@@ -42,7 +42,7 @@ final class TargetTokens {
                     let index = indices.count > 0 ? Int(indices[row]) : column
                     let (token, position) = (patch * P + index, (patch - patches.lowerBound) * P + index)
                     let id = decoded[row]
-                    guard token < geometry.tokens ? id < ModelConfig.vocabulary : id == Element.noToken else {
+                    guard token < geometry.tokens ? id < Element.tokenIDs : id == Element.noToken else {
                         throw Fault(.badData, "token \(token) has id \(id), which a sequence of \(geometry.tokens) tokens cannot have there",
                             at: Place(file: tokens.file, generation: 0, block: block, column: column), advice: PageHeader.damageAdvice)
                     }

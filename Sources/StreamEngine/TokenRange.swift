@@ -5,6 +5,11 @@ public struct TokenRange: Sendable, Equatable {
     public var lower: Int?
     public var upper: Int?
 
+    public init(_ range: Range<Int>) {
+        lower = range.lowerBound
+        upper = range.upperBound
+    }
+
     /// - Returns: nil where `text` is none of these, or names no token whatever the number of tokens is.
     public init?(_ text: String) {
         let parts = text.split(separator: ":", omittingEmptySubsequences: false)

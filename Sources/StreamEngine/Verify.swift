@@ -12,6 +12,11 @@ public enum Verify {
         public var faults: [Fault] = []
         /// Generations being computed, which are not checked.
         public var incomplete: [Int] = []
+
+        /// The length is checked before the pages: what both find is one fault.
+        mutating func add(_ fault: Fault) {
+            if !faults.contains(fault) { faults.append(fault) }
+        }
     }
 
     /// - Parameters:
@@ -21,6 +26,7 @@ public enum Verify {
         let kernels = try Kernels.select()
         var report = Report()
         let fingerprint = TokenFingerprint()
+        do { try store.checkLength() } catch let fault as Fault { report.faults.append(fault) }
         for record in store.manifest.generations {
             guard record.complete else {
                 report.incomplete.append(record.index)
@@ -28,12 +34,12 @@ public enum Verify {
             }
             report.generations += 1
             do {
-                let generation = try store.reader(record.index)
+                let generation = try store.reader(record.index, checkingLength: false)
                 for table in PageTable.allCases where record.holds(table) {
                     try check(generation, table, kernels: kernels, fingerprint: record.index == 0 ? fingerprint : nil, &report, onPage)
                 }
             } catch let fault as Fault where fault.kind != .interrupted {
-                report.faults.append(fault)
+                report.add(fault)
             }
         }
         if report.faults.isEmpty && fingerprint.text != store.manifest.tokensFingerprint {
@@ -64,7 +70,7 @@ public enum Verify {
                 report.columns += P
                 report.bytes += try generation.locate(table, block: block).bytes
             } catch let fault as Fault {
-                report.faults.append(fault)
+                report.add(fault)
             }
         }
     }

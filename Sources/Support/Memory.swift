@@ -38,6 +38,15 @@ public final class Memory<Element>: @unchecked Sendable where Element: BitwiseCo
         UnsafeMutableRawBufferPointer(start: start, count: count * MemoryLayout<Element>.stride)
     }
 
+    public var values: UnsafeMutableBufferPointer<Element> { UnsafeMutableBufferPointer(start: start, count: count) }
+
+    /// Piece `index` of consecutive pieces of `length` values; empty where it does not lie inside.
+    public func piece(_ index: Int, of length: Int) -> UnsafeMutableBufferPointer<Element> {
+        let (first, overflow) = index.multipliedReportingOverflow(by: length)
+        guard !overflow, first >= 0, length >= 0, first <= count - length else { return UnsafeMutableBufferPointer(start: nil, count: 0) }
+        return UnsafeMutableBufferPointer(start: start + first, count: length)
+    }
+
     public subscript(index: Int) -> Element {
         get { start[index] }
         set { start[index] = newValue }

@@ -60,7 +60,8 @@ public final class Pipeline {
 
     /// Adds a stage of `count` tasks that begins when every stage of `after` is done.
     ///
-    /// After a task has thrown, no task is begun any more and every `wait` throws.
+    /// After a task has thrown, no later one is begun and every `wait` throws. Earlier ones, of this stage and of those added
+    /// before it, are done all the same: so which error is thrown does not hang on which thread was quicker.
     ///
     /// - Parameter name: what `Times.byStage` has its seconds under.
     @discardableResult
@@ -71,7 +72,7 @@ public final class Pipeline {
     /// Waits until `stage` is done.
     ///
     /// - Parameter tick: called about ten times a second meanwhile, with the share of the stage's tasks that are done.
-    /// - Throws: the error of the first stage's first failing task, once no task runs any more.
+    /// - Throws: the error of the first failing stage's first failing task, once no task runs any more.
     public func wait(for stage: Stage, tick: (Double) -> Void = { _ in }) throws {
         try crew.wait(until: { stage.isDone }) { tick(crew.share(of: stage)) }
     }
@@ -155,7 +156,7 @@ private final class Crew: @unchecked Sendable {
         pthread_mutex_lock(mutex)
         closing = true
         failure = failure ?? (Int.max, 0, Fault(.interrupted, "the work was given up"))
-        drop()
+        drop(from: 0)
         pthread_cond_broadcast(work)
         pthread_mutex_unlock(mutex)
         for thread in threads { pthread_join(thread, nil) }
@@ -205,7 +206,7 @@ private final class Crew: @unchecked Sendable {
         open -= 1
         for follower in stage.followers {
             follower.before -= 1
-            if follower.before == 0 && failure == nil { release(follower) }
+            if follower.before == 0 && follower.body != nil { release(follower) }
         }
         stage.followers = []
         pthread_cond_broadcast(progress)
@@ -262,23 +263,31 @@ private final class Crew: @unchecked Sendable {
     private func fail(_ stage: Stage, _ task: Int, _ error: any Error) {
         if let known = failure, (known.stage, known.task) < (stage.number, task) { return }
         failure = (stage.number, task, error)
-        drop()
+        drop(from: stage.number)
     }
 
-    /// Nothing more begins, and what would have run lets go of what it holds.
-    private func drop() {
-        readyForCores = []
-        readyForWriter = []
-        for stage in pending.values {
+    /// Nothing of stage `number` and those after it begins any more, and what would have run lets go of what it holds.
+    private func drop(from number: Int) {
+        readyForCores.removeAll { $0.number >= number }
+        readyForWriter.removeAll { $0.number >= number }
+        for stage in pending.values where stage.number >= number {
             stage.body = nil
             stage.followers = []
         }
     }
 
+    /// Whether a task that may throw before the known failure is still to come.
+    private var hasEarlier: Bool {
+        guard let failure else { return false }
+        return running > 0 || pending.keys.contains { $0 < failure.stage }
+    }
+
     func abandon() {
         locked {
             failure = failure ?? (Int.max, 0, Fault(.interrupted, "the work was given up"))
-            drop()
+            drop(from: 0)
+            // Nobody waits for what was dropped.
+            pending = [:]
             while running > 0 { waitBriefly() }
         }
     }
@@ -302,9 +311,8 @@ private final class Crew: @unchecked Sendable {
             tick()
             pthread_mutex_lock(mutex)
         }
-        guard let failure else { return }
-        while running > 0 { waitBriefly() }
-        throw failure.error
+        while hasEarlier { waitBriefly() }
+        if let failure { throw failure.error }
     }
 
     private func waitBriefly() {

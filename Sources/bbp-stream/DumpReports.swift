@@ -161,8 +161,7 @@ extension Report {
     private mutating func add(_ entry: ColumnEntry) {
         add("planes", entry.planes.map { .number($0, shown: grouped($0)) })
         if entry.planes.count > 1 { add("exponents", entry.isFolded ? "folded" : "a plane") }
-        let digits = String(entry.checksum, radix: 16)
-        add("checksum", String(repeating: "0", count: 16 - digits.count) + digits)
+        add("checksum", entry.checksum.hexDigits)
     }
 
     private mutating func add(_ statistics: Inspection.Statistics) {

@@ -53,7 +53,9 @@ final class ForwardDisplay: ForwardObserver {
             ("compute", "\(plan.threads) thread\(plan.threads == 1 ? "" : "s"), \(plan.kernels) kernels, convolutions \(plan.convolution.rawValue)"),
         ]
         if let seconds = plan.estimatedSeconds { rows.append(("time", "about \(clock(seconds))")) }
-        if plan.firstLayer > 1 { rows.append(("resuming", "\(pass) \(plan.firstLayer) of \(plan.config.passes)")) }
+        if plan.isComplete { rows.append(("resuming", "nothing: all is computed")) } else if plan.firstLayer > 1 {
+            rows.append(("resuming", "\(pass) \(plan.firstLayer) of \(plan.config.passes)"))
+        }
         return Console.aligned(rows)
     }
 

@@ -67,6 +67,7 @@ struct IngestCommand: ParsableCommand {
                 if line.seconds > 1 { line.show(share: 0) { "ingest: \(ByteCount.text(bytes)) at \(ByteCount.text(Int(Double(bytes) / line.seconds)))/s" } }
             }
         }
+        for note in summary.notes { Console.note(note) }
         var report = Report()
         report.add("store", store)
         report.add("documents", summary.documents)

@@ -2,6 +2,8 @@ import Foundation
 import TestSupport
 import Testing
 
+@testable import PageStore
+
 /// A folder with the stores, models and files of one test. Its own state, a path, never changes.
 final class Bench: @unchecked Sendable {
     private let folder: TemporaryFolder
@@ -74,6 +76,59 @@ final class Bench: @unchecked Sendable {
         var fields = try #require(JSONSerialization.jsonObject(with: bytes(name)) as? [String: Any])
         for (key, value) in change { fields[key] = value is NSNull && !keepingNull ? nil : value }
         try write(name, JSONSerialization.data(withJSONObject: fields))
+    }
+
+    /// Changes a store's manifest.
+    ///
+    /// - Parameter sealing: the checksum is made to fit what it says then; false for a change that the checksum tells.
+    func editManifest(of store: String = "store", sealing: Bool = true, _ change: (inout [String: Any]) throws -> Void) throws {
+        let name = "\(store)/manifest.json"
+        var fields = try #require(JSONSerialization.jsonObject(with: bytes(name)) as? [String: Any])
+        try change(&fields)
+        if sealing && fields["checksum"] != nil { fields["checksum"] = String(repeating: "0", count: 16) }
+        // Sorted, the checksum comes first.
+        let changed = Array(try JSONSerialization.data(withJSONObject: fields, options: [.sortedKeys]))
+        try write(name, sealing ? Manifest.sealed(changed) : changed)
+    }
+
+    /// Changes fields of the manifest; null removes one.
+    func editManifest(of store: String = "store", sealing: Bool = true, _ change: [String: Any]) throws {
+        try editManifest(of: store, sealing: sealing) { fields in
+            for (key, value) in change { fields[key] = value is NSNull ? nil : value }
+        }
+    }
+
+    /// Changes fields of a generation, by its place in the manifest.
+    func editGeneration(_ place: Int, _ change: [String: Any], sealing: Bool = true) throws {
+        try editManifest(sealing: sealing) { fields in
+            var generations = try #require(fields["generations"] as? [[String: Any]])
+            for (key, value) in change { generations[place][key] = value is NSNull ? nil : value }
+            fields["generations"] = generations
+        }
+    }
+
+    /// Changes fields of the run.
+    func editRun(_ change: [String: Any]) throws {
+        try editManifest { fields in
+            var run = try #require(fields["run"] as? [String: Any])
+            for (key, value) in change { run[key] = value is NSNull ? nil : value }
+            fields["run"] = run
+        }
+    }
+
+    /// Makes a finished run one that was only begun: nothing of it is named.
+    func forgetStates(_ change: [String: Any] = [:]) throws {
+        try editRun(["complete": false].merging(change) { $1 })
+        try editManifest { $0["generations"] = Array((($0["generations"] as? [Any]) ?? []).prefix(1)) }
+    }
+
+    /// Claims another number of tokens, wherever the manifest has it.
+    func claimTokens(_ tokens: Int) throws {
+        try editManifest { fields in
+            var documents = try #require(fields["documents"] as? [[String: Any]])
+            documents[0]["tokens"] = tokens
+            (fields["documents"], fields["tokens"]) = (Array(documents.prefix(1)), tokens)
+        }
     }
 
     /// Changes the bytes of a file.

@@ -1,5 +1,6 @@
 import Foundation
 import Glibc
+import PageStore
 import TestSupport
 import Testing
 
@@ -114,6 +115,46 @@ struct InterruptionTests {
         try run(base + ["--memory", "1MiB"]).expect(64, "too small")
         #expect(try bench.contents("store") == before)
         try run(base + ["--memory", "1GiB", "--threads", "2", "--nll", bench.file("nll.npy")]).expect(0)
+        try expectSameBits()
+    }
+
+    /// Where progress stands in the file of generation 2; older commits may have left theirs.
+    private func progressPlaces() throws -> [Int] {
+        let bytes = try bench.bytes("store/generation-2/data.mdb")
+        var places: [Int] = []
+        var rest = bytes.startIndex..<bytes.endIndex
+        while let found = bytes.range(of: Data("BBPR".utf8), in: rest) {
+            places.append(found.lowerBound)
+            rest = found.upperBound..<bytes.endIndex
+        }
+        return places
+    }
+
+    @Test("Progress with a flipped bit, or with numbers that cannot be, is not gone on from", arguments: ["carry", "block", "counter", "version"])
+    func damagedProgress(part: String) throws {
+        try interrupt(SIGINT, at: "layer 2/2").expect(75)
+        let places = try progressPlaces()
+        #expect(!places.isEmpty)
+        try bench.edit("store/generation-2/data.mdb") { bytes in
+            for place in places {
+                switch part {
+                case "carry": bytes[place + 64 + 17] ^= 1
+                case "version": bytes[place + 4] = 2
+                default:
+                    // The checksum is made to fit.
+                    let length = Int(bytes[place + 8]) | Int(bytes[place + 9]) << 8
+                    let counter: [UInt8] = part == "block" ? [1, 0, 0, 0, 0, 0, 0, 0] : [255, 255, 255, 255, 255, 255, 255, 127]
+                    bytes.replaceSubrange(place + (part == "block" ? 16 : 24)..<place + (part == "block" ? 24 : 32), with: counter)
+                    let sum = bytes[place..<place + length - 8].withUnsafeBytes { checksum($0) }
+                    bytes.replaceSubrange(place + length - 8..<place + length, with: withUnsafeBytes(of: sum.littleEndian) { Data($0) })
+                }
+            }
+        }
+        let before = try bench.contents("store")
+        let result = try run(arguments())
+        result.expect(65, "progress", "--restart", "generation 2")
+        #expect(try bench.contents("store") == before)
+        try run(arguments("--restart")).expect(0)
         try expectSameBits()
     }
 

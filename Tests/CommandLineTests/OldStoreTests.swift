@@ -4,13 +4,13 @@ import Testing
 
 /// A failed ingest leaves what was there, also what it cannot read itself.
 struct OldStoreTests {
-    @Test("A failed --force over a store of another version, or a damaged one, touches nothing", arguments: ["\"version\" : 3", "\"version\" : oops"])
+    @Test("A failed --force over a store of another version, or a damaged one, touches nothing", arguments: ["\"version\" : 4", "\"version\" : oops"])
     func replacedStoreStays(version: String) throws {
         let bench = try Bench()
         defer { bench.remove() }
         let store = bench.file("store")
         try run("ingest", "-", "--store", store, input: Array("kept".utf8)).expect(0)
-        let manifest = try String(contentsOfFile: "\(store)/manifest.json", encoding: .utf8).replacingOccurrences(of: "\"version\" : 2", with: version)
+        let manifest = try String(contentsOfFile: "\(store)/manifest.json", encoding: .utf8).replacingOccurrences(of: "\"version\" : 3", with: version)
         try manifest.write(toFile: "\(store)/manifest.json", atomically: false, encoding: .utf8)
         let before = try bench.contents("store")
         // A token id above 258, well after the first block was written.
@@ -36,27 +36,56 @@ struct OldStoreTests {
         defer { bench.remove() }
         let store = bench.file("store")
         try run("ingest", "\(Fixtures.path("ragged"))/tokens.u16", "--tokens", "--patch-size", "16", "--store", store).expect(0)
-        let manifest = try String(contentsOfFile: "\(store)/manifest.json", encoding: .utf8)
-        let changed = manifest.replacingOccurrences(of: "\"tokens\" : 1000,\n", with: "\"tokens\" : \(1000 + change),\n")
-        #expect(changed != manifest)
-        try changed.write(toFile: "\(store)/manifest.json", atomically: false, encoding: .utf8)
+        try bench.claimTokens(1000 + change)
         try run("forward", "--store", store, "--model", Fixtures.path("ragged")).expect(65, "token \(change < 0 ? 999 : 1000)")
-        try run("verify", "--store", store).expect(65, "fingerprint")
+        try run("verify", "--store", store).expect(65, "token \(change < 0 ? 999 : 1000)")
     }
 
-    @Test("A store of format 1 is read, and becomes one of format 2 when it is written to")
-    func firstFormat() throws {
+    /// A finished store that an older version made of the fixture "seven": no checksum, no ids, no marks, and a fingerprint that
+    /// leaves out number formats.
+    private func unpack(_ bench: Bench, version: Int) throws -> String {
+        try Program(["-xzf", "\(Fixtures.directory)/format-2.tar.gz", "-C", bench.path], executable: "/usr/bin/tar").outcome().expect(0)
+        try bench.editManifest(["version": version])
+        return bench.file("store")
+    }
+
+    @Test("A store of an older format is read, and becomes one of this format when it is written to", arguments: [1, 2])
+    func olderFormat(version: Int) throws {
         let bench = try Bench()
         defer { bench.remove() }
-        try bench.store(fixture: "selective")
-        let file = bench.file("store/manifest.json")
-        let old = try String(contentsOfFile: file, encoding: .utf8).replacingOccurrences(of: "\"version\" : 2", with: "\"version\" : 1")
-        try old.write(toFile: file, atomically: false, encoding: .utf8)
-        try run("verify", "--store", bench.file("store")).expect(0)
-        #expect(try String(contentsOfFile: file, encoding: .utf8) == old)
-        try run("forward", "--store", bench.file("store"), "--model", Fixtures.path("selective")).expect(0)
-        #expect(try String(contentsOfFile: file, encoding: .utf8).contains("\"version\" : 2"))
-        try run("verify", "--store", bench.file("store")).expect(0)
+        let store = try unpack(bench, version: version)
+        let before = try bench.contents("store")
+        let forward = ["forward", "--store", store, "--model", Fixtures.path("seven"), "--nll", bench.file("nll.npy")]
+        try run("verify", "--store", store).expect(0)
+        try run("export", "--store", store, "--generation", "2", "--out", bench.file("states.npy")).expect(0)
+        #expect(try bench.array("states.npy").shape == [7, 24])
+        try run(forward).expect(0, "finished")
+        let bits = try bench.bytes("nll.npy")
+        #expect(try bench.contents("store") == before)
+        let other = try bench.model("other", patchSize: 3, hiddenSize: 24)
+        try run("forward", "--store", store, "--model", other).expect(65, "another model")
+        try run(forward + ["--restart"]).expect(0)
+        #expect(try bench.bytes("nll.npy") == bits)
+        #expect(try String(contentsOfFile: "\(store)/manifest.json", encoding: .utf8).contains("\"version\" : 3"))
+        // What the new manifest stopped naming is gone, though it had no id.
+        #expect(try FileManager.default.contentsOfDirectory(atPath: store).count { $0.hasPrefix("generation-") } == 2)
+        try run("verify", "--store", store).expect(0)
+    }
+
+    @Test("A run that an older version began is not gone on with, and a fingerprint of its kind counts for its runs alone")
+    func olderRun() throws {
+        let bench = try Bench()
+        defer { bench.remove() }
+        let store = try unpack(bench, version: 2)
+        let forward = ["forward", "--store", store, "--model", Fixtures.path("seven")]
+        try bench.editRun(["arithmetic": 1, "kernels": "vector"])
+        try run(forward).expect(65, "another model")
+        try bench.editRun(["arithmetic": NSNull(), "kernels": NSNull()])
+        try bench.forgetStates()
+        let before = try bench.contents("store")
+        try run(forward).expect(65, "older version", "--restart")
+        #expect(try bench.contents("store").filter { $0.key != "lock" } == before)
+        try run(forward + ["--restart"]).expect(0)
     }
 
     @Test("A run begun with blocks that today's arithmetic does not have is not gone on with, and says what to do")
@@ -66,13 +95,7 @@ struct OldStoreTests {
         try bench.store(fixture: "ragged")
         let forward = ["forward", "--store", bench.file("store"), "--model", Fixtures.path("ragged")]
         try run(forward).expect(0)
-        let file = URL(fileURLWithPath: bench.file("store/manifest.json"))
-        var manifest = try #require(JSONSerialization.jsonObject(with: Data(contentsOf: file)) as? [String: Any])
-        var begun = try #require(manifest["run"] as? [String: Any])
-        (begun["complete"], begun["patches_per_block"]) = (false, 65)
-        manifest["run"] = begun
-        manifest["generations"] = try Array(#require(manifest["generations"] as? [Any]).prefix(1))
-        try JSONSerialization.data(withJSONObject: manifest).write(to: file)
+        try bench.forgetStates(["patches_per_block": 65])
         try run(forward).expect(65, "blocks of 65 patches", "--restart")
         try run(forward + ["--restart"]).expect(0)
     }

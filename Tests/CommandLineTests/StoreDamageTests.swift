@@ -117,22 +117,22 @@ struct StoreDamageTests {
     @Test("A block that is not there")
     func missingBlock() throws {
         // A manifest that claims two more blocks than were written.
-        try bench.edit("store/manifest.json", ["tokens": 270_000])
-        try expectDamage(["block"], [verify, { try export(0) }, { try export(1) }])
+        try bench.claimTokens(270_000)
+        try expectDamage(["block"], [verify, { try export(0) }, { try export(1) }, { try forward() }, { try dump(1) }])
         let report = try verify()
         #expect(report.error.contains("missing"))
     }
 
     @Test("A manifest that claims other tokens", arguments: [99_999, 1, 32_768])
     func otherTokens(tokens: Int) throws {
-        try bench.edit("store/manifest.json", ["tokens": tokens])
-        try expectDamage(["generation 0"], [verify])
+        try bench.claimTokens(tokens)
+        try expectDamage(["generation 0"], [verify, { try export(0) }, { try export(1) }, { try forward() }, { try dump(0) }])
     }
 
     // MARK: The manifest
 
     static let manifests: [(change: String, word: String)] = [
-        ("{\"version\": 3}", "format 3"), ("{\"version\": 0}", "format 0"), ("{\"version\": \"1\"}", "version"), ("{\"version\": null}", "version"),
+        ("{\"version\": 4}", "format 4"), ("{\"version\": 2, \"checksum\": \"8223e28994c1dd6c\"}", "checksum"), ("{\"checksum\": null}", "checksum"), ("{\"version\": 0}", "format 0"), ("{\"version\": \"1\"}", "version"), ("{\"version\": null}", "version"),
         ("{\"format\": \"zip\"}", "format"), ("{\"tokens\": -1}", "tokens"), ("{\"tokens\": 0}", "tokens"), ("{\"tokens\": 1e30}", "manifest.json"),
         ("{\"tokens\": \"many\"}", "tokens"), ("{\"patch_size\": 0}", "patch"), ("{\"patch_size\": 20000}", "patch"), ("{\"generations\": []}", "generation"),
         ("{\"generations\": null}", "generations"), ("{\"generations\": [{}]}", "generations"), ("{\"store\": null}", "store"),
@@ -141,7 +141,7 @@ struct StoreDamageTests {
     @Test("A manifest that cannot be is refused by field", arguments: manifests)
     func manifest(change: String, word: String) throws {
         let fields = try #require(JSONSerialization.jsonObject(with: Data(change.utf8)) as? [String: Any])
-        try bench.edit("store/manifest.json", fields)
+        try bench.editManifest(sealing: fields["checksum"] == nil, fields)
         try expectDamage(["manifest.json", word], [verify, { try export(0) }, { try run("dump", "--store", store) }, { try forward() }])
     }
 
@@ -153,11 +153,7 @@ struct StoreDamageTests {
 
     @Test("A manifest cannot lead out of the store", arguments: ["..", "../other", "/tmp", "generation-0/../../other", ""])
     func outside(directory: String) throws {
-        var manifest = try #require(JSONSerialization.jsonObject(with: bench.bytes("store/manifest.json")) as? [String: Any])
-        var generations = try #require(manifest["generations"] as? [[String: Any]])
-        generations[0]["directory"] = directory
-        manifest["generations"] = generations
-        try bench.edit("store/manifest.json", manifest)
+        try bench.editGeneration(0, ["directory": directory])
         try expectDamage(["directory"], [verify, { try forward() }])
     }
 
@@ -169,12 +165,19 @@ struct StoreDamageTests {
 
     @Test("A store of another version is not replaced unasked, and is with --force")
     func replaced() throws {
-        try bench.edit("store/manifest.json", ["version": 3])
+        try bench.editManifest(["version": 4])
         let good = try bench.write("good", "good".utf8)
         let before = try bench.contents("store")
         try run("ingest", good, "--store", store).expect(73, "already")
         #expect(try bench.contents("store") == before)
-        try run("ingest", good, "--store", store, "--force").expect(0)
+        // Nobody knows what its folders are: they stay, and the new store lies beside them.
+        try run("ingest", good, "--store", store, "--force").expect(0, "generation-0 stays", "generation-1 stays")
+        let after = try bench.contents("store")
+        for generation in 0...1 { #expect(after["generation-\(generation)/data.mdb"] == before["generation-\(generation)/data.mdb"]) }
+        try verify().expect(0)
+        // One whose manifest is read goes as a whole.
+        try run("ingest", good, "--store", store, "--force").expect(0, "generation-1 stays")
+        #expect(!bench.exists("store/generation-0.1"))
         try verify().expect(0)
     }
 }

@@ -5,13 +5,13 @@ import Testing
 @testable import PageStore
 
 struct GenerationTests {
-    @Test(arguments: Element.allCases, [1, 5]) func pagesReturnWholeAndInParts(_ element: Element, width: Int) throws {
+    @Test(arguments: [(Element.token, 1), (.bf16, 1), (.bf16, 5), (.f32, 1), (.f32, 5)]) func pagesReturnWholeAndInParts(_ element: Element, width: Int) throws {
         // 11 patches in blocks of 4: the last holds 3, and its last patch is half padding.
         let store = try TestStore(tokens: 42, patchesPerBlock: 4, element: element, width: width)
         #expect(store.grid.blocks == 3)
         let opened = try Store.open(store.directory)
         #expect(opened.manifest == store.manifest)
-        let generation = try opened.reader(0), pages = try store.pageReader()
+        let generation = try opened.reader(store.record.index), pages = try store.pageReader()
         #expect(try generation.blocksPresent(.states) == 3)
         for block in 0..<3 {
             for chosen in 0..<16 {
@@ -26,11 +26,29 @@ struct GenerationTests {
         let generation = try store.reader(), pages = try store.pageReader()
         let room = try Memory<UInt8>(1 << 12)
         var places: [Int: (offset: Int, bytes: Int)] = [:]
-        try pages.read(generation, block: 1, columns: [0, 2, 3], into: { UnsafeMutableRawPointer(room.start + $0 * 40) }, found: { places[$0] = ($1, $2) })
+        try pages.read(generation, block: 1, columns: [0, 2, 3], into: { UnsafeMutableRawBufferPointer(room.piece($0, of: 40)) }, found: { places[$0] = ($1, $2) })
         let page = try generation.locate(.states, block: 1)
         #expect(places.keys.sorted() == [0, 2, 3])
         #expect(places[3].map { $0.offset + $0.bytes } == page.offset + page.bytes)
         #expect(places[0]?.offset == page.offset + PageHeader.size + 4 * ColumnEntry.size)
+    }
+
+    /// A manifest and pages that agree on other sizes than the reader was made for.
+    @Test func aPageThatIsLargerThanItsRoomIsRefused() throws {
+        let store = try TestStore(tokens: 42, patchesPerBlock: 4, element: .token, width: 1, isOrdered: true)
+        let generation = try store.reader(), header = store.header(0)
+        let room = try Memory<UInt8>(1 << 12), indices = try Memory<UInt16>(1 << 12)
+        func read(_ pages: PageReader, bytes: Int, rows: Int) throws -> Fault? {
+            try fault {
+                try pages.read(
+                    generation, block: 0, columns: 0..<4, into: { _ in UnsafeMutableRawBufferPointer(room.piece(0, of: bytes)) }, indices: { _ in indices.piece(0, of: rows) })
+            }
+        }
+        #expect(try read(store.pageReader(), bytes: header.columnBytes, rows: header.patches) == nil)
+        #expect(try read(store.pageReader(), bytes: header.columnBytes - 1, rows: header.patches)?.kind == .badData)
+        #expect(try read(store.pageReader(), bytes: header.columnBytes, rows: header.patches - 1)?.kind == .badData)
+        #expect(try read(PageReader(pageBytes: header.largestPageBytes, columnBytes: header.columnBytes - 1, kernels: Kernels.select()), bytes: 100, rows: 100)?.kind == .badData)
+        #expect(try read(PageReader(pageBytes: 100, columnBytes: 100, kernels: Kernels.select()), bytes: 100, rows: 100)?.kind == .badData)
     }
 
     @Test func aReaderReadsNoMoreThanItIsAskedFor() throws {
@@ -48,7 +66,7 @@ struct GenerationTests {
         record.directory = "generation-9"
         record.tables = ["states", "surprisal"]
         let identity = GenerationIdentity(store: "s", record: record, patchSize: 4)
-        let bits = PageHeader(element: .f32, generation: 0, block: 0, firstPatch: 0, patches: 2, columns: 4, width: 1)
+        let bits = PageHeader(element: .f32, generation: 1, block: 0, firstPatch: 0, patches: 2, columns: 4, width: 1)
         let columns = (0..<4).map { [UInt8](repeating: UInt8($0), count: 8) }
         do {
             let writer = try GenerationWriter(store: store.directory, identity: identity, record: record)
@@ -58,7 +76,7 @@ struct GenerationTests {
         }
         let generation = try GenerationReader(store: store.directory, identity: identity, record: record, geometry: store.geometry)
         let room = try Memory<UInt8>(32)
-        try store.pageReader().read(generation, .surprisal, block: 0, columns: 0..<4, into: { UnsafeMutableRawPointer(room.start + 8 * $0) })
+        try store.pageReader().read(generation, .surprisal, block: 0, columns: 0..<4, into: { UnsafeMutableRawBufferPointer(room.piece($0, of: 8)) })
         #expect(Array(room.bytes) == columns.flatMap { $0 })
         #expect(try store.read(generation, store.pageReader(), block: 0) == store.values[0])
         // A generation without the table says so.
@@ -91,7 +109,7 @@ struct GenerationTests {
 
     @Test func onlyWhatWasCommittedStays() throws {
         let store = try TestStore(tokens: 4 * 6, patchesPerBlock: 2, element: .f32, width: 2)
-        try File.remove("\(store.directory)/generation-0")
+        try File.remove("\(store.directory)/generation-1")
         do {
             let writer = try store.writer()
             #expect(writer.progress == nil)
@@ -139,7 +157,7 @@ struct GenerationTests {
     @Test func pagesOfAnotherPlaceAreRefused() throws {
         let store = try TestStore(tokens: 4 * 6, patchesPerBlock: 2, element: .f32, width: 2)
         var generation = store.header(1), element = generation, width = generation
-        generation.generation = 1
+        generation.generation = 2
         element.element = .bf16
         width.width = 1
         // What stands in the place of block 1, and is sound in itself.
@@ -148,7 +166,7 @@ struct GenerationTests {
             try Page(width, store.values[1].map { Array($0.prefix(8)) }),
         ]
         for page in wrong {
-            try File.remove("\(store.directory)/generation-0")
+            try File.remove("\(store.directory)/generation-1")
             do {
                 let writer = try store.writer()
                 try writer.append(.states, block: 0, page: store.page(0))

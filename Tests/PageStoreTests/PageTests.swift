@@ -11,7 +11,7 @@ struct ColumnCodecTests {
         let source = try Memory<UInt8>(values.count), stored = try Memory<UInt8>(values.count), target = try Memory<UInt8>(values.count)
         source.bytes.copyBytes(from: values)
         let entry = codec.encode(source.start, count: values.count / element.size, element: element, into: stored.start)
-        try codec.decode(stored.start, entry: entry, count: values.count / element.size, element: element, into: target.start, at: Place())
+        try codec.decode(UnsafeRawBufferPointer(stored.bytes), entry: entry, count: values.count / element.size, element: element, into: target.bytes, at: Place())
         return (entry, Array(target.bytes))
     }
 
@@ -37,6 +37,33 @@ struct ColumnCodecTests {
         #expect(try roundTrip(TestStore.states(4096, element, &numbers), element).entry.planes.last! < 3000)
     }
 
+    /// Sizes come from files, room from what somebody expected.
+    @Test(arguments: Element.allCases) func nothingIsDecodedPastItsTarget(_ element: Element) throws {
+        let bytes = 1000 * element.size
+        let codec = try ColumnCodec(columnBytes: bytes, kernels: Kernels.select())
+        let source = try Memory<UInt8>(bytes), stored = try Memory<UInt8>(bytes), target = try Memory<UInt8>(2 * bytes)
+        let entry = codec.encode(source.start, count: 1000, element: element, into: stored.start)
+        for byte in 0..<2 * bytes { target[byte] = 0xaa }
+        for room in [0, 1, bytes / 2, bytes - 1] {
+            let found = try fault {
+                try codec.decode(
+                    UnsafeRawBufferPointer(stored.bytes), entry: entry, count: 1000, element: element, into: UnsafeMutableRawBufferPointer(target.piece(0, of: room)), at: Place())
+            }
+            #expect(found?.kind == .badData)
+        }
+        #expect(target.bytes.allSatisfy { $0 == 0xaa })
+        // Nor past the codec's own planes, nor is anything read past the stored bytes.
+        let small = try ColumnCodec(columnBytes: bytes - element.size, kernels: Kernels.select())
+        for (codec, count, available) in [(small, 1000, bytes), (codec, 0, bytes), (codec, -1, bytes), (codec, .max, bytes), (codec, 1000, entry.storedBytes - 1)] {
+            let found = try fault {
+                try codec.decode(
+                    UnsafeRawBufferPointer(stored.piece(0, of: available)), entry: entry, count: count, element: element, into: target.bytes, at: Place())
+            }
+            #expect(found?.kind == .badData, "\(count) values of \(available) bytes")
+        }
+        #expect(target.bytes.allSatisfy { $0 == 0xaa })
+    }
+
     @Test func aLyingEntryIsFound() throws {
         let codec = try ColumnCodec(columnBytes: 2000, kernels: Kernels.select())
         let source = try Memory<UInt8>(2000), stored = try Memory<UInt8>(2000), target = try Memory<UInt8>(2000)
@@ -48,12 +75,12 @@ struct ColumnCodecTests {
         lies[2].planes[0] = 0
         lies[3].planes[0] = 1000
         for lie in lies {
-            let found = try fault { try codec.decode(stored.start, entry: lie, count: 1000, element: .bf16, into: target.start, at: Place(block: 5)) }
+            let found = try fault { try codec.decode(UnsafeRawBufferPointer(stored.bytes), entry: lie, count: 1000, element: .bf16, into: target.bytes, at: Place(block: 5)) }
             #expect(found?.kind == .badData && found?.place.block == 5)
         }
         // A plane that is whole but of another length.
-        #expect(try fault { try codec.decode(stored.start, entry: entry, count: 999, element: .bf16, into: target.start, at: Place()) }?.kind == .badData)
-        #expect(try fault { try codec.decode(stored.start, entry: entry, count: 1000, element: .bf16, into: target.start, at: Place()) } == nil)
+        #expect(try fault { try codec.decode(UnsafeRawBufferPointer(stored.bytes), entry: entry, count: 999, element: .bf16, into: target.bytes, at: Place()) }?.kind == .badData)
+        #expect(try fault { try codec.decode(UnsafeRawBufferPointer(stored.bytes), entry: entry, count: 1000, element: .bf16, into: target.bytes, at: Place()) } == nil)
     }
 }
 

@@ -5,7 +5,7 @@ import TestSupport
 
 @testable import PageStore
 
-/// A small store with one generation of values that follow from a seed.
+/// A small store with one generation of values that follow from a seed, and where these are states, with tokens before them.
 struct TestStore {
     let folder: TemporaryFolder
     let manifest: Manifest
@@ -14,7 +14,7 @@ struct TestStore {
     let values: [[[UInt8]]]
 
     var directory: String { folder.file("store") }
-    var record: GenerationRecord { manifest.generations[0] }
+    var record: GenerationRecord { manifest.generations[manifest.generations.count - 1] }
     var identity: GenerationIdentity { GenerationIdentity(store: manifest.store, record: record, patchSize: manifest.patchSize) }
     var dataFile: String { "\(directory)/\(record.directory)/data.mdb" }
     var grid: BlockGrid { BlockGrid(patches: geometry.patches, patchesPerBlock: record.patchesPerBlock) }
@@ -24,29 +24,41 @@ struct TestStore {
     ///   - name: the store's own name, which its files repeat.
     ///   - value: a column's bytes, from its block, index and length.
     init(
-        tokens: Int, patchSize: Int = 4, patchesPerBlock: Int, element: Element, width: Int, isOrdered: Bool = false, index: Int = 0, name: String = Store.newName(),
+        tokens: Int, patchSize: Int = 4, patchesPerBlock: Int, element: Element, width: Int, isOrdered: Bool = false, name: String = Store.newName(),
         seed: UInt64 = 1, value: ((_ block: Int, _ column: Int, _ bytes: Int) -> [UInt8])? = nil
     ) throws {
         folder = try TemporaryFolder()
         geometry = SequenceGeometry(tokens: tokens, patchSize: patchSize)!
         var numbers = TestNumbers(seed)
+        let isTokens = element == .token && width == 1
         var record = GenerationRecord(
-            index: index, directory: "generation-\(index)", element: element, patchesPerBlock: patchesPerBlock, width: width, tables: [.states],
+            index: isTokens ? 0 : 1, directory: "generation-\(isTokens ? 0 : 1)", element: element, patchesPerBlock: patchesPerBlock, width: width, tables: [.states],
             order: isOrdered ? "random" : nil)
         record.complete = true
         let grid = BlockGrid(patches: geometry.patches, patchesPerBlock: patchesPerBlock)
         values = (0..<grid.blocks).map { block in
-            let patches = grid.patches(ofBlock: block).count
+            let (first, patches) = (grid.patches(ofBlock: block).lowerBound, grid.patches(ofBlock: block).count)
             let orders = (0..<patches).map { _ in (0..<UInt16(patchSize)).shuffled(using: &numbers) }
             return (0..<patchSize).map { column in
                 if let value { return value(block, column, patches * (width * element.size + (isOrdered ? 2 : 0))) }
-                return Self.states(patches * width, element, &numbers) + (isOrdered ? orders.flatMap { [UInt8($0[column] & 255), UInt8($0[column] >> 8)] } : [])
+                let indices = (0..<patches).map { isOrdered ? orders[$0][column] : UInt16(column) }
+                var values = Self.states(patches * width, element, &numbers)
+                for row in 0..<patches where isTokens && (first + row) * patchSize + Int(indices[row]) >= tokens { (values[2 * row], values[2 * row + 1]) = (255, 255) }
+                return values + (isOrdered ? indices.flatMap { [UInt8($0 & 255), UInt8($0 >> 8)] } : [])
             }
         }
-        manifest = Manifest(
+        var manifest = Manifest(
             store: name, tokens: tokens, patchSize: patchSize, tokensFingerprint: "0", documents: [Document(name: "a", firstToken: 0, tokens: tokens)],
             generations: [record])
-        let lock = try Store.prepare(directory, replacing: false)
+        let lock = try Store.prepare(folder.file("store"), name: name, replacing: false)
+        if !isTokens {
+            let before = try TestStore(tokens: tokens, patchSize: patchSize, patchesPerBlock: patchesPerBlock, element: .token, width: 1, name: name)
+            try FileManager.default.copyItem(atPath: "\(before.directory)/generation-0", toPath: folder.file("store/generation-0"))
+            manifest.generations = before.manifest.generations + [record]
+            manifest.run = RunRecord(
+                modelFingerprint: "f00d", trained: true, layers: 2, hiddenSize: width, state: element.name, patchesPerBlock: patchesPerBlock, keep: "all")
+        }
+        self.manifest = manifest
         let writer = try writer()
         for block in 0..<grid.blocks { try writer.append(.states, block: block, page: page(block)) }
         try writer.commit(progress: Array("all".utf8))
@@ -59,7 +71,7 @@ struct TestStore {
         (0..<count).flatMap { _ -> [UInt8] in
             let bits = numbers.float().bitPattern
             switch element {
-            case .token: return [UInt8(bits >> 8 & 0xff), UInt8(bits & 1)]
+            case .token: return [UInt8(bits >> 8 & 0xff), 0]
             case .bf16: return [UInt8(bits >> 16 & 0xff), UInt8(bits >> 24)]
             case .f32: return (0..<4).map { UInt8(truncatingIfNeeded: bits >> (8 * $0)) }
             }
@@ -99,8 +111,11 @@ struct TestStore {
         let columnBytes = header.columnBytes + header.indexBytes
         let room = try Memory<UInt8>(geometry.patchSize * columnBytes)
         try pages.read(
-            generation, block: block, columns: columns, into: { UnsafeMutableRawPointer(room.start + $0 * columnBytes) },
-            indices: { UnsafeMutableRawPointer(room.start + $0 * columnBytes + header.columnBytes).assumingMemoryBound(to: UInt16.self) })
+            generation, block: block, columns: columns, into: { UnsafeMutableRawBufferPointer(room.piece($0, of: columnBytes)) },
+            indices: {
+                let start = UnsafeMutableRawPointer(room.start + $0 * columnBytes + header.columnBytes).assumingMemoryBound(to: UInt16.self)
+                return UnsafeMutableBufferPointer(start: start, count: header.patches)
+            })
         return columns.map { Array(room.bytes[$0 * columnBytes..<($0 + 1) * columnBytes]) }
     }
 

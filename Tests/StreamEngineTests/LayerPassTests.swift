@@ -56,6 +56,11 @@ import Testing
         let engine = try Engine(model, needs: needs, set: set, threads: cut.threads, way: cut.way, kernels: kernels)
         if model.orderName(readBy: 1) != nil { try Repage.run(store, for: model, engine: engine) { _ in } }
         let tokens = try store.reader(0)
+        var begun = store.manifest
+        begun.run = RunRecord(
+            modelFingerprint: model.fingerprint, trained: true, layers: model.config.passes, hiddenSize: model.config.hiddenSize, state: state.name,
+            patchesPerBlock: T, keep: "all")
+        try store.publish(begun)
         var result = Result()
         for layer in 1...model.config.passes {
             let isLast = layer == model.config.passes
@@ -89,6 +94,7 @@ import Testing
             }
             var manifest = store.manifest
             manifest.generations.append(record)
+            manifest.run?.complete = isLast
             try store.publish(manifest)
             let out = folder.file("states.npy")
             _ = try Export.run(store: store.directory, generation: layer, range: nil, to: out)

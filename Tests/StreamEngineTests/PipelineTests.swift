@@ -1,3 +1,4 @@
+import Glibc
 import Support
 import Synchronization
 import Testing
@@ -54,6 +55,24 @@ import Testing
         pipeline.add(5) { _, _ in ran.add(1, ordering: .relaxed) }
         try pipeline.drain()
         #expect(ran.load(ordering: .relaxed) == 5)
+    }
+
+    @Test("which error is thrown does not hang on which thread was quicker", arguments: [2, 3, 5])
+    func firstFailure(workers: Int) throws {
+        for lane in [Pipeline.Lane.cores, .writer] {
+            let pipeline = try Pipeline(workers: workers)
+            let failed = Atomic<Bool>(false)
+            // It ends when the last one has failed, and what follows it fails after that.
+            let slow = pipeline.add(lane: lane) { _, _ in while !failed.load(ordering: .acquiring) { usleep(100) } }
+            let between = pipeline.add(3, after: [slow]) { _, task in if task > 0 { throw Failure(task: 10 + task) } }
+            let follower = pipeline.add(after: [between]) { _, _ in throw Failure(task: 20) }
+            let quick = pipeline.add { _, _ in
+                failed.store(true, ordering: .releasing)
+                throw Failure(task: 30)
+            }
+            #expect(throws: Failure(task: 11)) { try pipeline.wait(for: quick) }
+            #expect(throws: Failure(task: 11)) { try pipeline.wait(for: follower) }
+        }
     }
 
     @Test("work that is given up begins nothing more")

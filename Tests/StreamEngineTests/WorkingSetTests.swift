@@ -85,18 +85,4 @@ import Testing
         needs.fixedPatchesPerBlock = 48
         #expect(try needs.choose(budget: 1 << 30).patchesPerBlock == 48)
     }
-
-    @Test("progress survives its bytes", arguments: [0, 1, 2048])
-    func progress(carryValues: Int) throws {
-        var progress = RunProgress(carryValues: carryValues)
-        progress.nextBlock = 1 << 41
-        progress.storedBytes = 77
-        progress.bits = 1.5
-        progress.bitsCount = 3
-        progress.nextBits = 2.25
-        progress.carry = (0..<carryValues).map { Float($0) - 0.5 }
-        #expect(RunProgress(progress.bytes, carryValues: carryValues) == progress)
-        #expect(RunProgress(progress.bytes + [0], carryValues: carryValues) == nil)
-        #expect(RunProgress([], carryValues: carryValues) == nil)
-    }
 }

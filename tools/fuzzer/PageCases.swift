@@ -399,6 +399,6 @@ private func readColumns(
 ) throws {
     try pages.read(
         reader, table, block: header.block, columns: 0..<header.columns,
-        into: { UnsafeMutableRawPointer(values.start + $0 * header.columnBytes) },
-        indices: { order.start + $0 * header.patches })
+        into: { UnsafeMutableRawBufferPointer(values.piece($0, of: header.columnBytes)) },
+        indices: { order.piece($0, of: header.patches) })
 }

@@ -149,7 +149,7 @@ func noise(_ count: Int) throws -> Memory<Float> {
             }
             add("pages: decode bf16, columns of \(column >> 10) KiB", Double(columns * column), "GB/s") {
                 for index in 0..<columns {
-                    try? codec.decode(stored.start + index * column, entry: entries[index], count: column / 2, element: .bf16, into: decoded.start, at: Place(file: "bench"))
+                    try? codec.decode(UnsafeRawBufferPointer(stored.piece(index, of: column)), entry: entries[index], count: column / 2, element: .bf16, into: decoded.bytes, at: Place(file: "bench"))
                 }
             }
             note(Measurement(kernel: "pages: ratio, columns of \(column >> 10) KiB", value: Double(columns * column) / Double(entries.map(\.storedBytes).reduce(0, +)), unit: "1"))

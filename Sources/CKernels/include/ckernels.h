@@ -163,6 +163,14 @@ void bbp_round_spectra(float *panels, int64_t count);
 void bbp_f32_from_f16(const void *x, int64_t count, float *out);
 void bbp_f32_from_bf16(const void *x, int64_t count, float *out);
 
+/// Limits of bbp_first_above_*: the largest finite value, and for f32 the largest that is finite once rounded to bfloat16.
+enum { BBP_LARGEST_F32 = 0x7f7fffff, BBP_LARGEST_F32_AS_BF16 = 0x7f7f7fff, BBP_LARGEST_BF16 = 0x7f7f };
+
+/// The first of `count` values whose bits without the sign are above `limit`, as those of NaN and infinity are above every
+/// limit; -1 where none is.
+int64_t bbp_first_above_f32(const float *x, int64_t count, uint32_t limit);
+int64_t bbp_first_above_bf16(const uint16_t *x, int64_t count, uint16_t limit);
+
 /// out [m,n] = a [m,k] * b [k,n], summed in double precision. For preparing weights, not for the hot path.
 void bbp_product_f64(const float *a, const float *b, int64_t m, int64_t k, int64_t n, float *out);
 

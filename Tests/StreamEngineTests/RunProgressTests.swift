@@ -1,0 +1,85 @@
+import PageStore
+import Support
+import Testing
+
+@testable import StreamEngine
+
+/// What an interrupted run goes on from is whole, and fits what it describes, or is refused.
+struct RunProgressTests {
+    private let progress: RunProgress = {
+        var progress = RunProgress(carryValues: 3)
+        (progress.nextBlock, progress.storedBytes, progress.bits, progress.bitsCount, progress.nextBits) = (5, 1 << 20, 1234.5, 400, 7.25)
+        progress.carry = [1, -0.0, .leastNonzeroMagnitude]
+        return progress
+    }()
+    private let bounds = RunProgress.Bounds(blocks: 9, committedBlocks: [5, 5], fileBytes: 2 << 20, tokens: 1000, carryValues: 3)
+
+    private func fault(_ bytes: [UInt8], _ bounds: RunProgress.Bounds? = nil) -> Fault? {
+        do {
+            _ = try RunProgress(bytes, within: bounds ?? self.bounds, at: Place(generation: 2))
+            return nil
+        } catch {
+            return error as? Fault
+        }
+    }
+
+    /// The bytes of `progress` with others from `offset` on, and the checksum that fits them.
+    private func bytes(_ offset: Int, _ change: [UInt8]) -> [UInt8] {
+        var bytes = Array(progress.bytes.dropLast(8))
+        bytes.replaceSubrange(offset..<offset + change.count, with: change)
+        return bytes + withUnsafeBytes(of: bytes.withUnsafeBytes { checksum($0) }.littleEndian, Array.init)
+    }
+
+    @Test(arguments: [0, 1, 2048]) func everyLengthReturns(carryValues: Int) throws {
+        var progress = RunProgress(carryValues: carryValues)
+        progress.nextBlock = 1 << 41
+        progress.carry = (0..<carryValues).map { Float($0) - 0.5 }
+        let bounds = RunProgress.Bounds(blocks: 1 << 41, committedBlocks: [1 << 41], fileBytes: 0, tokens: 1, carryValues: carryValues)
+        let found = try RunProgress(progress.bytes, within: bounds, at: Place())
+        #expect(found.nextBlock == progress.nextBlock && found.carry == progress.carry && found.nextBits.isNaN)
+        #expect(fault([], bounds)?.kind == .badData)
+    }
+
+    @Test func itReturns() throws {
+        let found = try RunProgress(progress.bytes, within: bounds, at: Place())
+        #expect(found == progress)
+        #expect(found.carry[1].sign == .minus)
+        #expect(fault(bytes(0, [])) == nil)
+        // Surprisal of a token that is not there.
+        var last = progress
+        last.nextBits = .nan
+        #expect(fault(last.bytes) == nil)
+    }
+
+    @Test func noFlippedBitGoesUnseen() {
+        for bit in 0..<8 * progress.bytes.count {
+            var bytes = progress.bytes
+            bytes[bit / 8] ^= 1 << UInt8(bit % 8)
+            let found = fault(bytes)
+            #expect(found?.kind == .badData && found?.advice?.contains("--restart") == true && found?.place.generation == 2, "bit \(bit)")
+        }
+        for count in 0..<progress.bytes.count { #expect(fault(Array(progress.bytes.prefix(count)))?.kind == .badData) }
+        #expect(fault(progress.bytes + [0])?.kind == .badData)
+    }
+
+    /// With right checksums, as somebody would write them by hand.
+    @Test(arguments: [8, 16, 24, 40, 56], [[255, 255, 255, 255, 255, 255, 255, 127], [255, 255, 255, 255, 255, 255, 255, 255], [0, 0, 0, 0, 0, 0, 0, 64]] as [[UInt8]])
+    func countersThatCannotBeAreRefused(offset: Int, value: [UInt8]) {
+        #expect(fault(bytes(offset, value))?.kind == .badData)
+    }
+
+    @Test(arguments: [32, 48, 64, 72], [Float.nan, .infinity]) func valuesThatAreNotFiniteAreRefused(offset: Int, value: Float) {
+        let bits = offset == 32 ? withUnsafeBytes(of: Double(value).bitPattern, Array.init) : withUnsafeBytes(of: value.bitPattern, Array.init)
+        #expect(fault(bytes(offset, bits))?.kind == (offset == 48 && value.isNaN ? nil : .badData))
+    }
+
+    @Test func itFitsWhatItDescribes() {
+        for change in [
+            { $0.blocks = 4 }, { $0.committedBlocks = [5, 6] }, { $0.committedBlocks = [4] }, { $0.fileBytes = 1000 }, { $0.tokens = 399 }, { $0.carryValues = 2 }, { $0.carryValues = 4 },
+        ] as [(inout RunProgress.Bounds) -> Void] {
+            var bounds = bounds
+            change(&bounds)
+            #expect(fault(progress.bytes, bounds)?.kind == .badData)
+        }
+    }
+}
