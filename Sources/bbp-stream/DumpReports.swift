@@ -63,7 +63,7 @@ extension Report {
             report.add("ratio", Double(table.rawBytes) / Double(max(1, table.storedBytes)))
             report.add("file", bytes: table.fileBytes)
             let isAll = table.blocksRead == table.blocks
-            let shown = "of \(grouped(table.blocksRead)) of \(grouped(table.blocks)) blocks: --all reads all"
+            let shown = "\(grouped(table.blocksRead)) of \(grouped(table.blocks)) blocks: --all reads all"
             report.rows.append(("blocks read", .number(table.blocksRead, shown: isAll ? "all" : shown)))
             if let model = table.record.modelFingerprint { report.add("model fingerprint", model) }
             report.add(table.statistics)
