@@ -171,9 +171,9 @@ enum Preparation {
         var numbers = Numbers(kind: "tokens", number: 0)
         // Letters, so that pages compress, and a few specials.
         let ids = (0..<tokens).map { $0 == 0 ? 256 : $0 == tokens - 1 ? 257 : UInt16(97 + numbers.below(5)) }
-        let lock = try Store.prepare(store, replacing: false)
         // As long as those that `ingest` makes, and the same at every start.
         let name = "00000000-0000-4000-8000-" + String(repeating: "0", count: 12 - scene.count) + scene
+        let lock = try Store.prepare(store, replacing: false)
         var record = GenerationRecord(
             index: 0, directory: "generation-0", element: .token, patchesPerBlock: patchesPerBlock, width: 1,
             tables: [.states])
