@@ -23,6 +23,8 @@ final class Environment: @unchecked Sendable {
         self.directory = directory
         let file = "\(directory)/data.mdb"
         let size = File.size(file)
+        // LMDB would wait for a pipe.
+        if size == nil && File.exists(file) { throw Fault(.badData, "not a regular file", at: Place(file: file), advice: PageHeader.damageAdvice) }
         switch access {
         case .read:
             guard let size else {

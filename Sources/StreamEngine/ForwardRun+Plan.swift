@@ -32,8 +32,9 @@ extension ForwardRun {
     /// Sizes are compared whatever the fingerprints say: memory is measured out by the model's, and filled by the store's.
     private func checkModel(_ run: RunRecord, at place: Place, _ advice: String) throws {
         let (config, patchSize) = (model.config, store.manifest.patchSize)
-        let isSame = try run.modelFingerprint == (run.isLegacy ? model.legacyFingerprint() : model.fingerprint)
-        var differences = isSame ? [] : ["weights \(run.modelFingerprint) and \(model.fingerprint)"]
+        let fingerprint = try run.isLegacy ? model.legacyFingerprint() : model.fingerprint
+        let isSame = run.modelFingerprint == fingerprint
+        var differences = isSame ? [] : ["weights \(run.modelFingerprint) and \(fingerprint)"]
         if run.layers != config.passes { differences.append("\(run.layers) and \(config.passes) passes") }
         if run.hiddenSize != config.hiddenSize { differences.append("hidden size \(run.hiddenSize) and \(config.hiddenSize)") }
         if patchSize != config.patchSize { differences.append("patch size \(patchSize) and \(config.patchSize)") }

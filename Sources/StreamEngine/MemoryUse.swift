@@ -133,20 +133,23 @@ private struct ControlGroup {
 /// Watches anonymous memory from a thread of its own and keeps the peak.
 final class MemoryWatch: Sendable {
     private let peak = Atomic<Int>(0)
-    private let stopping = Atomic<Bool>(false)
+    /// The watch ends when the second end is closed: at once, for the thread waits at the first.
+    private nonisolated(unsafe) var ends: (watched: Int32, held: Int32) = (-1, -1)
     private nonisolated(unsafe) var thread = pthread_t()
     private nonisolated(unsafe) var running = false
 
     init() {
         sample()
+        var pair: [Int32] = [-1, -1]
+        guard pipe(&pair) == 0 else { return }
+        for end in pair { _ = fcntl(end, F_SETFD, FD_CLOEXEC) }
+        ends = (pair[0], pair[1])
         let start = Unmanaged.passRetained(self)
         let status = pthread_create(&thread, nil, { argument in
             guard let argument else { return nil }
             let watch = Unmanaged<MemoryWatch>.fromOpaque(argument).takeRetainedValue()
-            while !watch.stopping.load(ordering: .relaxed) {
-                watch.sample()
-                usleep(50_000)
-            }
+            var end = pollfd(fd: watch.ends.watched, events: Int16(POLLIN), revents: 0)
+            while poll(&end, 1, 50) <= 0 { watch.sample() }
             return nil
         }, start.toOpaque())
         running = status == 0
@@ -157,9 +160,10 @@ final class MemoryWatch: Sendable {
 
     /// Stops watching and returns the peak in bytes.
     func finish() -> Int {
-        stopping.store(true, ordering: .relaxed)
+        if ends.held >= 0 { close(ends.held) }
         if running { pthread_join(thread, nil) }
-        running = false
+        if ends.watched >= 0 { close(ends.watched) }
+        (ends, running) = ((-1, -1), false)
         sample()
         return peak.load(ordering: .relaxed)
     }

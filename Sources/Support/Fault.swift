@@ -69,8 +69,8 @@ extension Fault: CustomStringConvertible {
     /// `place: problem` and, on a line of its own, the advice.
     public var description: String {
         let location = place.description
-        let line = location.isEmpty ? problem : "\(location): \(problem)"
+        let line = (location.isEmpty ? "" : "\(location): ") + problem.escaped
         guard let advice else { return line }
-        return "\(line)\n  \(advice)"
+        return "\(line)\n  \(advice.escaped)"
     }
 }

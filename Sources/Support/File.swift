@@ -80,12 +80,19 @@ public enum File {
     /// $TMPDIR or /tmp.
     public static var temporaryFolder: String { FileName.variable("TMPDIR") ?? "/tmp" }
 
-    /// The whole of a small file.
+    /// Bytes that `read` takes at most.
+    private static let largestRead = 256 << 20
+
+    /// The whole of a small regular file: a pipe would have it wait, and a device has no end.
     public static func read(_ path: String) throws -> [UInt8] {
-        if isDirectory(path) { throw Fault(.noInput, "this is a folder, not a file", at: Place(file: path)) }
-        let descriptor = descriptor(path, O_RDONLY)
+        // Opening a pipe that nobody writes would wait, too.
+        let descriptor = descriptor(path, O_RDONLY | O_NONBLOCK)
         guard descriptor >= 0 else { throw fault(.noInput, "cannot read", path) }
         defer { close(descriptor) }
+        var info = stat()
+        guard fstat(descriptor, &info) == 0, info.isRegular else {
+            throw Fault(.noInput, info.isDirectory ? "this is a folder, not a file" : "not a regular file", at: Place(file: path))
+        }
         var bytes: [UInt8] = []
         var chunk = [UInt8](repeating: 0, count: 1 << 16)
         while true {
@@ -93,6 +100,9 @@ public enum File {
             if count < 0 && errno == EINTR { continue }
             guard count >= 0 else { throw fault(.inputOutput, "cannot read", path) }
             if count == 0 { return bytes }
+            guard bytes.count <= largestRead - count else {
+                throw Fault(.badData, "the file is longer than \(ByteCount.text(largestRead)), which is no length for what it is", at: Place(file: path))
+            }
             bytes.append(contentsOf: chunk[0..<count])
         }
     }

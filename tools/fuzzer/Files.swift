@@ -56,7 +56,8 @@ struct Snapshot: Equatable {
 enum Files {
     /// The bytes of a regular file; nothing of what cannot be read.
     static func read(_ path: String) -> [UInt8] {
-        let descriptor = open(path, O_RDONLY | O_CLOEXEC)
+        // A pipe that an earlier change made would have it wait.
+        let descriptor = open(path, O_RDONLY | O_NONBLOCK | O_CLOEXEC)
         guard descriptor >= 0 else { return [] }
         defer { close(descriptor) }
         var info = stat()

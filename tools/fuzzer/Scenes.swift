@@ -127,7 +127,8 @@ enum Preparation {
             modelFingerprint: model.fingerprint, trained: false, layers: model.config.passes,
             hiddenSize: model.config.hiddenSize,
             state: state.name, patchesPerBlock: patchesPerBlock, keep: keep.rawValue,
-            convolution: Scene.convolution.rawValue)
+            convolution: Scene.convolution.rawValue, kernels: try Kernels.isPlain(Kernels.select()) ? "plain" : "vector",
+            arithmetic: TileArithmetic.revision)
         let record = GenerationRecord(
             index: 1, directory: "generation-1", element: state, patchesPerBlock: patchesPerBlock,
             width: model.config.hiddenSize,
