@@ -71,7 +71,7 @@ public final class Store {
             if isStore && !replacing {
                 throw Fault(.cannotCreate, "there is a store here already", at: Place(file: directory), advice: "Use --force to replace it, or another --store.")
             }
-            if let foreign = File.names(in: directory).first(where: { !isOwnName($0) }) {
+            if let foreign = try File.list(directory).first(where: { !isOwnName($0) }) {
                 throw Fault(.cannotCreate, "the folder holds '\(foreign.escaped)', which is not part of a store", at: Place(file: directory), advice: "Nothing was touched. Choose an empty folder.")
             }
         } else {

@@ -81,7 +81,7 @@ public enum Ingest {
     ) throws -> Summary {
         let writer = try TokenWriter(
             store: directory, identity: { GenerationIdentity(store: name, record: $0, patchSize: patchSize) }, patchSize: patchSize, kernels: Kernels.select())
-        let fingerprint = TokenFingerprint()
+        let fingerprint = try TokenFingerprint()
         var documents: [Document] = []
         var inputBytes = 0
         let chunk = try Memory<UInt8>(1 << 20)
@@ -145,20 +145,20 @@ public enum Ingest {
 
 /// XXH3-64 over a stream of token ids.
 final class TokenFingerprint {
-    private let state = XXH3_createState()
+    private let state: OpaquePointer
 
-    init() { if let state { XXH3_64bits_reset(state) } }
-    deinit { if let state { XXH3_freeState(state) } }
-
-    func add(_ ids: UnsafeRawBufferPointer) {
-        if let state { XXH3_64bits_update(state, ids.baseAddress, ids.count) }
+    init() throws {
+        guard let state = XXH3_createState() else { throw Fault(.inputOutput, "out of memory") }
+        self.state = state
+        XXH3_64bits_reset(state)
     }
+
+    deinit { XXH3_freeState(state) }
+
+    func add(_ ids: UnsafeRawBufferPointer) { XXH3_64bits_update(state, ids.baseAddress, ids.count) }
 
     /// Sixteen hexadecimal digits.
-    var text: String {
-        guard let state else { return "" }
-        return XXH3_64bits_digest(state).hexDigits
-    }
+    var text: String { XXH3_64bits_digest(state).hexDigits }
 }
 
 /// An input read front to back; "-" is standard input.

@@ -24,7 +24,7 @@ enum Repage {
         }
         let writer = try TokenWriter(
             store: store.directory, identity: { GenerationIdentity(store: old.store, record: $0, patchSize: patchSize) }, patchSize: patchSize, order: order, kernels: kernels)
-        let fingerprint = TokenFingerprint()
+        let fingerprint = try TokenFingerprint()
         try RowStream(store.reader(0), kernels: kernels).read(0..<old.tokens) { first, rows in
             try Interruption.check { "the store is unchanged" }
             progress(Double(first) / Double(old.tokens))

@@ -25,7 +25,7 @@ public enum Verify {
         let store = try Store.open(directory)
         let kernels = try Kernels.select()
         var report = Report()
-        let fingerprint = TokenFingerprint()
+        let fingerprint = try TokenFingerprint()
         do { try store.checkLength() } catch let fault as Fault { report.faults.append(fault) }
         for record in store.manifest.generations {
             guard record.complete else {

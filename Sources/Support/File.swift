@@ -43,9 +43,14 @@ public enum File {
         return path.withFileName { readlink($0, &bytes, bytes.count - 1) } > 0 ? FileName.text(bytes) : nil
     }
 
-    /// Names in a folder, in the order of their bytes; empty when it cannot be read.
-    public static func names(in directory: String) -> [String] {
-        guard let handle = directory.withFileName(opendir) else { return [] }
+    /// Names in a folder; empty when it cannot be read.
+    public static func names(in directory: String) -> [String] { (try? list(directory)) ?? [] }
+
+    /// Names in a folder, in one order always.
+    ///
+    /// - Throws: `Fault` (`inputOutput`) when it cannot be read.
+    public static func list(_ directory: String) throws -> [String] {
+        guard let handle = directory.withFileName(opendir) else { throw fault(.inputOutput, "cannot read the folder", directory) }
         defer { closedir(handle) }
         var names: [String] = []
         while let entry = readdir(handle) {
