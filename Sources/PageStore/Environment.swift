@@ -25,6 +25,12 @@ final class Environment: @unchecked Sendable {
         let size = File.size(file)
         // LMDB would wait for a pipe.
         if size == nil && File.exists(file) { throw Fault(.badData, "not a regular file", at: Place(file: file), advice: PageHeader.damageAdvice) }
+        if access != .read {
+            // What a link leads to belongs to somebody else.
+            for path in [directory, file] where File.link(path) != nil {
+                throw Fault(.badData, "this is a link; a store is written where it lies", at: Place(file: path))
+            }
+        }
         switch access {
         case .read:
             guard let size else {
@@ -37,7 +43,7 @@ final class Environment: @unchecked Sendable {
             handle = opened
         case .write, .append:
             if let size, size > 0, access == .write {
-                if Self.isUnmade(size) { try File.remove(file) } else { try EnvironmentCheck.run(file) }
+                if Self.isUnmade(size) { try Self.removeUnmade(file) } else { try EnvironmentCheck.run(file) }
             }
             // Data is synced at each commit, the meta page with the next: sound after a power cut, at most the
             // last commit lost. No MDB_WRITEMAP: with it a full disk is a signal, not an error.
@@ -54,6 +60,16 @@ final class Environment: @unchecked Sendable {
 
     /// Whether a file is shorter than LMDB's two meta pages: its making was cut short, and nothing was ever in it.
     static func isUnmade(_ bytes: Int) -> Bool { bytes < 2 * Int(sysconf(Int32(_SC_PAGESIZE))) }
+
+    /// Removes a file whose making by LMDB was cut short: the beginning of its first page, or nothing but zeros.
+    private static func removeUnmade(_ file: String) throws {
+        let bytes = try File.read(file)
+        let magic: [UInt8] = [0xde, 0xc0, 0xef, 0xbe]
+        guard bytes.allSatisfy({ $0 == 0 }) || (bytes.count >= 20 && Array(bytes[16..<20]) == magic) else {
+            throw Fault(.badData, "this is no file of LMDB", at: Place(file: file), advice: PageHeader.damageAdvice)
+        }
+        try File.remove(file)
+    }
 
     /// Opens an environment. Where the status is not success the handle is closed already: LMDB cannot open one twice.
     private static func open(_ directory: String, _ flags: UInt32, mapBytes: Int) throws -> (OpaquePointer, Int32) {

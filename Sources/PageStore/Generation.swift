@@ -9,7 +9,7 @@ public struct GenerationIdentity: Sendable, Equatable {
     public init(store: String, record: GenerationRecord, patchSize: Int) {
         text = "store \(store) generation \(record.index) element \(record.element) patch_size \(patchSize) "
             + "patches_per_block \(record.patchesPerBlock) width \(record.width)" + (record.order.map { " order \($0)" } ?? "")
-            + (record.id.map { Self.idWord + $0 } ?? "")
+            + (record.id.map { Self.idWord + $0 } ?? "") + (record.computation.map { " computed by \($0)" } ?? "")
     }
 
     private static let idWord = " id "
@@ -213,7 +213,16 @@ public final class GenerationWriter {
         let transaction = try environment.begin(writing: true)
         let about = try transaction.createTable(GenerationIdentity.table)
         var blocks: [PageTable: Int] = [:]
-        for kind in PageTable.allCases where record.holds(kind) { blocks[kind] = try transaction.entries(transaction.createTable(kind.rawValue)) }
+        for kind in PageTable.allCases where record.holds(kind) {
+            let table = try transaction.createTable(kind.rawValue)
+            let count = try transaction.entries(table)
+            for block in 0..<count where try transaction.value(table, .number(block)) == nil {
+                throw Fault(
+                    .badData, "the block is missing among \(count)", at: Place(file: environment.dataFile, generation: record.index, block: block),
+                    advice: "Run again with --restart.")
+            }
+            blocks[kind] = count
+        }
         committedBlocks = blocks
         if let stated = try transaction.value(about, GenerationIdentity.key) {
             guard Array(stated) == Array(identity.text.utf8) else {
@@ -254,6 +263,12 @@ public final class GenerationWriter {
         if let ending = open.take() { try ending.commit() }
         uncommittedBytes = 0
         if forgetsCommitted { File.forget("\(directory)/data.mdb") }
+    }
+
+    /// Syncs data and meta page of a generation that is not whole yet.
+    public func sync() throws {
+        try Environment(directory: directory, access: .append).sync()
+        try File.syncDirectory(directory)
     }
 
     /// Marks the generation as complete and syncs data and meta page: it is whole and durable, and may be named so in the

@@ -153,15 +153,18 @@ public struct GenerationRecord: Codable, Sendable, Equatable {
     public var order: String?
     /// A UUID, so that no two generations are taken for each other; nil where an older version made it.
     public var id: String?
+    /// Which model computed it and in which way, as far as its bits depend on that; nil for tokens, and where an older version made
+    /// it.
+    public var computation: String?
 
     enum CodingKeys: String, CodingKey {
-        case index, directory, element, width, tables, complete, order, id
+        case index, directory, element, width, tables, complete, order, id, computation
         case patchesPerBlock = "patches_per_block"
         case storedBytes = "stored_bytes"
         case modelFingerprint = "model_fingerprint"
     }
 
-    public init(index: Int, directory: String, element: Element, patchesPerBlock: Int, width: Int, tables: [PageTable], modelFingerprint: String? = nil, order: String? = nil) {
+    public init(index: Int, directory: String, element: Element, patchesPerBlock: Int, width: Int, tables: [PageTable], modelFingerprint: String? = nil, order: String? = nil, computation: String? = nil) {
         self.index = index
         self.directory = directory
         self.element = element.name
@@ -173,6 +176,7 @@ public struct GenerationRecord: Codable, Sendable, Equatable {
         self.modelFingerprint = modelFingerprint
         self.order = order
         self.id = Store.newName()
+        self.computation = computation
     }
 
     public func holds(_ table: PageTable) -> Bool { tables.contains(table.rawValue) }
@@ -339,6 +343,9 @@ extension Manifest {
         guard (0...1 << 56).contains(record.storedBytes) else { throw fail("stored_bytes", "generation \(index) has \(record.storedBytes)") }
         guard let tables = record.knownTables else { throw fail("tables", "generation \(index) has tables that are unknown or there twice") }
         guard record.id?.utf8.allSatisfy(Self.isLetterOrDigit) != false else { throw fail("id", "generation \(index) has an id that is none") }
+        guard record.computation.map({ (1...256).contains($0.utf8.count) && $0.utf8.allSatisfy { (0x20..<0x7f).contains($0) } }) != false else {
+            throw fail("computation", "generation \(index) says nothing that can be read")
+        }
         if index > 0 { return }
         guard element == .token, record.width == 1 else {
             throw fail("element", "generation 0 holds tokens: u16 of width 1, not \(element.name) of width \(record.width)")

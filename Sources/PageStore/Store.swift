@@ -65,22 +65,37 @@ public final class Store {
     ///   - name: of the store to be made; what an ingest under this name leaves when it is killed is known by it.
     ///   - replacing: an existing store there may be replaced; it stays whole until `publish`.
     public static func prepare(_ directory: String, name: String, replacing: Bool) throws -> StoreLock {
-        if File.exists(directory) {
-            guard File.isDirectory(directory) else { throw Fault(.cannotCreate, "this is a file; a store is a folder", at: Place(file: directory)) }
-            let isStore = File.exists(manifestFile(directory))
-            if isStore && !replacing {
-                throw Fault(.cannotCreate, "there is a store here already", at: Place(file: directory), advice: "Use --force to replace it, or another --store.")
-            }
-            if let foreign = try File.list(directory).first(where: { !isOwnName($0) }) {
-                throw Fault(.cannotCreate, "the folder holds '\(foreign.escaped)', which is not part of a store", at: Place(file: directory), advice: "Nothing was touched. Choose an empty folder.")
-            }
-        } else {
-            try File.makeDirectory(directory)
-        }
-        let lock = try StoreLock(directory)
+        let existed = File.exists(directory)
+        if existed { try checkPlace(directory, replacing: replacing) } else { try File.makeDirectory(directory) }
+        let lock = try StoreLock(directory, isNew: !existed)
+        // Asked again: until the lock was ours, others may have made a store here.
+        try checkPlace(directory, replacing: replacing)
         try removeAbandoned(in: directory, by: lock)
         lock.announce(name)
         return lock
+    }
+
+    private static func checkPlace(_ directory: String, replacing: Bool) throws {
+        let place = Place(file: directory)
+        guard File.isDirectory(directory) else { throw Fault(.cannotCreate, "this is a file; a store is a folder", at: place) }
+        if File.exists(manifestFile(directory)) && !replacing {
+            throw Fault(
+                .cannotCreate, "there is a store here already", at: place,
+                advice: "Use --force to replace it, or another --store.")
+        }
+        if let foreign = try File.list(directory).first(where: { !isOwnName($0) }) {
+            throw Fault(
+                .cannotCreate, "the folder holds '\(foreign.escaped)', which is not part of a store", at: place,
+                advice: "Nothing was touched. Choose an empty folder.")
+        }
+    }
+
+    /// Gives up a store that was being made: removes the generation that it has so far, and the folder where `lock` made it,
+    /// unless somebody put something else there.
+    public static func abandon(_ directory: String, generation: String?, lock: StoreLock) {
+        if let generation { try? removeEnvironment("\(directory)/\(generation)") }
+        lock.settle()
+        lock.removeIfNew()
     }
 
     /// Publishes a new store in a prepared folder. Of a store that it replaces the generations go; where that one's manifest
@@ -102,11 +117,12 @@ public final class Store {
         }
         var manifest = manifest
         manifest.version = Manifest.version
-        manifest.dropped = (self.manifest.dropped ?? []) + dropped
+        // A name that is taken again was free: what it was dropped with is removed already.
+        manifest.dropped = ((self.manifest.dropped ?? []) + dropped).filter { !kept.contains($0.directory) }
         if manifest.dropped?.isEmpty == true { manifest.dropped = nil }
         // What could not be read again is not written.
         try manifest.check(manifestFile)
-        try File.replace(manifestFile, with: manifest.encoded())
+        try File.replace(manifestFile, with: manifest.encoded(), followingLinks: false)
         self.manifest = manifest
         try removeDropped()
     }
@@ -177,7 +193,7 @@ public final class Store {
         }
         var manifest = manifest
         manifest.dropped = nil
-        try File.replace(manifestFile, with: manifest.encoded())
+        try File.replace(manifestFile, with: manifest.encoded(), followingLinks: false)
         self.manifest = manifest
     }
 
@@ -195,7 +211,9 @@ public final class Store {
             let reason = statement.map { "it says that it is \($0.isComplete ? "all" : "part") of \($0.identity)" } ?? "it does not say what it is"
             notes.append("\(folder) stays, \(Self.size(of: folder)): the manifest does not name it, and \(reason). Remove it if nothing needs it.")
         }
-        try File.remove("\(manifestFile).partial")
+        // Older versions wrote manifests so.
+        let partial = "\(manifestFile).partial"
+        if File.infoOfLink(partial)?.isRegular == true { try File.remove(partial) }
     }
 
     /// Removes what a killed ingest into this folder left. Where a manifest cannot be read, nobody knows what it names.
@@ -215,10 +233,13 @@ public final class Store {
     /// An empty folder holds nothing that could be missed.
     private static func removeIfEmpty(_ folder: String) -> Bool { folder.withFileName { rmdir($0) } == 0 }
 
-    /// Removes an environment's folder, but nothing else that somebody put into it.
+    /// Removes an environment's folder, but nothing else that somebody put into it, and nothing that a link leads to.
     private static func removeEnvironment(_ folder: String) throws {
-        for name in ["data.mdb", "lock.mdb"] { try File.remove("\(folder)/\(name)") }
-        if File.names(in: folder).isEmpty { try File.remove(folder) }
+        guard File.infoOfLink(folder)?.isDirectory == true else { return }
+        for name in ["data.mdb", "lock.mdb"] where File.infoOfLink("\(folder)/\(name)")?.isRegular == true {
+            try File.remove("\(folder)/\(name)")
+        }
+        _ = removeIfEmpty(folder)
     }
 
     private static func size(of folder: String) -> String {
@@ -286,18 +307,26 @@ public final class Store {
 /// The right to write a store: an advisory lock that the system drops with the process.
 ///
 /// While a store is being made, the file says under which name: no manifest tells yet.
-public final class StoreLock {
+public final class StoreLock: Sendable {
     static let name = "lock"
     private static let word = "ingest "
     private let descriptor: Int32
     /// The store that an ingest which did not come to its end was making here.
     let announced: String?
 
-    init(_ directory: String) throws {
+    private let directory: String
+    /// The folder was made for the store.
+    private let isNew: Bool
+
+    init(_ directory: String, isNew: Bool = false) throws {
+        self.directory = directory
+        self.isNew = isNew
         let path = "\(directory)/\(Self.name)"
-        descriptor = File.descriptor(path, O_RDWR | O_CREAT | O_NOFOLLOW, mode: 0o644)
+        descriptor = File.descriptor(path, O_RDWR | O_CREAT | O_NOFOLLOW | O_NONBLOCK, mode: 0o644)
         guard descriptor >= 0 else { throw File.fault(.cannotCreate, "cannot open the store's lock", path) }
-        guard flock(descriptor, LOCK_EX | LOCK_NB) == 0 else {
+        var info = stat()
+        // Who gave up a new store removed its lock: one that has no name any more keeps nobody out.
+        guard flock(descriptor, LOCK_EX | LOCK_NB) == 0, fstat(descriptor, &info) == 0, File.infoOfLink(path)?.identity == info.identity else {
             close(descriptor)
             throw Fault(.cannotCreate, "another bbp-stream is writing this store", at: Place(file: directory), advice: "Wait for it to end, or stop it.")
         }
@@ -316,6 +345,13 @@ public final class StoreLock {
         guard isOurs, ftruncate(descriptor, 0) == 0 else { return }
         let bytes = Array("\(Self.word)\(name)\n".utf8)
         _ = pwrite(descriptor, bytes, bytes.count, 0)
+    }
+
+    /// Removes the lock and the folder that was made for a store which is given up; a folder that holds anything else stays.
+    func removeIfNew() {
+        guard isNew, isOurs, File.names(in: directory) == [Self.name] else { return }
+        _ = "\(directory)/\(Self.name)".withFileName { unlink($0) }
+        _ = directory.withFileName { rmdir($0) }
     }
 
     /// The store is made, or given up.

@@ -83,31 +83,56 @@ extension TileArithmetic {
 
     /// Loads the local rows of `patches`, as the patches from `place` of the group on, in natural order, from columns whose first row is
     /// that of the first of `patches`.
-    public func loadLocal(_ patches: Range<Int>, place: Int, as input: InputRows, column: (_ column: Int) throws -> Column) rethrows {
+    public func loadLocal(_ patches: Range<Int>, place: Int, as input: InputRows, column: (_ column: Int) throws -> Column) throws {
         let (P, D) = (geometry.patchSize, config.hiddenSize)
         let rows = local.start + place * P * D
         let count = patches.count
         guard case .tokens = input else {
             let rowBytes = input.rowBytes(width: D)
+            // Which rows were loaded: where tokens stand in an order, nothing else says that every token of a patch is there.
+            var isLoaded: [Bool] = []
             for number in 0..<P {
                 let stored = try column(number)
                 guard let indices = stored.indices else {
                     input.expand(stored.rows, rows: count, positions: nil, into: rows + number * D, stride: P * D, with: self)
                     continue
                 }
-                for patch in 0..<count { input.expand(stored.rows + patch * rowBytes, rows: 1, positions: nil, into: rows + (patch * P + Int(indices[patch])) * D, stride: D, with: self) }
+                if isLoaded.isEmpty { isLoaded = Array(repeating: false, count: count * P) }
+                for patch in 0..<count {
+                    let row = patch * P + Int(indices[patch])
+                    try Self.check(&isLoaded[row], patch: patches.lowerBound + patch, index: Int(indices[patch]))
+                    input.expand(stored.rows + patch * rowBytes, rows: 1, positions: nil, into: rows + row * D, stride: D, with: self)
+                }
             }
             return
         }
         // Ids are short, and positions come cheapest in their order.
+        var isLoaded: [Bool] = []
         for number in 0..<P {
             let stored = try column(number)
             let ids = stored.rows.assumingMemoryBound(to: UInt16.self)
-            for patch in 0..<count { gathered[patch * P + (stored.indices.map { Int($0[patch]) } ?? number)] = ids[patch] }
+            guard let indices = stored.indices else {
+                for patch in 0..<count { gathered[patch * P + number] = ids[patch] }
+                continue
+            }
+            if isLoaded.isEmpty { isLoaded = Array(repeating: false, count: count * P) }
+            for patch in 0..<count {
+                let row = patch * P + Int(indices[patch])
+                try Self.check(&isLoaded[row], patch: patches.lowerBound + patch, index: Int(indices[patch]))
+                gathered[row] = ids[patch]
+            }
         }
         let computed = rowsComputed(patches.lowerBound * P, rows: count * P)
         for row in 0..<computed { positions[row] = Int64(patches.lowerBound * P + row) }
         input.expand(gathered.start, rows: computed, positions: positions.start, into: rows, stride: D, with: self)
+    }
+
+    /// Notes that a token of a patch was loaded.
+    ///
+    /// - Throws: `Fault` (`badData`) where it was already, so that another is missing.
+    private static func check(_ isLoaded: inout Bool, patch: Int, index: Int) throws {
+        guard !isLoaded else { throw Fault(.badData, "token \(index) of patch \(patch) is in two columns") }
+        isLoaded = true
     }
 
     /// Stores the states of `patches`, rows [patches·P, D], in the states' number format: row r of a column goes to `column(c) + r·rowBytes`.

@@ -144,7 +144,7 @@ extension ForwardRun {
         if layer == model.config.passes { tables.append(.surprisal) }
         return GenerationRecord(
             index: layer, directory: Store.unusedDirectory(store.directory, generation: layer), element: plan.state, patchesPerBlock: plan.set.patchesPerBlock,
-            width: model.config.hiddenSize, tables: tables, modelFingerprint: model.fingerprint, order: model.orderName(readBy: layer + 1))
+            width: model.config.hiddenSize, tables: tables, modelFingerprint: model.fingerprint, order: model.orderName(readBy: layer + 1), computation: computation)
     }
 
     /// Names a complete generation in the manifest; older ones go, as `keep` says.

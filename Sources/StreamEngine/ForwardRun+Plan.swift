@@ -18,6 +18,7 @@ extension ForwardRun {
                 .usage, "the run was begun in \(run.computed.rawValue) and would go on in \(compute.rawValue)\(options.compute == nil ? ", which is what this processor has" : "")", at: place,
                 advice: advice)
         }
+        try checkComputation(run)
         if let wanted = options.convolution, run.way != wanted {
             throw Fault(.usage, "the run's convolutions are computed the \(run.way.rawValue) way, --convolution asks for \(wanted.rawValue)", at: place, advice: advice)
         }

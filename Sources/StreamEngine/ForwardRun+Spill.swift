@@ -85,7 +85,8 @@ extension ForwardRun {
             }
         }
         try engine.pipeline.drain()
-        try writer.finish()
+        // With progress it is a part, whose next block another process computes.
+        if progress == nil { try writer.finish() } else { try writer.sync() }
         return stored
     }
 }

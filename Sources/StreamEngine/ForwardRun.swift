@@ -50,6 +50,24 @@ public final class ForwardRun {
     var passName: String { model.config.recurrence > 1 ? "pass" : "layer" }
 
     /// How the kernels round, as run records have it.
+    /// What states are computed by, as generations record it.
+    var computation: String {
+        "\(computingModel)kernels \(kernelKind) revision \(TileArithmetic.revision) products \(compute.rawValue) convolutions \(way.rawValue)"
+    }
+
+    private var computingModel: String { "model \(model.fingerprint) " }
+
+    /// Refuses generations that were computed by something else than the run is recorded for. A finished run's need only be of the
+    /// model: nothing is computed from them.
+    func checkComputation(_ run: RunRecord) throws {
+        for record in store.manifest.generations {
+            guard let stated = record.computation, run.complete ? !stated.hasPrefix(computingModel) : stated != computation else { continue }
+            throw Fault(
+                .badData, "the generation was computed by \(stated), and the run would go on by \(computation)",
+                at: Place(file: "\(store.directory)/\(record.directory)", generation: record.index), advice: options.caller.restartAdvice)
+        }
+    }
+
     var kernelKind: String { Kernels.isPlain(kernels) ? "plain" : "vector" }
 
     /// What matrix products are computed in here.

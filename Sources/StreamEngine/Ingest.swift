@@ -47,24 +47,20 @@ public enum Ingest {
             if kept.keeps(input) { throw Fault(.usage, "the input is a file of the store that is to be made", at: Place(file: input), advice: "Name another --store.") }
         }
         guard inputs.filter({ $0 == "-" }).count <= 1 else { throw Fault(.usage, "standard input can be read once only") }
-        let existed = File.exists(directory)
-        let before = Set(File.names(in: directory))
         let name = Store.newName()
         let lock = try Store.prepare(directory, name: name, replacing: replacing)
-        // Nothing half-written stays, and nothing that was there before is removed.
-        @Sendable func removeHalfMade() {
-            for name in File.names(in: directory) where !before.contains(name) { try? File.remove("\(directory)/\(name)") }
-            if !existed { try? File.remove(directory) }
-        }
-        let cleanup = Cleanup.add(removeHalfMade)
+        // Nothing half-written stays, and nothing that anybody else put there is removed.
+        let made = Locked<String?>(nil)
+        let cleanup = Cleanup.add { Store.abandon(directory, generation: made.withLock { $0 }, lock: lock) }
         do {
-            return try fill(inputs, directory, name, format, patchSize, lock, onProgress, publishing: { Cleanup.cancel(cleanup) })
+            return try fill(
+                inputs, directory, name, format, patchSize, lock, onProgress,
+                making: { generation in made.withLock { $0 = generation } }, publishing: { Cleanup.cancel(cleanup) })
         } catch {
             Cleanup.cancel(cleanup)
             // What was published before the error came is a store.
             if (try? Store.open(directory))?.manifest.store == name { throw error }
-            lock.settle()
-            removeHalfMade()
+            Store.abandon(directory, generation: made.withLock { $0 }, lock: lock)
             throw error
         }
     }
@@ -77,10 +73,11 @@ public enum Ingest {
 
     private static func fill(
         _ inputs: [String], _ directory: String, _ name: String, _ format: Format, _ patchSize: Int, _ lock: StoreLock,
-        _ onProgress: (Int) -> Void, publishing: () -> Void
+        _ onProgress: (Int) -> Void, making: (_ generation: String) -> Void, publishing: () -> Void
     ) throws -> Summary {
         let writer = try TokenWriter(
             store: directory, identity: { GenerationIdentity(store: name, record: $0, patchSize: patchSize) }, patchSize: patchSize, kernels: Kernels.select())
+        making(writer.record.directory)
         let fingerprint = try TokenFingerprint()
         var documents: [Document] = []
         var inputBytes = 0

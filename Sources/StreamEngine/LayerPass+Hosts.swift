@@ -75,7 +75,15 @@ extension LayerPass {
     func loadLocal(_ patches: Range<Int>, place: Int, from columns: Columns, _ arithmetic: TileArithmetic) throws -> Bool {
         for (block, piece) in source.grid.pieces(of: patches) {
             let skipped = piece.lowerBound - source.grid.patches(ofBlock: block).lowerBound
-            try arithmetic.loadLocal(piece, place: place + piece.lowerBound - patches.lowerBound, as: input) { try columns.column($0, ofBlock: block, from: skipped, rowBytes: rowBytes) }
+            do {
+                try arithmetic.loadLocal(piece, place: place + piece.lowerBound - patches.lowerBound, as: input) {
+                    try columns.column($0, ofBlock: block, from: skipped, rowBytes: rowBytes)
+                }
+            } catch var fault as Fault {
+                guard case .pages(let reader, _) = source, fault.place == Place() else { throw fault }
+                (fault.place, fault.advice) = (Place(file: reader.file, generation: reader.record.index, block: block), PageHeader.damageAdvice)
+                throw fault
+            }
         }
         return !patches.isEmpty
     }

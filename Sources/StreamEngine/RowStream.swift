@@ -63,13 +63,22 @@ public final class RowStream {
         let found: Int?
         if element == .token {
             found = checked.bindMemory(to: UInt16.self).firstIndex { $0 >= Element.tokenIDs }
+        } else if table == .surprisal {
+            // Bits of a probability: none is negative. And nothing predicts the first token.
+            let bits = rows.bindMemory(to: Float.self)
+            if skipped == 1, let first = bits.first, !first.isNaN {
+                throw Fault(
+                    .badData, "token 0 has a surprisal, and nothing predicts it",
+                    at: Place(file: generation.file, generation: generation.record.index, block: block), advice: PageHeader.damageAdvice)
+            }
+            found = bits[skipped...].firstIndex { !($0 >= 0 && $0.isFinite) }.map { $0 - skipped }
         } else {
             found = Finite.firstOverflow(checked, of: element)
         }
         guard let found else { return }
         let token = tokens.lowerBound + skipped + found * element.size / rowBytes
         throw Fault(
-            .badData, element == .token ? "token \(token) has an id that is none" : "the \(table.rawValue) of token \(token) \(table == .states ? "are" : "is") not finite",
+            .badData, element == .token ? "token \(token) has an id that is none" : "the \(table.rawValue) of token \(token) \(table == .states ? "are not finite" : "is no number of bits")",
             at: Place(file: generation.file, generation: generation.record.index, block: block), advice: PageHeader.damageAdvice)
     }
 

@@ -82,7 +82,8 @@ struct RunProgress: Equatable {
         bits = Double(bitPattern: get(UInt64.self, 32))
         nextBits = Float(bitPattern: get(UInt32.self, 48))
         carry = (0..<carryValues).map { Float(bitPattern: get(UInt32.self, Self.fixedBytes + 4 * $0)) }
-        // The next token's surprisal is NaN where there is none.
+        // Surprisal is a number of bits; the next token's is NaN where there is none.
+        guard bits >= 0, bitsCount > 0 || bits == 0, !(nextBits < 0) else { throw fail("has an impossible sum of bits") }
         guard bits.isFinite, !nextBits.isInfinite, carry.allSatisfy(\.isFinite) else { throw fail("holds values that are not finite") }
     }
 }

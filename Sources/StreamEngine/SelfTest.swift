@@ -72,8 +72,8 @@ public enum SelfTest {
         let block = try BlockWeights(model, layer: 0, arithmetic: tiles[0].arithmetic)
         let head = try Head(model, kernels: kernels)
         let embedding = try Embedding(model, length: geometry.paddedTokens)
-        let layers = try rate(pipeline, seconds: seconds) { tiles[$0].layer(block, .bf16) }
-        let first = try rate(pipeline, seconds: seconds / 2) { tiles[$0].layer(block, .tokens(embedding)) }
+        let layers = try rate(pipeline, seconds: seconds) { try tiles[$0].layer(block, .bf16) }
+        let first = try rate(pipeline, seconds: seconds / 2) { try tiles[$0].layer(block, .tokens(embedding)) }
         let heads = try rate(pipeline, seconds: seconds / 4) { tiles[$0].head(head) }
         let tokens = Double(tiles[0].tokens)
         return Arithmetic(tokenLayersPerSecond: layers * tokens, firstLayerTokensPerSecond: first * tokens, headTokensPerSecond: heads * tokens)
@@ -121,7 +121,7 @@ public enum SelfTest {
         }
 
         /// A turn of a layer.
-        func layer(_ block: BlockWeights, _ input: InputRows) {
+        func layer(_ block: BlockWeights, _ input: InputRows) throws {
             let config = arithmetic.config
             let (readBytes, columnBytes) = (tiles * R * input.rowBytes(width: D), tiles * R * D * 2)
             let middle = arithmetic.geometry.patches / 2 / (tiles * R) * tiles * R
@@ -131,9 +131,9 @@ public enum SelfTest {
                 let seen = !config.isCausal || first < tiles * R / 2
                 let own = (seen ? middle : middle - tiles * R) + first
                 /// Rows of a group's patches, and those of its delegates.
-                func load(_ patch: Int, local: Bool, delegates: Bool) {
+                func load(_ patch: Int, local: Bool, delegates: Bool) throws {
                     let loaded = patch..<patch + patches
-                    if local { arithmetic.loadLocal(loaded, place: 0, as: input) { .init(rows: columns.start + $0 * readBytes, indices: nil) } }
+                    if local { try arithmetic.loadLocal(loaded, place: 0, as: input) { .init(rows: columns.start + $0 * readBytes, indices: nil) } }
                     guard delegates else { return }
                     for run in arithmetic.geometry.guests(of: loaded) {
                         for source in stride(from: run.sources.lowerBound, to: run.sources.upperBound, by: tiles * R) {
@@ -148,10 +148,10 @@ public enum SelfTest {
                 let window = own..<own + patches * P
                 let slots = arithmetic.geometry.slots(of: window, column: column)
                 let hosts = arithmetic.geometry.hosts(of: window, column: column).prefix(patches)
-                load(hosts.startIndex, local: seen, delegates: true)
+                try load(hosts.startIndex, local: seen, delegates: true)
                 arithmetic.attend(
                     hosts.map { .delegates(of: window, in: slots, at: $0, patchSize: P) }, seesOthers: seen, block: block, toLocal: nil, toDelegates: answers.start, firstToken: window.lowerBound * P)
-                load(own, local: true, delegates: seen)
+                try load(own, local: true, delegates: seen)
                 arithmetic.mix(own..<own + patches, withGuests: seen, block: block, s: s.start + (config.reach.before + first * P) * D)
             }
             let step = arithmetic.tilesAtOnce * R

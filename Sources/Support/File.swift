@@ -38,7 +38,7 @@ public enum File {
     }
 
     /// What a link says; nil where `path` is no link.
-    static func link(_ path: String) -> String? {
+    public static func link(_ path: String) -> String? {
         var bytes = [CChar](repeating: 0, count: Int(PATH_MAX) + 1)
         return path.withFileName { readlink($0, &bytes, bytes.count - 1) } > 0 ? FileName.text(bytes) : nil
     }
@@ -114,8 +114,10 @@ public enum File {
 
     /// Replaces `path` by `bytes` in one step: written beside it, synced, renamed, and the folder synced.
     /// A reader sees the old file or the new one, also after a power cut.
-    public static func replace(_ path: String, with bytes: [UInt8]) throws {
-        let output = try OutputFile(path)
+    ///
+    /// - Parameter followingLinks: what a link leads to is replaced; else the name itself is, whatever stands there.
+    public static func replace(_ path: String, with bytes: [UInt8], followingLinks: Bool = true) throws {
+        let output = try OutputFile(path, followingLinks: followingLinks)
         try bytes.withUnsafeBytes { try output.write($0) }
         try output.publish()
     }

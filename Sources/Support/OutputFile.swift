@@ -30,11 +30,13 @@ public final class OutputFile {
         var cleanup: Cleanup.Entry
     }
 
-    /// - Parameter isNameless: write without a name where the file system can.
+    /// - Parameters:
+    ///   - isNameless: write without a name where the file system can.
+    ///   - followingLinks: links, streams and devices are what they stand for; else the name is replaced.
     /// - Throws: `Fault` (`cannotCreate`).
-    public init(_ path: String, isNameless: Bool = true) throws {
+    public init(_ path: String, isNameless: Bool = true, followingLinks: Bool = true) throws {
         self.path = path
-        place = try Self.place(of: path)
+        place = try followingLinks ? Self.place(of: path) : .file(path)
         switch place {
         case .stream(let given):
             descriptor = fcntl(given, F_DUPFD_CLOEXEC, 3)
@@ -43,8 +45,11 @@ public final class OutputFile {
         case .file(let target):
             let folder = File.parent(of: target)
             let nameless = isNameless && File.isAccessible("/proc/self/fd", X_OK) ? File.nameless(in: folder, O_WRONLY) : -1
+            for name in File.names(in: folder) where Self.isTemporary(name) { Leftover.remove("\(folder)/\(name)") }
             if nameless >= 0 {
                 descriptor = nameless
+                // It has a name of its own for a moment, and is not to be taken for abandoned then.
+                flock(nameless, LOCK_EX | LOCK_NB)
             } else {
                 (descriptor, temporary) = try Self.makeNamed(in: folder, for: path)
             }
@@ -122,7 +127,6 @@ public final class OutputFile {
     public static func isTemporary(_ name: String) -> Bool { name.hasPrefix(prefix) && name.hasSuffix(suffix) }
 
     private static func makeNamed(in folder: String, for path: String) throws -> (Int32, Temporary) {
-        for name in File.names(in: folder) where isTemporary(name) { Leftover.remove("\(folder)/\(name)") }
         let name = unusedName(in: folder)
         // Nobody takes it for abandoned before it is locked: until then it is called otherwise.
         let made = name + ".new"
