@@ -63,12 +63,17 @@ final class Environment: @unchecked Sendable {
 
     /// Removes a file whose making by LMDB was cut short: the beginning of its first page, or nothing but zeros.
     private static func removeUnmade(_ file: String) throws {
-        let bytes = try File.read(file)
-        let magic: [UInt8] = [0xde, 0xc0, 0xef, 0xbe]
-        guard bytes.allSatisfy({ $0 == 0 }) || (bytes.count >= 20 && Array(bytes[16..<20]) == magic) else {
+        guard isBeginning(file) else {
             throw Fault(.badData, "this is no file of LMDB", at: Place(file: file), advice: PageHeader.damageAdvice)
         }
         try File.remove(file)
+    }
+
+    /// Whether a short file is the beginning of one of LMDB's, or nothing but zeros.
+    static func isBeginning(_ file: String) -> Bool {
+        guard let bytes = try? File.read(file) else { return false }
+        let magic: [UInt8] = [0xde, 0xc0, 0xef, 0xbe]
+        return bytes.allSatisfy { $0 == 0 } || (bytes.count >= 20 && Array(bytes[16..<20]) == magic)
     }
 
     /// Opens an environment. Where the status is not success the handle is closed already: LMDB cannot open one twice.

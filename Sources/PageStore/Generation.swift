@@ -30,6 +30,19 @@ public struct GenerationIdentity: Sendable, Equatable {
         }
     }
 
+    /// Whether the environment in a folder was never written to: its making was cut short, or it holds no table.
+    static func isBlank(in directory: String) -> Bool {
+        let file = "\(directory)/data.mdb"
+        guard let size = File.size(file) else { return false }
+        if Environment.isUnmade(size) { return Environment.isBeginning(file) }
+        guard let environment = try? Environment(directory: directory, access: .read), let transaction = try? environment.begin(writing: false) else {
+            return false
+        }
+        return [table, PageTable.states.rawValue, PageTable.surprisal.rawValue].allSatisfy { name in
+            if case .some(.none) = try? transaction.table(name) { true } else { false }
+        }
+    }
+
     /// What the environment in a folder states; nil where there is none, or where its making was cut short.
     ///
     /// - Throws: `Fault` where there is a file that cannot be read as one.

@@ -134,6 +134,19 @@ public final class Store {
         return (1...).lazy.map { "\(plain).\($0)" }.first { !File.exists("\(store)/\($0)") } ?? plain
     }
 
+    /// Whether a folder is that of a store, as far as its names tell.
+    public static func isStore(_ directory: String) -> Bool {
+        File.exists(manifestFile(directory)) && File.exists("\(directory)/\(StoreLock.name)")
+    }
+
+    /// Whether a process is writing a store at this moment.
+    public static func isBeingWritten(_ directory: String) -> Bool {
+        let descriptor = File.descriptor("\(directory)/\(StoreLock.name)", O_RDWR | O_NOFOLLOW | O_NONBLOCK)
+        guard descriptor >= 0 else { return false }
+        defer { close(descriptor) }
+        return flock(descriptor, LOCK_EX | LOCK_NB) != 0
+    }
+
     /// Whether a name in a store's folder is one that stores have.
     public static func isOwnName(_ name: String) -> Bool {
         name == "manifest.json" || name == "manifest.json.partial" || name == StoreLock.name || isGeneration(name) || OutputFile.isTemporary(name)
@@ -204,7 +217,7 @@ public final class Store {
             let folder = folder(name)
             if Self.removeIfEmpty(folder) { continue }
             let statement = try? GenerationIdentity.statement(in: folder)
-            if let statement, statement.isAbandoned(of: manifest.store) {
+            if statement?.isAbandoned(of: manifest.store) == true || GenerationIdentity.isBlank(in: folder) {
                 try Self.removeEnvironment(folder)
                 continue
             }

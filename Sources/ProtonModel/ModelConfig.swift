@@ -135,8 +135,16 @@ extension ModelConfig {
     /// Whether a field of this name changes what other models compute, so that ignoring it may give wrong results.
     private static func isArithmetic(_ name: String) -> Bool {
         let letters = name.plainLetters
+        if letters == "pruned_heads" { return false }
         return arithmeticNames.contains(letters) || arithmeticPrefixes.contains(where: letters.hasPrefix)
+            || letters.split(separator: "_").contains { arithmeticWords.contains(String($0)) }
     }
+
+    /// Words of names: sizes of kernels and heads, what norms and activations compute, factors.
+    private static let arithmeticWords: Set = [
+        "kernel", "head", "heads", "norm", "eps", "epsilon", "softcap", "softcapping", "scale", "scaling", "expert",
+        "experts", "act", "activation", "bias", "window",
+    ]
 
     private static let arithmeticPrefixes = ["rope", "rotary", "moe", "mamba", "ssm"]
 

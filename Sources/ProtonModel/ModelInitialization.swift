@@ -12,6 +12,9 @@ extension Model {
         if !replacing, let taken = ["config.json", "model.safetensors"].first(where: { File.exists("\(directory)/\($0)") }) {
             throw Fault(.cannotCreate, "there is a \(taken) here already", at: Place(file: directory), advice: "Use --force to replace the model, or another folder.")
         }
+        if File.exists("\(directory)/manifest.json") {
+            throw Fault(.cannotCreate, "this is the folder of a store", at: Place(file: directory), advice: "Name another folder.")
+        }
         try File.makeDirectory(directory)
         var random = NormalNumbers(seed: seed)
         let layout = TensorLayout(config)

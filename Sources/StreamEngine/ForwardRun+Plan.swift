@@ -102,7 +102,7 @@ extension ForwardRun {
             let sample = try CompressionSample.take(needs, set: set, model: model, tokens: store.reader(0), budget: budget, way: way, kernels: kernels)
         {
             compression = .sampled(sample.ratio, tokens: sample.tokens)
-            secondsPerTokenLayer = secondsPerTokenLayer ?? sample.secondsPerTokenLayer
+            secondsPerTokenLayer = sample.secondsPerTokenLayer
         }
         let firstLayer = (complete.map(\.index).max() ?? 0) + 1
         let seconds = secondsPerTokenLayer.map { $0 * Double(tokens) * Double(config.passes - firstLayer + 1) }

@@ -126,7 +126,8 @@ public final class ForwardRun {
         var computed = Computed()
         let isFinished = begun?.complete == true
         if isFinished {
-            observer.note("The store is finished: nothing to compute. --restart begins anew.")
+            observer.note("The store is finished: nothing to compute." + (options.caller == .forward ? " --restart begins anew." : ""))
+            if let kernels = begun?.kernels, kernels != kernelKind { observer.note("It was computed with \(kernels) kernels, which round differently from \(kernelKind) ones.") }
             if options.dryRun {
                 observer.planned(try prepare(begun).plan)
                 return nil

@@ -57,7 +57,8 @@ public enum Ingest {
                 inputs, directory, name, format, patchSize, lock, onProgress,
                 making: { generation in made.withLock { $0 = generation } }, publishing: { Cleanup.cancel(cleanup) })
         } catch {
-            Cleanup.cancel(cleanup)
+            // Cancelled last: a second signal ends the process only when this is done.
+            defer { Cleanup.cancel(cleanup) }
             // What was published before the error came is a store.
             if (try? Store.open(directory))?.manifest.store == name { throw error }
             Store.abandon(directory, generation: made.withLock { $0 }, lock: lock)
@@ -75,9 +76,9 @@ public enum Ingest {
         _ inputs: [String], _ directory: String, _ name: String, _ format: Format, _ patchSize: Int, _ lock: StoreLock,
         _ onProgress: (Int) -> Void, making: (_ generation: String) -> Void, publishing: () -> Void
     ) throws -> Summary {
+        making(Store.unusedDirectory(directory, generation: 0))
         let writer = try TokenWriter(
             store: directory, identity: { GenerationIdentity(store: name, record: $0, patchSize: patchSize) }, patchSize: patchSize, kernels: Kernels.select())
-        making(writer.record.directory)
         let fingerprint = try TokenFingerprint()
         var documents: [Document] = []
         var inputBytes = 0

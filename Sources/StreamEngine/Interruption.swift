@@ -8,11 +8,15 @@ import Synchronization
 /// committed; what is half made is removed first (`Cleanup`). A third does not wait for that.
 public enum Interruption {
     private static let signals = Atomic<Int>(0)
+    private static let speaksJSON = Atomic<Bool>(false)
     /// A byte in this pipe ends the process: its exit status. A signal's handler may do little more than write it.
     private static let ending = Atomic<Int32>(-1)
 
     /// Takes over the signals. Without SA_RESTART, so that a read from a pipe or terminal wakes up.
-    public static func install() {
+    ///
+    /// - Parameter speaksJSON: every line of standard error is a JSON object.
+    public static func install(speaksJSON: Bool = false) {
+        Self.speaksJSON.store(speaksJSON, ordering: .relaxed)
         startEnding()
         var action = sigaction()
         action.__sigaction_handler.sa_handler = { _ in
@@ -28,7 +32,13 @@ public enum Interruption {
         if unsafeBitCast(hangup.__sigaction_handler.sa_handler, to: Int.self) != unsafeBitCast(SIG_IGN, to: Int.self) { sigaction(SIGHUP, &action, nil) }
         // Model weights and LMDB's index are mapped: a file cut short or a disk that fails while they are read is this signal.
         signal(SIGBUS) { _ in
-            let text: StaticString = "bbp-stream: a mapped file cannot be read: it was cut short, or its disk failed. What was committed is kept.\n"
+            let people: StaticString =
+                "bbp-stream: a mapped file cannot be read: it was cut short, or its disk failed. What was committed is kept.\n"
+            let programs: StaticString = """
+                {"event": "error", "status": 74, "text": "a mapped file cannot be read: it was cut short, or its disk failed"}
+
+                """
+            let text = Interruption.speaksJSON.load(ordering: .relaxed) ? programs : people
             write(2, text.utf8Start, text.utf8CodeUnitCount)
             Interruption.end(74)
             // The thread cannot go on from here.
@@ -36,6 +46,8 @@ public enum Interruption {
         }
         // A reader that goes away is an error of the write, not the end of the process.
         signal(SIGPIPE, SIG_IGN)
+        // And so is a file that may not grow further.
+        signal(SIGXFSZ, SIG_IGN)
     }
 
     public static var isRequested: Bool { signals.load(ordering: .relaxed) > 0 }

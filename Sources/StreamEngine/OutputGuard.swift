@@ -8,15 +8,12 @@ import Support
 public struct OutputGuard {
     /// What must stay as it is, by the file itself, and what it is.
     private var kept: [FileIdentity: String] = [:]
-    private var stores: [String] = []
+    private static let modelFiles = ["config.json", "model.safetensors"]
 
     public init() {}
 
-    /// Keeps a store's files, those that it will make too.
-    public mutating func keep(store directory: String) {
-        keep(folder: directory, as: "a file of the store")
-        stores.append(directory)
-    }
+    /// Keeps a store's files.
+    public mutating func keep(store directory: String) { keep(folder: directory, as: "a file of the store") }
 
     /// Keeps a model's files.
     public mutating func keep(model directory: String) { keep(folder: directory, as: "a file of the model") }
@@ -49,6 +46,12 @@ public struct OutputGuard {
             Fault(.usage, "\(flag) would replace \(what)", at: Place(file: output), advice: "Name another file.")
         }
         if let info = try OutputFile.info(output), let role = kept[info.identity] { throw refuse(role) }
-        for store in stores where try OutputFile.isOwn(output, in: store, Store.isOwnName) { throw refuse("a file of the store") }
+        guard let target = try OutputFile.target(output) else { return }
+        let (folder, name) = (File.parent(of: target), File.name(of: target))
+        // Of models and stores that the command knows nothing of, too.
+        if Self.modelFiles.contains(name), Self.modelFiles.allSatisfy({ File.exists("\(folder)/\($0)") }) { throw refuse("a file of a model") }
+        for place in [folder, File.parent(of: folder)] where Store.isStore(place) {
+            throw Fault(.usage, "\(flag) would lie in a store's folder", at: Place(file: output), advice: "Name a file outside of it.")
+        }
     }
 }

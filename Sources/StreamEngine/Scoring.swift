@@ -83,7 +83,8 @@ public struct Scoring {
     public init(_ options: ForwardOptions, temporary: String? = nil, store: String? = nil, others: [(name: String, folder: String)] = []) throws {
         self.options = options
         self.temporary = temporary ?? File.temporaryFolder
-        self.store = store
+        // One store by one name, also where a link leads there.
+        self.store = store.map { File.resolved($0) ?? File.withoutEndingSlashes($0) }
         self.others = others
         model = try Model(directory: options.model)
     }
@@ -108,6 +109,8 @@ public struct Scoring {
         for (index, file) in files.enumerated() {
             do {
                 let path = "\(work.path)/\(index)"
+                // What is not there as a whole may keep one waiting.
+                if file == "-" || File.exists(file) && File.size(file) == nil { observer.reading(file, bytes: 0) }
                 let read = try Ingest.run([file], store: path, format: .documents, patchSize: model.config.patchSize, replacing: false) {
                     observer.reading(file, bytes: $0)
                 }
@@ -117,7 +120,7 @@ public struct Scoring {
                 observer.failed(fault)
             }
         }
-        if let first = faults.first, inputs.isEmpty { throw first }
+        if inputs.isEmpty { return faults }
 
         let surprisal = try options.nll.map { try NpyFile($0, type: "<f4", shape: [inputs.map(\.bytes).reduce(0, +)]) }
         let secondsPerByte = try forecast(inputs, observer)
@@ -127,7 +130,9 @@ public struct Scoring {
         for (index, input) in inputs.enumerated() {
             let watch = Stopwatch()
             var path = input.store
-            let isKept = store != nil || secondsPerByte.map { $0 * Double(input.bytes) > Self.secondsWorthKeeping } == true
+            // Not where another process scores the same: it needs no waiting for.
+            let isKept = try store != nil
+                || (secondsPerByte.map { $0 * Double(input.bytes) > Self.secondsWorthKeeping } == true && !Store.isBeingWritten(keptPlace(of: input)))
             if isKept {
                 path = try keep(input)
                 if store == nil { kept.append(path) }
@@ -144,7 +149,7 @@ public struct Scoring {
             if !isKept { try File.remove(path) }
         }
         try surprisal?.publish()
-        for path in kept { try File.remove(path) }
+        for path in kept where !Store.isBeingWritten(path) { try File.remove(path) }
         return faults
     }
 
@@ -153,6 +158,8 @@ public struct Scoring {
             guard files.count == 1 else {
                 throw Fault(.usage, "--store keeps the store of one file; \(files.count) are named", advice: "Leave it out: what takes long is kept by itself.")
             }
+            guard !store.isEmpty else { throw Fault(.usage, "--store names no folder") }
+            guard !File.exists(store) || File.isDirectory(store) else { throw Fault(.cannotCreate, "this is a file; a store is a folder", at: Place(file: store)) }
             guard File.isDirectory(File.parent(of: store)) else { throw Fault(.noInput, "there is no folder for the store", at: Place(file: store)) }
         }
         guard files.filter({ $0 == "-" }).count <= 1 else { throw Fault(.usage, "standard input can be read once only") }
@@ -162,6 +169,9 @@ public struct Scoring {
         if let store { kept.keep(store: store) }
         for file in files { kept.keep(input: file) }
         try kept.check(nll, flag: "--nll")
+        if let store, let target = try OutputFile.target(nll), let folder = File.resolved(File.parent(of: store)), target == "\(folder)/\(File.name(of: store))" {
+            throw Fault(.usage, "--nll and --store name one place", at: Place(file: nll))
+        }
     }
 
     /// Bits per byte of the file in the store at `path`.
@@ -177,6 +187,9 @@ public struct Scoring {
         } catch let fault as Fault where fault.kind == .interrupted {
             if isKept { throw Fault(.interrupted, fault.problem, at: Place(file: path)) }
             throw Fault(.interrupted, "interrupted: nothing of this file is kept", at: Place(file: file))
+        } catch var fault as Fault where isKept && fault.kind == .badData && fault.place.file?.hasPrefix(path) == true {
+            fault.advice = "What was kept is damaged. Remove \(path) and score again."
+            throw fault
         }
         // Bytes follow BOS; there is one at least, or ingest had said so.
         guard let bits = summary?.bitsPerByte.value else { throw Fault(.inputOutput, "the run gave no surprisal", at: Place(file: file)) }
@@ -275,7 +288,15 @@ public struct Scoring {
             guard store != nil || (info.isDirectory && info.st_uid == geteuid()) else {
                 throw Fault(.cannotCreate, "what is done would be kept here, and the name is taken by another user", at: Place(file: path), advice: "Name another folder with --temporary.")
             }
-            let found = try Store.open(path).manifest.tokensFingerprint
+            guard let found = try? Store.open(path).manifest.tokensFingerprint else {
+                guard store == nil else {
+                    throw Fault(.cannotCreate, "this is no whole store", at: Place(file: path), advice: "Name another --store, or remove this one.")
+                }
+                let aside = path + ".damaged"
+                try File.remove(aside)
+                try File.rename(path, to: aside)
+                return try keep(input)
+            }
             guard try found == Store.open(input.store).manifest.tokensFingerprint else {
                 throw Fault(.cannotCreate, "the store here holds other bytes than \(input.file.escaped)", at: Place(file: path), advice: "Name another --store, or remove this one.")
             }

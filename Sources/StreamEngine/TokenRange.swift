@@ -33,7 +33,7 @@ public struct TokenRange: Sendable, Equatable {
         let (first, end) = (place(lower, 0), place(upper, tokens))
         guard first >= 0, first < end, end <= tokens else {
             let text = "\(lower.map(String.init) ?? ""):\(upper.map(String.init) ?? "")"
-            throw Fault(.usage, "--range \(text) passes the end: the store has \(tokens) tokens", at: Place(file: store))
+            throw Fault(.usage, "--range \(text) is not within the store, which has \(tokens) tokens", at: Place(file: store))
         }
         return first..<end
     }

@@ -32,9 +32,13 @@ public struct Tuning: Codable, Sendable {
     /// What is known of this machine; empty where nothing is, or the file is of another machine or damaged.
     public static func load() -> Tuning {
         let machine = Self.thisMachine()
-        guard let bytes = try? File.read(file), let known = try? JSONDecoder().decode(Tuning.self, from: Data(bytes)), known.version == version, known.machine == machine else {
+        guard let bytes = try? File.read(file), var known = try? JSONDecoder().decode(Tuning.self, from: Data(bytes)), known.version == version, known.machine == machine else {
             return Tuning(machine: machine)
         }
+        // Whatever wrote it: rates are positive numbers.
+        func isRate(_ value: Double) -> Bool { value.isFinite && value > 1e-6 }
+        known.arithmetic = known.arithmetic.filter { isRate($1.tokenLayersPerSecond) && isRate($1.firstLayerTokensPerSecond) && isRate($1.headTokensPerSecond) }
+        known.disks = known.disks.filter { isRate($1.readBytesPerSecond) && isRate($1.writtenBytesPerSecond) }
         return known
     }
 

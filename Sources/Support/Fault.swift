@@ -55,7 +55,7 @@ public struct Place: Sendable, Equatable {
 extension Place: CustomStringConvertible {
     public var description: String {
         var parts: [String] = []
-        if let file { parts.append(file.escaped) }
+        if let file { parts.append(file.isEmpty ? "''" : file.escaped) }
         if let field { parts.append("field '\(field.escaped)'") }
         if let generation { parts.append("generation \(generation)") }
         if let block { parts.append("block \(block)") }

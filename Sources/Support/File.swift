@@ -153,6 +153,13 @@ public enum File {
         return slash == path.startIndex ? "/" : String(path[..<slash])
     }
 
+    /// A path without slashes at its end, as a completed name of a folder has.
+    public static func withoutEndingSlashes(_ path: String) -> String {
+        var scalars = path.unicodeScalars[...]
+        while scalars.count > 1, scalars.last == "/" { scalars.removeLast() }
+        return String(scalars)
+    }
+
     /// The last part of a path.
     public static func name(of path: String) -> String {
         path.unicodeScalars.lastIndex(of: "/").map { String(path[path.unicodeScalars.index(after: $0)...]) } ?? path

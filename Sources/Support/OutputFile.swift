@@ -19,6 +19,8 @@ public final class OutputFile {
     public let path: String
     private let place: Place
     private let descriptor: Int32
+    /// The folder of a file, as it was at the start: a link put in its place later leads nowhere.
+    private let folder: Folder?
     /// The name until it is complete; nil where it has none.
     private var temporary: Temporary?
     private var published = false
@@ -39,13 +41,19 @@ public final class OutputFile {
         place = try followingLinks ? Self.place(of: path) : .file(path)
         switch place {
         case .stream(let given):
+            folder = nil
             descriptor = fcntl(given, F_DUPFD_CLOEXEC, 3)
         case .special:
+            folder = nil
             descriptor = File.descriptor(path, O_WRONLY)
+            if descriptor < 0 && errno == EINTR {
+                throw Fault(.interrupted, "interrupted: nobody has read from here yet", at: Support.Place(file: path))
+            }
         case .file(let target):
-            let folder = File.parent(of: target)
-            let nameless = isNameless && File.isAccessible("/proc/self/fd", X_OK) ? File.nameless(in: folder, O_WRONLY) : -1
-            for name in File.names(in: folder) where Self.isTemporary(name) { Leftover.remove("\(folder)/\(name)") }
+            let folder = try Folder(of: target, for: path)
+            self.folder = folder
+            for name in File.names(in: folder.path) where Self.isTemporary(name) { Leftover.remove("\(folder.path)/\(name)") }
+            let nameless = isNameless && File.isAccessible("/proc/self/fd", X_OK) ? folder.nameless() : -1
             if nameless >= 0 {
                 descriptor = nameless
                 // It has a name of its own for a moment, and is not to be taken for abandoned then.
@@ -53,6 +61,8 @@ public final class OutputFile {
             } else {
                 (descriptor, temporary) = try Self.makeNamed(in: folder, for: path)
             }
+            // What replaces a file may be read by whom that was read by.
+            if let old = File.info(target), old.isRegular { fchmod(descriptor, old.st_mode & 0o777) }
         }
         guard descriptor >= 0 else { throw File.fault(.cannotCreate, "cannot create", path) }
     }
@@ -67,7 +77,9 @@ public final class OutputFile {
         case .special:
             guard File.isAccessible(path, W_OK) else { throw File.fault(.cannotCreate, "cannot create", path) }
         case .file(let target):
-            guard File.isAccessible(File.parent(of: target), W_OK | X_OK) else { throw File.fault(.cannotCreate, "cannot create", path) }
+            guard File.isAccessible(File.parent(of: target), W_OK | X_OK), !File.exists(target) || File.isAccessible(target, W_OK) else {
+                throw File.fault(.cannotCreate, "cannot create", path)
+            }
         }
     }
 
@@ -85,13 +97,10 @@ public final class OutputFile {
         }
     }
 
-    /// Whether an output would lie in `folder` under a name that is the folder's own, or deeper in it under one.
-    public static func isOwn(_ path: String, in folder: String, _ isOwnName: (String) -> Bool) throws -> Bool {
-        guard case .file(let target) = try place(of: path), let folder = File.resolved(folder).map({ $0 + "/" }),
-            target.utf8.starts(with: folder.utf8)
-        else { return false }
-        // Scalars, for a letter may join a slash.
-        return isOwnName(String(target.unicodeScalars.dropFirst(folder.unicodeScalars.count).prefix { $0 != "/" }))
+    /// The file that an output becomes, links followed; nil for a stream or device.
+    public static func target(_ path: String) throws -> String? {
+        if case .file(let target) = try place(of: path) { return target }
+        return nil
     }
 
     static func place(of path: String) throws -> Place {
@@ -103,11 +112,17 @@ public final class OutputFile {
         }
         // Link by link, for what a link to a stream is called says which stream; what is behind it does not.
         var target = path
-        let streams = File.resolved("/proc/self/fd")
         for _ in 0..<40 {
             let folder = File.resolved(File.parent(of: target)) ?? File.parent(of: target)
             let name = File.name(of: target)
-            if folder == streams, let given = Int32(name) { return .stream(given) }
+            // /proc/PID/fd, or that of one thread.
+            let parts = folder.split(separator: "/")
+            if parts.first == "proc", parts.last == "fd", parts.count >= 3, let given = Int32(name) {
+                if parts[1] != "\(getpid())" { return .special }
+                if StandardStreams.isGiven(given) { return .stream(given) }
+                errno = EBADF
+                throw File.fault(.cannotCreate, "cannot write to the stream", path)
+            }
             target = folder == "/" ? "/\(name)" : "\(folder)/\(name)"
             guard let next = File.link(target) else {
                 if let info = File.info(target), !info.isRegular { return .special }
@@ -126,24 +141,23 @@ public final class OutputFile {
     /// Whether a name is one that an output has until it is complete.
     public static func isTemporary(_ name: String) -> Bool { name.hasPrefix(prefix) && name.hasSuffix(suffix) }
 
-    private static func makeNamed(in folder: String, for path: String) throws -> (Int32, Temporary) {
-        let name = unusedName(in: folder)
+    private static func makeNamed(in folder: Folder, for path: String) throws -> (Int32, Temporary) {
+        let name = unusedName()
         // Nobody takes it for abandoned before it is locked: until then it is called otherwise.
         let made = name + ".new"
-        let descriptor = File.descriptor(made, O_WRONLY | O_CREAT | O_EXCL | O_NOFOLLOW, mode: 0o644)
+        let descriptor = folder.create(made)
         guard descriptor >= 0 else { throw File.fault(.cannotCreate, "cannot create", path) }
         flock(descriptor, LOCK_EX | LOCK_NB)
-        do { try File.rename(made, to: name) } catch {
-            _ = made.withFileName { unlink($0) }
+        guard folder.rename(made, to: name) else {
+            let fault = File.fault(.cannotCreate, "cannot create", path)
+            folder.unlink(made)
             close(descriptor)
-            throw error
+            throw fault
         }
-        return (descriptor, Temporary(name: name, cleanup: Cleanup.add { _ = name.withFileName { unlink($0) } }))
+        return (descriptor, Temporary(name: name, cleanup: Cleanup.add { folder.unlink(name) }))
     }
 
-    private static func unusedName(in folder: String) -> String {
-        "\(folder == "/" ? "" : folder)/\(prefix)\(String(UInt64.random(in: 0...UInt64.max), radix: 36))\(suffix)"
-    }
+    private static func unusedName() -> String { "\(prefix)\(String(UInt64.random(in: 0...UInt64.max), radix: 36))\(suffix)" }
 
     // MARK: Writing
 
@@ -155,7 +169,7 @@ public final class OutputFile {
 
     private func drop() {
         guard let temporary else { return }
-        _ = temporary.name.withFileName { unlink($0) }
+        folder?.unlink(temporary.name)
         Cleanup.cancel(temporary.cleanup)
     }
 
@@ -179,25 +193,26 @@ public final class OutputFile {
             return
         }
         guard fsync(descriptor) == 0 || errno == EINVAL else { throw File.fault(.inputOutput, "cannot sync", path) }
-        if temporary == nil { try giveName(in: File.parent(of: target)) }
+        guard let folder else { return }
+        if temporary == nil { try giveName(in: folder) }
         published = true
         close(descriptor)
         guard let name = temporary?.name else { return }
-        do { try File.rename(name, to: target) } catch {
+        guard folder.rename(name, to: File.name(of: target)) else {
+            let fault = File.fault(.cannotCreate, "cannot put the finished file in place", path)
             drop()
-            throw error
+            throw fault
         }
         if let temporary { Cleanup.cancel(temporary.cleanup) }
-        try File.syncDirectory(File.parent(of: target))
+        try folder.sync(for: path)
     }
 
     /// A name for a file without one: what had the final name can only be replaced by a rename.
-    private func giveName(in folder: String) throws {
+    private func giveName(in folder: Folder) throws {
         for _ in 0..<100 {
-            let name = Self.unusedName(in: folder)
-            let status = name.withFileName { linkat(AT_FDCWD, "/proc/self/fd/\(descriptor)", AT_FDCWD, $0, AT_SYMLINK_FOLLOW) }
-            if status == 0 {
-                temporary = Temporary(name: name, cleanup: Cleanup.add { _ = name.withFileName { unlink($0) } })
+            let name = Self.unusedName()
+            if folder.link(descriptor, as: name) {
+                temporary = Temporary(name: name, cleanup: Cleanup.add { folder.unlink(name) })
                 return
             }
             guard errno == EEXIST else { break }
@@ -206,9 +221,50 @@ public final class OutputFile {
     }
 }
 
+/// An open folder: names in it mean the same files whatever its path leads to by now.
+private final class Folder: Sendable {
+    let path: String
+    private let descriptor: Int32
+
+    init(of target: String, for output: String) throws {
+        path = File.parent(of: target)
+        // Not opened for reading: one may write into a folder that one may not list.
+        descriptor = File.descriptor(path, 0o10_000_000 | O_DIRECTORY)
+        guard descriptor >= 0 else { throw File.fault(.cannotCreate, "cannot create", output) }
+    }
+
+    deinit { close(descriptor) }
+
+    /// A new file without a name, or -1.
+    func nameless() -> Int32 { openat(descriptor, ".", File.temporaryFlag | O_WRONLY | O_CLOEXEC, 0o644) }
+
+    /// A new file, or -1.
+    func create(_ name: String) -> Int32 {
+        name.withFileName { openat(descriptor, $0, O_WRONLY | O_CREAT | O_EXCL | O_NOFOLLOW | O_CLOEXEC, 0o644) }
+    }
+
+    func link(_ file: Int32, as name: String) -> Bool {
+        name.withFileName { linkat(AT_FDCWD, "/proc/self/fd/\(file)", descriptor, $0, AT_SYMLINK_FOLLOW) } == 0
+    }
+
+    func rename(_ name: String, to other: String) -> Bool {
+        name.withFileName { from in other.withFileName { renameat(descriptor, from, descriptor, $0) } } == 0
+    }
+
+    func unlink(_ name: String) { _ = name.withFileName { unlinkat(descriptor, $0, 0) } }
+
+    /// Makes its names durable. A folder that may not be read cannot be synced, and some file systems sync none.
+    func sync(for output: String) throws {
+        let readable = openat(descriptor, ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC)
+        if readable < 0 && errno == EACCES { return }
+        defer { if readable >= 0 { close(readable) } }
+        guard readable >= 0, fsync(readable) == 0 || errno == EINVAL else { throw File.fault(.inputOutput, "cannot sync the folder", output) }
+    }
+}
+
 extension File {
     /// O_TMPFILE, which Swift cannot import: a macro of two flags.
-    private static let temporaryFlag: Int32 = 0o20_000_000 | O_DIRECTORY
+    fileprivate static let temporaryFlag: Int32 = 0o20_000_000 | O_DIRECTORY
 
     /// A new file in `folder` that has no name, or -1 where the file system cannot make one.
     public static func nameless(in folder: String, _ flags: Int32, mode: mode_t = 0o644) -> Int32 {

@@ -34,7 +34,7 @@ struct BBPStream: ParsableCommand {
 
     static func main() {
         StandardStreams.occupy()
-        Interruption.install()
+        Interruption.install(speaksJSON: Console.mode == .json)
         do {
             try Suggestion.checkCommand()
             var command = try parseAsRoot(Array(Console.arguments.dropFirst()))
@@ -54,7 +54,10 @@ struct BBPStream: ParsableCommand {
         let status = exitCode(for: error).rawValue
         let text = fullMessage(for: error)
         if status == 0 {
-            do { if !text.isEmpty { try Console.print(text) } } catch { Glibc.exit(error is Console.OutputClosed ? 0 : 74) }
+            do { if !text.isEmpty { try Console.print(text) } } catch {
+                if let fault = error as? Fault { Console.error(fault.description, status: fault.exitStatus) }
+                Glibc.exit(error is Console.OutputClosed ? 0 : 74)
+            }
         } else if Console.mode == .json && !(error is ExitCode) {
             Console.error(Suggestion.improved(message(for: error)), status: status)
         } else if !text.isEmpty {

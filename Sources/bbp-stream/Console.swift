@@ -78,12 +78,21 @@ enum Console {
     /// Prints a result for people.
     ///
     /// - Throws: `OutputClosed`, or `Fault` when it cannot be written, for a full disk say.
-    static func print(_ text: String) throws { try printSafe(text.escapedLines) }
+    static func print(_ text: String) throws {
+        if resultDescriptor == 2 && mode == .json { return event("result") { $0.add("text", text) } }
+        try printSafe(text.escapedLines)
+    }
 
     /// Prints a result for programs.
     ///
     /// - Throws: as `print(_:)`.
-    static func print(json text: String) throws { try printSafe(text.escapedInJSON) }
+    static func print(json text: String) throws {
+        // One line an object, where it stands among others.
+        if resultDescriptor == 2 && mode == .json {
+            return write(#"{"event": "result", "result": \#(text.split(separator: "\n").joined(separator: " ").escapedInJSON)}"# + "\n")
+        }
+        try printSafe(text.escapedInJSON)
+    }
 
     private static func printSafe(_ text: String) throws { try emit(text + "\n") }
 
@@ -91,6 +100,7 @@ enum Console {
     ///
     /// - Throws: as `print(_:)`.
     static func emit(_ piece: String) throws {
+        if resultDescriptor == 2 && mode == .none { return }
         if put(piece, on: resultDescriptor) { return }
         if errno == EPIPE { throw OutputClosed() }
         throw File.fault(.inputOutput, "cannot write", "standard output")

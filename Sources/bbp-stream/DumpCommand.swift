@@ -17,6 +17,8 @@ struct DumpCommand: ParsableCommand {
     @Flag(help: "The order of a block's delegates: the column (ρ) of each token of each patch.") var order = false
     @Flag(help: "One JSON object instead of lines.") var json = false
 
+    @OptionGroup var reporting: ProgressOptions
+
     func validate() throws {
         if block != nil && generation == nil { throw ValidationError("--block needs --generation.") }
         if column != nil && block == nil { throw ValidationError("--column needs --block.") }

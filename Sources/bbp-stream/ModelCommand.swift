@@ -32,6 +32,7 @@ struct ModelCommand: ParsableCommand {
         @Option(help: ArgumentHelp("Seed of the weights.", valueName: "s")) var seed: UInt64 = 0
         @Flag(help: "Replace an existing model.") var force = false
         @Flag(help: "Print one JSON object.") var json = false
+        @OptionGroup var reporting: ProgressOptions
 
         func validate() throws {
             _ = try tcn.map(Self.convolutions)
@@ -77,6 +78,7 @@ struct ModelCommand: ParsableCommand {
         var directory: String
 
         @Flag(help: "Print one JSON object.") var json = false
+        @OptionGroup var reporting: ProgressOptions
 
         func run() throws {
             try ModelCommand.print(try Model(directory: ModelFolder.find(directory)), asJSON: json)
@@ -87,23 +89,32 @@ struct ModelCommand: ParsableCommand {
         static let configuration = CommandConfiguration(commandName: "list", abstract: "List the models that are found by name.")
 
         @Flag(help: "Print one JSON object.") var json = false
+        @OptionGroup var reporting: ProgressOptions
 
         func run() throws {
             var list = Report()
-            list.add("models", objects: try ModelFolder.all.map { name, folder in
-                let config = try ModelConfig(directory: folder)
-                var report = Report()
-                report.add("name", name)
-                report.add("parameters", config.parameters ?? 0)
-                report.add("patch size", config.patchSize)
-                report.add("layers", config.layers)
-                report.add("model", folder)
-                return report
+            var faults: [Fault] = []
+            list.add("models", objects: ModelFolder.all.compactMap { name, folder in
+                do {
+                    let config = try ModelConfig(directory: folder)
+                    var report = Report()
+                    report.add("name", name)
+                    report.add("parameters", config.parameters ?? 0)
+                    report.add("patch size", config.patchSize)
+                    report.add("layers", config.layers)
+                    report.add("model", folder)
+                    return report
+                } catch {
+                    if let fault = error as? Fault { faults.append(fault) }
+                    return nil
+                }
             })
-            if case .objects(let models, _)? = list.rows.first?.value, models.isEmpty, !json {
+            for fault in faults { Console.error(fault.description, status: fault.exitStatus) }
+            if case .objects(let models, _)? = list.rows.first?.value, models.isEmpty, faults.isEmpty, !json {
                 return Console.note("No model is found by name. BBP_STREAM_MODELS names the folder that they lie in.")
             }
             try list.print(asJSON: json)
+            if let first = faults.first { throw ExitCode(first.exitStatus) }
         }
     }
 

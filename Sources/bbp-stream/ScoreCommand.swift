@@ -65,7 +65,7 @@ struct ScoreCommand: ParsableCommand {
             faults = try scoring.run(files, observer: display)
         }
         let total = Scoring.Score.total(of: display.scores, seconds: watch.seconds)
-        if !display.isUnread {
+        if !display.isUnread, json || !display.scores.isEmpty {
             if json {
                 try Console.print(json: report(scoring.model, display.scores, total, faults).json)
             } else {

@@ -18,6 +18,7 @@ final class ScoreDisplay: ScoringObserver {
     init(model: String) { self.model = model }
 
     func reading(_ file: String, bytes: Int) {
+        if bytes == 0 { return Console.note("reading \(file == "-" ? "standard input" : file.escaped)") }
         if line.seconds > 1 { line.show(share: 0) { "reading \(file.escaped)  \(ByteCount.text(bytes))" } }
     }
 

@@ -17,6 +17,9 @@ struct TuneCommand: ParsableCommand {
     @Option(help: ArgumentHelp("Measure the disk of this folder.", valueName: "dir")) var directory = "."
     @Option(help: ArgumentHelp("Worker threads. One a core if not given.", valueName: "n")) var threads: Int?
 
+    @Flag(help: "Print one JSON object, as it does in any case.") var json = false
+    @OptionGroup var reporting: ProgressOptions
+
     func validate() throws {
         try checkThreads(threads)
     }

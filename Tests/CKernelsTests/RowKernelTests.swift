@@ -30,6 +30,18 @@ struct RowKernelTests {
         }
     }
 
+    /// The row would be its bias, finite and wrong, where the variance is infinite.
+    @Test(arguments: VectorPath.allCases) func overflowOfTheVariance(_ path: VectorPath) throws {
+        let kernels = try path.kernels()
+        for width in counts where width > 1 {
+            let x = Edge((0..<2 * width).map { $0 < width ? ($0 % 2 == 0 ? Float(3e19) : -3e19) : Float($0 % 3) })
+            let weight = Edge([Float](repeating: 1, count: width)), bias = Edge([Float](repeating: 2, count: width)), out = Edge(x.values)
+            kernels.layer_norm(x.start, weight.start, bias.start, 1e-5, 2, Int64(width), out.start)
+            let rows = out.values
+            #expect(rows[..<width].allSatisfy { $0.isNaN } && rows[width...].allSatisfy { $0.isFinite }, "width \(width)")
+        }
+    }
+
     @Test func plainLayerNormIsTheFormula() throws {
         let plain = try plainKernels()
         let x = Edge<Float>([1, 2, 3, 6]), weight = Edge<Float>([1, 2, 1, 1]), bias = Edge<Float>([0, 0, 10, 0]), out = Edge<Float>([0, 0, 0, 0])

@@ -34,6 +34,46 @@ struct IngestTests {
         #expect(dump.output.contains("71 007"))
     }
 
+    @Test("What fails or is stopped removes what it made, and nothing that others put beside it")
+    func othersFilesStay() throws {
+        let bench = try Bench()
+        defer { bench.remove() }
+        try bench.shell("""
+            mkfifo pipe; "$P" ingest pipe --store s & exec 9> pipe
+            while ! test -e s/generation-0/data.mdb; do :; done
+            mkdir s/mine; echo x > s/mine/x; exec 9>&-; wait $!
+            """).expect(66, "empty")
+        #expect(bench.exists("s/mine/x") && !bench.exists("s/generation-0"))
+        try bench.shell("""
+            echo old > f; "$P" ingest f --store t && "$P" ingest pipe --store t --force & exec 9> pipe
+            while ! test -e t/generation-0.1/data.mdb; do :; done
+            echo x > t/notes.txt; kill -INT $(pgrep -f "ingest pipe --store t" | tail -1); exec 9>&-; wait $!; cat t/notes.txt
+            exec "$P" verify --store t
+            """).expect(0)
+        #expect(!bench.exists("t/generation-0.1"))
+        try bench.shell("\"$P\" ingest pipe --store u & exec 9> pipe; while ! test -e u/generation-0/data.mdb; do :; done; exec 9>&-; wait $!").expect(66)
+        #expect(!bench.exists("u"))
+    }
+
+    @Test("Links in a store's folder lead to nothing that is removed or replaced")
+    func links() throws {
+        let bench = try Bench()
+        defer { bench.remove() }
+        try bench.model(patchSize: 16, hiddenSize: 8)
+        try bench.shell("""
+            echo text > f; "$P" ingest f --store a --patch-size 8; mkdir b; cp a/manifest.json b; ln -s ../a/generation-0 b/generation-0
+            "$P" forward --store b --model model; "$P" verify --store a
+            """).expect(0)
+        try bench.shell("""
+            echo thesis > thesis; mkdir z; ln -s ../thesis z/manifest.json; "$P" ingest f --store z --force; cat thesis
+            mkdir n; ln -s /dev/null n/manifest.json; "$P" ingest f --store n --force; "$P" verify --store n
+            mkdir p; mkfifo p/manifest.json; "$P" ingest f --store p --force; exec "$P" verify --store p
+            """).expect(0)
+        #expect(try bench.bytes("thesis") == Data("thesis\n".utf8))
+        try bench.shell("\"$P\" ingest f --store k; mkdir -p k/manifest.json.partial/mine; exec \"$P\" forward --store k --model model").expect(0)
+        #expect(bench.exists("k/manifest.json.partial/mine"))
+    }
+
     @Test("--raw adds nothing", arguments: [1, 7, 31, 32, 33, 40_000])
     func raw(count: Int) throws {
         var numbers = TestNumbers(UInt64(count))

@@ -54,6 +54,47 @@ struct OutputTests {
         try expectUnchanged(before)
     }
 
+    @Test("Nor does it replace files of models and stores that the command does not read, or lie among a store's files")
+    func overForeign() throws {
+        try bench.shell("\"$P\" ingest input --store other --patch-size 16").expect(0)
+        let before = try bench.contents("")
+        for name in ["model/model.safetensors", "model/config.json"] {
+            try bench.shell("exec \"$P\" export --store store --generation 0 --out \(name)").expect(64, "a file of a model")
+        }
+        for name in ["other/manifest.json", "other/generation-0/data.mdb", "other/new.npy", "store/new.npy", "store/generation-0/new.npy"] {
+            try bench.shell("exec \"$P\" export --store store --generation 0 --out \(name)").expect(64)
+        }
+        try bench.shell("exec \"$P\" model init store --force").expect(73, "store")
+        #expect(try bench.contents("") == before)
+    }
+
+    @Test("A folder that gives way to a link while its output is written is still where the output goes")
+    func swappedFolder() throws {
+        try bench.shell("""
+            mkdir out victim; echo precious > victim/x.npy; head -c 600000 /dev/zero > long
+            "$P" score long --model model --threads 1 --nll out/x.npy &
+            while kill -0 $! && ! ls -l /proc/$!/fd 2> /dev/null | grep -q '/out/#'; do :; done
+            mv out kept; ln -s victim out; wait $!
+            """).expect(0)
+        #expect(try bench.array("kept/x.npy").shape == [600_000])
+        #expect(try bench.bytes("victim/x.npy") == Data("precious\n".utf8))
+    }
+
+    @Test("What replaces a file has its mode; one that may not be written is not replaced")
+    func mode() throws {
+        try bench.shell("touch p.npy; chmod 600 p.npy; exec \"$P\" export --store store --generation 0 --out p.npy").expect(0)
+        #expect(try bench.shell("stat -c %a p.npy").expect(0).output == "600\n")
+    }
+
+    @Test("The program's own descriptors are no streams that it was given", arguments: 3...9)
+    func ownDescriptors(number: Int) throws {
+        let close = (3...9).map { "\($0)>&-" }.joined(separator: " ")
+        let before = try bench.contents("store")
+        try bench.shell("exec \"$P\" forward --store store --model model --nll /dev/fd/\(number) \(close)").expect(73, "/dev/fd/\(number)")
+        try bench.shell("exec \"$P\" export --store store --generation 0 --out /proc/self/fd/\(number) \(close)").expect(73)
+        #expect(try bench.contents("store") == before)
+    }
+
     @Test("A file of the store that is to be replaced is no input")
     func ingestOfItself() throws {
         let before = try bench.contents("store")

@@ -117,6 +117,18 @@ struct UsageTests {
         }
     }
 
+    @Test("Where an array takes standard output, the rest keeps to --quiet and --progress json")
+    func arraysOnStandardOutput() throws {
+        let bench = try Bench()
+        try bench.model()
+        try bench.store(Array("some words".utf8), named: "s")
+        for command in ["forward --store s --model model --nll -", "score f --model model --nll -", "context --model model --plot -"] {
+            #expect(try bench.shell("printf x > f; exec \"$P\" \(command) --quiet > got").expect(0).error == "")
+            let told = try bench.shell("exec \"$P\" \(command) --progress json > got").expect(0).error
+            for line in told.split(separator: "\n") { #expect((try? JSONSerialization.jsonObject(with: Data(line.utf8))) is [String: Any]) }
+        }
+    }
+
     @Test("A range is what it is in Python", arguments: [
         ("0:3", 0, 3), ("9:", 9, 12), (":4", 0, 4), ("-5:", 7, 12), (":-5", 0, 7), ("-5:-2", 7, 10), ("2:-2", 2, 10), (":", 0, 12), ("-12:", 0, 12),
     ])

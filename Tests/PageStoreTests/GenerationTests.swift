@@ -89,7 +89,7 @@ struct GenerationTests {
         record.directory = "generation-9"
         let identity = GenerationIdentity(store: "s", record: record, patchSize: 4)
         try File.makeDirectory("\(store.directory)/generation-9")
-        try File.replace("\(store.directory)/generation-9/data.mdb", with: [UInt8](repeating: 7, count: bytes))
+        try File.replace("\(store.directory)/generation-9/data.mdb", with: [UInt8](repeating: 0, count: bytes))
         let writer = try GenerationWriter(store: store.directory, identity: identity, record: record)
         #expect(writer.progress == nil)
         try writer.append(.states, block: 0, page: store.page(0))

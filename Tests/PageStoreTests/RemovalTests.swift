@@ -40,14 +40,14 @@ struct RemovalTests {
         #expect(File.names(in: store.directory) == all)
 
         let opened = try Store.openForWriting(store.directory)
-        // The unfinished one of this store, and the empty folder.
-        #expect(names == ["generation-0", "generation-1", "generation-3", "generation-4", "generation-5", "generation-6", "generation-7", "generation-8"])
+        // The unfinished one of this store, one whose file is empty, and the empty folder.
+        #expect(names == ["generation-0", "generation-1", "generation-3", "generation-4", "generation-5", "generation-7", "generation-8"])
         let notes = opened.takeNotes()
-        #expect(notes.count == 6 && opened.takeNotes().isEmpty)
-        for (number, note) in zip(3..., notes) { #expect(note.contains("generation-\(number) stays"), "\(note)") }
+        #expect(notes.count == 5 && opened.takeNotes().isEmpty)
+        for (number, note) in zip([3, 4, 5, 7, 8], notes) { #expect(note.contains("generation-\(number) stays"), "\(note)") }
         // Publishing looks at nothing but what it drops itself.
         try opened.publish(opened.manifest)
-        #expect(names.count == 8)
+        #expect(names.count == 7)
         #expect(try store.readAll() == store.values)
     }
 

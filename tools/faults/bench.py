@@ -64,30 +64,38 @@ class Scene:
             os.remove(left)
 
     def outcome(self):
-        """Everything a run leaves behind, file by file; but the names that generations are given anew in every run."""
+        """Everything a run leaves behind, file by file; but the names that generations are given anew in every run, and what
+        nobody can prove to be a leftover: a folder that the manifest does not name, whose environment cannot be read."""
         manifest = json.load(open(f"{self.store}/manifest.json"))
         names = [manifest["checksum"]] + [generation["id"] for generation in manifest["generations"]]
+        folders = {generation["directory"]: f"generation-{generation['index']}" for generation in manifest["generations"]}
         digests = {}
 
         def content(path):
             data = open(path, "rb").read()
             for name in names:
                 data = data.replace(name.encode(), b"0" * len(name))
+            if path.endswith("manifest.json"):
+                for name, plain in folders.items():
+                    data = data.replace(f'"{name}"'.encode(), f'"{plain}"'.encode())
             return data
 
         for folder, _, files in os.walk(self.store):
+            inside = os.path.relpath(folder, self.store)
+            if inside.startswith("generation-") and inside not in folders:
+                continue
             for name in files:
                 if name != "lock":
                     path = os.path.join(folder, name)
-                    digests[os.path.relpath(path, self.store)] = hashlib.sha256(content(path)).hexdigest()
+                    digests[os.path.join(folders.get(inside, inside), name)] = hashlib.sha256(content(path)).hexdigest()
         digests["nll.npy"] = hashlib.sha256(open(f"{self.folder}/nll.npy", "rb").read()).hexdigest()
         return digests
 
     def pages(self):
         """The states of every generation, by value: LMDB's own pages may lie differently where a commit fell elsewhere."""
         digests = []
-        for folder in sorted(glob.glob(f"{self.store}/generation-*")):
-            index = re.search(r"generation-(\d+)", folder).group(1)
+        for generation in json.load(open(f"{self.store}/manifest.json"))["generations"]:
+            index = str(generation["index"])
             result = self.bench.run(["export", "--store", self.store, "--generation", index, "--out", f"{self.folder}/states.npy"])
             digests.append((index, result.returncode, hashlib.sha256(open(f"{self.folder}/states.npy", "rb").read()).hexdigest() if result.returncode == 0 else result.stderr))
         return digests

@@ -255,8 +255,39 @@ int rename(const char *from, const char *to) {
     if (fails_name(to)) FAILED(EIO);
     return REAL(rename)(from, to);
 }
+// Names in an open folder.
+static int fails_name_in(int folder, const char *name) {
+    char path[PATH_MAX], whole[2 * PATH_MAX];
+    if (name[0] == '/' || folder == AT_FDCWD || !path_of(folder, path)) return fails_name(name);
+    snprintf(whole, sizeof whole, "%s/%s", path, name);
+    return fails_name(whole);
+}
+int openat(int folder, const char *name, int flags, ...) {
+    va_list list;
+    va_start(list, flags);
+    const int makes = (flags & O_CREAT) || (flags & O_TMPFILE) == O_TMPFILE;
+    mode_t mode = makes ? va_arg(list, mode_t) : 0;
+    va_end(list);
+    if (makes && fails_name_in(folder, name)) FAILED(ENOSPC);
+    return REAL(openat)(folder, name, flags, mode);
+}
+int openat64(int folder, const char *name, int flags, ...) {
+    va_list list;
+    va_start(list, flags);
+    mode_t mode = (flags & O_CREAT) || (flags & O_TMPFILE) == O_TMPFILE ? va_arg(list, mode_t) : 0;
+    va_end(list);
+    return openat(folder, name, flags, mode);
+}
+int renameat(int from_folder, const char *from, int to_folder, const char *to) {
+    if (fails_name_in(to_folder, to)) FAILED(EIO);
+    return REAL(renameat)(from_folder, from, to_folder, to);
+}
+int unlinkat(int folder, const char *name, int flags) {
+    if (fails_name_in(folder, name)) FAILED(EIO);
+    return REAL(unlinkat)(folder, name, flags);
+}
 int linkat(int from_folder, const char *from, int to_folder, const char *to, int flags) {
-    if (fails_name(to)) FAILED(ENOSPC);
+    if (fails_name_in(to_folder, to)) FAILED(ENOSPC);
     return REAL(linkat)(from_folder, from, to_folder, to, flags);
 }
 int unlink(const char *path) {
