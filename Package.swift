@@ -35,20 +35,29 @@ let package = Package(
             swiftSettings: swift),
         .target(
             name: "StreamEngine",
-            dependencies: ["CMalloc", "Support", "Geometry", "PageStore", "ProtonModel", .product(name: "HeapModule", package: "swift-collections")],
+            dependencies: [
+                "CMalloc", "Support", "Geometry", "PageStore", "ProtonModel",
+                .product(name: "HeapModule", package: "swift-collections"),
+            ],
             swiftSettings: swift),
         .executableTarget(
             name: "bbp-stream",
-            dependencies: ["StreamEngine", "ProtonModel", "PageStore", "Geometry", "Support", .product(name: "ArgumentParser", package: "swift-argument-parser")],
+            dependencies: [
+                "StreamEngine", "ProtonModel", "PageStore", "Geometry", "Support",
+                .product(name: "ArgumentParser", package: "swift-argument-parser"),
+            ],
             swiftSettings: swift),
 
         // Kernels and codec by themselves, for tools/bench.
-        .executableTarget(name: "microbench", dependencies: ["Support", "PageStore", "ProtonModel", "CKernels"], path: "tools/microbench", swiftSettings: swift),
+        .executableTarget(
+            name: "microbench", dependencies: ["Support", "PageStore", "ProtonModel", "CKernels"],
+            path: "tools/microbench", swiftSettings: swift),
 
         // Hostile stores and models for the readers above, for tools/fuzz.
         .executableTarget(
             name: "fuzzer",
-            dependencies: ["StreamEngine", "ProtonModel", "PageStore", "Geometry", "Support", "CZstd"], path: "tools/fuzzer",
+            dependencies: ["StreamEngine", "ProtonModel", "PageStore", "Geometry", "Support", "CZstd"],
+            path: "tools/fuzzer",
             swiftSettings: swift),
 
         // Tests: a target for each module, and one for the program as its users run it.
@@ -56,10 +65,15 @@ let package = Package(
         .testTarget(name: "SupportTests", dependencies: ["Support", "TestSupport"], swiftSettings: swift),
         .testTarget(name: "CKernelsTests", dependencies: ["CKernels", "TestSupport"], swiftSettings: swift),
         .testTarget(name: "GeometryTests", dependencies: ["Geometry"], swiftSettings: swift),
-        .testTarget(name: "PageStoreTests", dependencies: ["PageStore", "Support", "TestSupport"], swiftSettings: swift),
-        .testTarget(name: "ProtonModelTests", dependencies: ["ProtonModel", "Support", "TestSupport"], swiftSettings: swift),
-        .testTarget(name: "StreamEngineTests", dependencies: ["StreamEngine", "Support", "Geometry", "TestSupport"], swiftSettings: swift),
-        .testTarget(name: "CommandLineTests", dependencies: ["bbp-stream", "PageStore", "TestSupport"], swiftSettings: swift),
+        .testTarget(
+            name: "PageStoreTests", dependencies: ["PageStore", "Support", "TestSupport"], swiftSettings: swift),
+        .testTarget(
+            name: "ProtonModelTests", dependencies: ["ProtonModel", "Support", "TestSupport"], swiftSettings: swift),
+        .testTarget(
+            name: "StreamEngineTests", dependencies: ["StreamEngine", "Support", "Geometry", "TestSupport"],
+            swiftSettings: swift),
+        .testTarget(
+            name: "CommandLineTests", dependencies: ["bbp-stream", "PageStore", "TestSupport"], swiftSettings: swift),
     ],
     swiftLanguageModes: [.v6],
     cLanguageStandard: .c17

@@ -1,8 +1,8 @@
-/// The delegate order of a patch: which of its tokens stands in which column, and so which token's delegate goes to slot
-/// column · G + patch (`DelegateTranspose`). Column c holds token `order[c]`; ρ of Model.md is the inverse.
+/// The delegate order of a patch: which of its tokens stands in which column, and so which token's delegate goes to
+/// slot column · G + patch (`DelegateTranspose`). Column c holds token `order[c]`; ρ of Model.md is the inverse.
 ///
-/// Whatever decides it gives every token a key, and tokens stand in the order of their keys. Keys end in the token's index, so
-/// that no two are equal and the lower index comes first where the rest of them is.
+/// Whatever decides it gives every token a key, and tokens stand in the order of their keys. Keys end in the token's
+/// index, so that no two are equal and the lower index comes first where the rest of them is.
 public enum DelegateOrder {
     /// The bits of a key that hold a token's index: ten, or fourteen where a patch has more than 1024 tokens.
     static func indexMask(patchSize P: Int) -> UInt64 { P <= 1024 ? 1023 : 16_383 }
@@ -43,10 +43,10 @@ public enum DelegateOrder {
 
 /// The random delegate orders of one pass over the sequence (`monte-carlo`): any patch's can be drawn alone.
 ///
-/// The token with index j of patch g has the key (w & ~1023) | j (16383 for P > 1024), where w is word j of the patch's words: Philox4x64 with ten
-/// rounds (Salmon et al., "Parallel random numbers: as easy as 1, 2, 3", 2011), key (seed, 0), whose block of words 4i to 4i + 3
-/// has the counter (i + 1, g, repeat, layer), lowest word first. In NumPy these words are
-/// `Philox(key=[seed, 0], counter=[0, g, repeat, layer]).random_raw(P)`. Layers and repeats count from 0.
+/// The token with index j of patch g has the key (w & ~1023) | j (16383 for P > 1024), where w is word j of the patch's
+/// words: Philox4x64 with ten rounds (Salmon et al., "Parallel random numbers: as easy as 1, 2, 3", 2011), key (seed,
+/// 0), whose block of words 4i to 4i + 3 has the counter (i + 1, g, repeat, layer), lowest word first. In NumPy these
+/// words are `Philox(key=[seed, 0], counter=[0, g, repeat, layer]).random_raw(P)`. Layers and repeats count from 0.
 public struct DelegateDraw: Sendable, Equatable {
     public var seed: UInt64
     public var layer: Int
@@ -61,7 +61,9 @@ public struct DelegateDraw: Sendable, Equatable {
     /// Draws the order of patch `patch` of keys.count tokens.
     ///
     /// - Parameter keys: [P] scratch.
-    public func order(ofPatch patch: Int, keys: UnsafeMutableBufferPointer<UInt64>, into order: UnsafeMutablePointer<UInt16>) {
+    public func order(
+        ofPatch patch: Int, keys: UnsafeMutableBufferPointer<UInt64>, into order: UnsafeMutablePointer<UInt16>
+    ) {
         var index = 0
         let mask = DelegateOrder.indexMask(patchSize: keys.count)
         func put(_ word: UInt64) {
@@ -70,7 +72,8 @@ public struct DelegateDraw: Sendable, Equatable {
             index += 1
         }
         while index < keys.count {
-            let words = Philox.block(counter: (UInt64(index / 4 + 1), UInt64(patch), UInt64(`repeat`), UInt64(layer)), key: (seed, 0))
+            let words = Philox.block(
+                counter: (UInt64(index / 4 + 1), UInt64(patch), UInt64(`repeat`), UInt64(layer)), key: (seed, 0))
             put(words.0)
             put(words.1)
             put(words.2)
@@ -88,7 +91,9 @@ enum Philox {
         var (c, k) = (counter, key)
         for round in 0..<10 {
             if round > 0 { k = (k.0 &+ 0x9e37_79b9_7f4a_7c15, k.1 &+ 0xbb67_ae85_84ca_a73b) }
-            let (a, b) = (c.0.multipliedFullWidth(by: 0xd2e7_470e_e14c_6c93), c.2.multipliedFullWidth(by: 0xca5a_8263_9512_1157))
+            let (a, b) = (
+                c.0.multipliedFullWidth(by: 0xd2e7_470e_e14c_6c93), c.2.multipliedFullWidth(by: 0xca5a_8263_9512_1157)
+            )
             c = (b.high ^ c.1 ^ k.0, b.low, a.high ^ c.3 ^ k.1, a.low)
         }
         return c

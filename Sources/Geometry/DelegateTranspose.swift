@@ -1,11 +1,11 @@
-/// The delegate transpose: token t = (g, j) of patch g and index j goes to slot q = j·G + g, the transpose of the
-/// G×P matrix of tokens (Model.md, step 3). Slot q belongs to patch q div P.
+/// The delegate transpose: token t = (g, j) of patch g and index j goes to slot q = j·G + g, the transpose of the G×P
+/// matrix of tokens (Model.md, step 3). Slot q belongs to patch q div P.
 ///
-/// With a delegate order (`DelegateOrder`) a token goes where its column says: c = ρ(j) takes the place of j, and everything below
-/// speaks of columns.
+/// With a delegate order (`DelegateOrder`) a token goes where its column says: c = ρ(j) takes the place of j, and
+/// everything below speaks of columns.
 ///
-/// This file is the whole of it. The engine never moves data to transpose: it asks here which columns of which
-/// patches hold what a window needs, and reads those (Schedule.md).
+/// This file is the whole of it. The engine never moves data to transpose: it asks here which columns of which patches
+/// hold what a window needs, and reads those (Schedule.md).
 extension SequenceGeometry {
     /// The slot that token `token` is delegated to, in natural order. A bijection of 0..<N.
     public func slot(ofToken token: Int) -> Int {
@@ -17,8 +17,8 @@ extension SequenceGeometry {
         (slot % patches) * patchSize + slot / patches
     }
 
-    /// Hosts of a window: the patches whose slots hold the delegates in column `column` of the patches `window`, about W/P
-    /// consecutive ones.
+    /// Hosts of a window: the patches whose slots hold the delegates in column `column` of the patches `window`, about
+    /// W/P consecutive ones.
     public func hosts(of window: Range<Int>, column: Int) -> Range<Int> {
         hosts(ofSlots: slots(of: window, column: column))
     }

@@ -15,7 +15,9 @@ public struct SequenceGeometry: Sendable, Equatable {
 
     /// - Returns: nil when n is not in 1...2^62 - P or P not in `patchSizes`.
     public init?(tokens: Int, patchSize: Int) {
-        guard Self.patchSizes.contains(patchSize), tokens >= 1, tokens <= Self.largestLength - patchSize else { return nil }
+        guard Self.patchSizes.contains(patchSize), tokens >= 1, tokens <= Self.largestLength - patchSize else {
+            return nil
+        }
         self.tokens = tokens
         self.patchSize = patchSize
         self.patches = (tokens + patchSize - 1) / patchSize

@@ -18,7 +18,9 @@ public final class ColumnCodec {
     private let folded: Memory<UInt8>
 
     /// Bytes a codec for columns of `columnBytes` owns: planes, and an allowance for zstd's contexts.
-    public static func footprint(columnBytes: Int) -> Int { columnBytes + columnBytes / 2 + 2 * min(columnBytes, 1 << 20) + 640 << 10 }
+    public static func footprint(columnBytes: Int) -> Int {
+        columnBytes + columnBytes / 2 + 2 * min(columnBytes, 1 << 20) + 640 << 10
+    }
 
     /// - Parameter columnBytes: the longest column it will see, in bytes before compression.
     public init(columnBytes: Int, kernels: KernelTable) throws {
@@ -47,14 +49,18 @@ public final class ColumnCodec {
     /// Encodes `count` values of `element` into `stored` and describes them; `offset` is left 0 for the caller.
     ///
     /// - Parameter stored: room for the column uncompressed: `count * element.size` bytes.
-    public func encode(_ values: UnsafeRawPointer, count: Int, element: Element, into stored: UnsafeMutableRawPointer) -> ColumnEntry {
+    public func encode(_ values: UnsafeRawPointer, count: Int, element: Element, into stored: UnsafeMutableRawPointer)
+        -> ColumnEntry
+    {
         element.split(values, count: count, planes: planes.start, with: kernels)
-        var entry = ColumnEntry(offset: 0, checksum: kernels.pointee.checksum(values, Int64(count * element.size)), planes: [])
+        var entry = ColumnEntry(
+            offset: 0, checksum: kernels.pointee.checksum(values, Int64(count * element.size)), planes: [])
         for plane in 0..<element.size {
             let source = planes.start + plane * count
             let target = stored + entry.storedBytes
             let isExponent = element.rotatesSign && plane == element.size - 1
-            let foldedBytes = isExponent && count > 1 ? Int(kernels.pointee.fold(source, Int64(count), folded.start)) : 0
+            let foldedBytes =
+                isExponent && count > 1 ? Int(kernels.pointee.fold(source, Int64(count), folded.start)) : 0
             var written = count
             if foldedBytes > 0 {
                 written = compressed(folded.start, foldedBytes, into: target, room: count)
@@ -69,7 +75,9 @@ public final class ColumnCodec {
     }
 
     /// Bytes of the zstd frame in `target`; `room` where it would not be shorter than that.
-    private func compressed(_ source: UnsafePointer<UInt8>, _ bytes: Int, into target: UnsafeMutableRawPointer, room: Int) -> Int {
+    private func compressed(
+        _ source: UnsafePointer<UInt8>, _ bytes: Int, into target: UnsafeMutableRawPointer, room: Int
+    ) -> Int {
         let written = ZSTD_compress2(compressor, target, max(room - 1, 0), source, bytes)
         return ZSTD_isError(written) != 0 ? room : min(written, room)
     }
@@ -107,11 +115,16 @@ public final class ColumnCodec {
         _ stored: UnsafeRawBufferPointer, entry: ColumnEntry, count: Int, element: Element,
         into values: UnsafeMutableRawBufferPointer, at place: @autoclosure () -> Place
     ) throws {
-        func damaged(_ problem: String) -> Fault { Fault(.badData, problem, at: place(), advice: PageHeader.damageAdvice) }
-        guard count > 0, count <= values.count / element.size, count <= planes.count / element.size, let target = values.baseAddress else {
+        func damaged(_ problem: String) -> Fault {
+            Fault(.badData, problem, at: place(), advice: PageHeader.damageAdvice)
+        }
+        guard count > 0, count <= values.count / element.size, count <= planes.count / element.size,
+            let target = values.baseAddress
+        else {
             throw damaged("a column of \(count) values is longer than the store's sizes allow")
         }
-        guard entry.planes.count == element.size, entry.planes.allSatisfy({ (0...count).contains($0) }), entry.storedBytes <= stored.count,
+        guard entry.planes.count == element.size, entry.planes.allSatisfy({ (0...count).contains($0) }),
+            entry.storedBytes <= stored.count,
             let source = stored.baseAddress
         else {
             throw damaged("the column's planes are longer than its page")
@@ -122,7 +135,9 @@ public final class ColumnCodec {
             let isFolded = entry.isFolded && number == entry.planes.count - 1
             if isFolded {
                 let read = ZSTD_decompressDCtx(decompressor, folded.start, folded.count, source + start, size)
-                guard ZSTD_isError(read) == 0 else { throw damaged("the exponents do not decompress: \(String(cString: ZSTD_getErrorName(read)))") }
+                guard ZSTD_isError(read) == 0 else {
+                    throw damaged("the exponents do not decompress: \(String(cString: ZSTD_getErrorName(read)))")
+                }
                 guard kernels.pointee.unfold(folded.start, Int64(read), Int64(count), plane) != 0 else {
                     throw damaged("the exponents decompress to \(read) bytes, which are not \(count) exponents")
                 }
@@ -131,9 +146,12 @@ public final class ColumnCodec {
             } else {
                 let read = ZSTD_decompressDCtx(decompressor, plane, count, source + start, size)
                 guard ZSTD_isError(read) == 0 else {
-                    throw damaged("byte plane \(number) does not decompress: \(String(cString: ZSTD_getErrorName(read)))")
+                    throw damaged(
+                        "byte plane \(number) does not decompress: \(String(cString: ZSTD_getErrorName(read)))")
                 }
-                guard read == count else { throw damaged("byte plane \(number) decompresses to \(read) bytes, not \(count)") }
+                guard read == count else {
+                    throw damaged("byte plane \(number) decompresses to \(read) bytes, not \(count)")
+                }
             }
             start += size
         }

@@ -2,7 +2,8 @@ import CLMDB
 import Glibc
 import Support
 
-/// An LMDB environment: a folder with data.mdb. One for each generation, written once by appending, never changed after.
+/// An LMDB environment: a folder with data.mdb. One for each generation, written once by appending, never changed
+/// after.
 ///
 /// Keys of numbered values are 8 bytes big-endian, so LMDB's order is numeric order.
 final class Environment: @unchecked Sendable {
@@ -24,7 +25,9 @@ final class Environment: @unchecked Sendable {
         let file = "\(directory)/data.mdb"
         let size = File.size(file)
         // LMDB would wait for a pipe.
-        if size == nil && File.exists(file) { throw Fault(.badData, "not a regular file", at: Place(file: file), advice: PageHeader.damageAdvice) }
+        if size == nil && File.exists(file) {
+            throw Fault(.badData, "not a regular file", at: Place(file: file), advice: PageHeader.damageAdvice)
+        }
         if access != .read {
             // What a link leads to belongs to somebody else.
             for path in [directory, file] where File.link(path) != nil {
@@ -34,7 +37,9 @@ final class Environment: @unchecked Sendable {
         switch access {
         case .read:
             guard let size else {
-                throw Fault(.badData, "the generation's file is missing", at: Place(file: file), advice: PageHeader.damageAdvice)
+                throw Fault(
+                    .badData, "the generation's file is missing", at: Place(file: file), advice: PageHeader.damageAdvice
+                )
             }
             try EnvironmentCheck.run(file)
             // No more address space than the file takes; what it was written with does not matter.
@@ -80,14 +85,18 @@ final class Environment: @unchecked Sendable {
     private static func open(_ directory: String, _ flags: UInt32, mapBytes: Int) throws -> (OpaquePointer, Int32) {
         var created: OpaquePointer?
         try check(mdb_env_create(&created), "create an LMDB environment", directory)
-        guard let environment = created else { throw Fault(.inputOutput, "LMDB made no environment", at: Place(file: directory)) }
+        guard let environment = created else {
+            throw Fault(.inputOutput, "LMDB made no environment", at: Place(file: directory))
+        }
         var status = mdb_env_set_maxdbs(environment, 4)
         if status == MDB_SUCCESS { status = mdb_env_set_mapsize(environment, mapBytes) }
-        // Own prefetch, so no read-ahead by the kernel; reads are not bound to the thread that began them. No lock file of
-        // LMDB's: the store's own lock admits one writer, what is read is written no more, and on a full disk a mapped
-        // lock file is a bus error.
+        // Own prefetch, so no read-ahead by the kernel; reads are not bound to the thread that began them. No lock file
+        // of LMDB's: the store's own lock admits one writer, what is read is written no more, and on a full disk a
+        // mapped lock file is a bus error.
         let common = UInt32(MDB_NORDAHEAD | MDB_NOTLS | MDB_NOLOCK)
-        if status == MDB_SUCCESS { status = directory.withFileName { mdb_env_open(environment, $0, flags | common, 0o644) } }
+        if status == MDB_SUCCESS {
+            status = directory.withFileName { mdb_env_open(environment, $0, flags | common, 0o644) }
+        }
         if status != MDB_SUCCESS { mdb_env_close(environment) }
         return (environment, status)
     }
@@ -114,7 +123,8 @@ final class Environment: @unchecked Sendable {
 
     func begin(writing: Bool) throws -> Transaction {
         var transaction: OpaquePointer?
-        try Self.check(mdb_txn_begin(handle, nil, writing ? 0 : UInt32(MDB_RDONLY), &transaction), "begin a transaction", dataFile)
+        try Self.check(
+            mdb_txn_begin(handle, nil, writing ? 0 : UInt32(MDB_RDONLY), &transaction), "begin a transaction", dataFile)
         guard let transaction else { throw Fault(.inputOutput, "LMDB made no transaction", at: Place(file: dataFile)) }
         return Transaction(transaction, of: self)
     }
@@ -124,19 +134,26 @@ final class Environment: @unchecked Sendable {
         guard status != MDB_SUCCESS else { return }
         let text = String(cString: mdb_strerror(status))
         switch status {
-        case MDB_INVALID, MDB_CORRUPTED, MDB_PAGE_NOTFOUND, MDB_VERSION_MISMATCH, MDB_PANIC, MDB_BAD_VALSIZE, MDB_INCOMPATIBLE, MDB_BAD_TXN:
+        case MDB_INVALID, MDB_CORRUPTED, MDB_PAGE_NOTFOUND, MDB_VERSION_MISMATCH, MDB_PANIC, MDB_BAD_VALSIZE,
+            MDB_INCOMPATIBLE, MDB_BAD_TXN:
             throw Fault(.badData, "cannot \(action): \(text)", at: Place(file: file), advice: PageHeader.damageAdvice)
         case ENOSPC:
-            throw Fault(.inputOutput, "the disk is full", at: Place(file: file), advice: "Free space, then run the same command again: it goes on from the last commit.")
+            throw Fault(
+                .inputOutput, "the disk is full", at: Place(file: file),
+                advice: "Free space, then run the same command again: it goes on from the last commit.")
         case ENOENT:
             throw Fault(.badData, "cannot \(action): \(text)", at: Place(file: file), advice: PageHeader.damageAdvice)
         case EIO where File.freeBytes(at: file).map { $0 < 1 << 20 } == true:
             // LMDB's word for a write that the disk took in part.
-            throw Fault(.inputOutput, "the disk is full", at: Place(file: file), advice: "Free space, then run the same command again: it goes on from the last commit.")
+            throw Fault(
+                .inputOutput, "the disk is full", at: Place(file: file),
+                advice: "Free space, then run the same command again: it goes on from the last commit.")
         case EACCES, EROFS, EPERM:
             throw Fault(.cannotCreate, "cannot \(action): \(text)", at: Place(file: file))
         default:
-            throw Fault(.inputOutput, "cannot \(action): \(text)", at: Place(file: file), advice: "Once the cause is gone, the same command goes on from the last commit.")
+            throw Fault(
+                .inputOutput, "cannot \(action): \(text)", at: Place(file: file),
+                advice: "Once the cause is gone, the same command goes on from the last commit.")
         }
     }
 }

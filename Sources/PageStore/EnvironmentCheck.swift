@@ -4,8 +4,8 @@ import Support
 /// Checks what LMDB steers by, before LMDB maps the file: it trusts its meta, branch and leaf pages, and one damaged
 /// page number, offset or size in them is a signal instead of an error.
 ///
-/// Only these pages are read. Values on pages of their own are left to their checksums, but must lie in the file.
-/// The layout is that of LMDB 0.9 on 64-bit little-endian machines:
+/// Only these pages are read. Values on pages of their own are left to their checksums, but must lie in the file. The
+/// layout is that of LMDB 0.9 on 64-bit little-endian machines:
 ///
 ///     page   0 number   8 unused u16   10 flags u16   12 lower u16   14 upper u16   16 places of its nodes, u16 each
 ///     node   0 low and 2 high half of the value's size, u16   4 flags u16   6 key size u16   8 key, then value
@@ -56,18 +56,26 @@ struct EnvironmentCheck: ~Copyable {
         let size = File.size(file) ?? 0
         var metas = [try meta(at: 0)]
         pageSize = metas[0].u32(40)
-        guard (4096...32_768).contains(pageSize), pageSize & (pageSize - 1) == 0 else { throw damaged("pages of \(pageSize) bytes", 40) }
+        guard (4096...32_768).contains(pageSize), pageSize & (pageSize - 1) == 0 else {
+            throw damaged("pages of \(pageSize) bytes", 40)
+        }
         metas.append(try meta(at: pageSize))
-        guard metas[1].u32(40) == pageSize else { throw damaged("the meta pages disagree on the page size", pageSize + 40) }
+        guard metas[1].u32(40) == pageSize else {
+            throw damaged("the meta pages disagree on the page size", pageSize + 40)
+        }
         // The later of the two counts, and transactions take turns.
         let current = UInt(bitPattern: metas[0].number(144)) < UInt(bitPattern: metas[1].number(144)) ? 1 : 0
         let meta = metas[current]
-        guard meta.number(144) & 1 == current else { throw damaged("a transaction on the wrong meta page", current * pageSize + 144) }
+        guard meta.number(144) & 1 == current else {
+            throw damaged("a transaction on the wrong meta page", current * pageSize + 144)
+        }
         transaction = meta.number(144)
         lastPage = meta.number(136)
         guard lastPage >= 1 else { throw damaged("\(lastPage) as the last page", current * pageSize + 136) }
         guard lastPage < size / pageSize else {
-            throw Fault(.badData, "the file is cut short: \(size) bytes, and its pages go to \(lastPage)", at: Place(file: file, byteOffset: size), advice: PageHeader.damageAdvice)
+            throw Fault(
+                .badData, "the file is cut short: \(size) bytes, and its pages go to \(lastPage)",
+                at: Place(file: file, byteOffset: size), advice: PageHeader.damageAdvice)
         }
         try walk(meta, at: 40, of: current, .freeList)
         try walk(meta, at: 88, of: current, .tables)
@@ -79,14 +87,18 @@ struct EnvironmentCheck: ~Copyable {
 
     private func meta(at offset: Int) throws -> Bytes {
         let page = try read(152, at: offset)
-        guard page.u16(10) == Flags.meta, page.u32(16) == 0xbeef_c0de, page.u32(20) == 1 else { throw damaged("no meta page of LMDB", offset) }
+        guard page.u16(10) == Flags.meta, page.u32(16) == 0xbeef_c0de, page.u32(20) == 1 else {
+            throw damaged("no meta page of LMDB", offset)
+        }
         return page
     }
 
     /// Checks the tree whose description stands at `offset` of `page`.
     private mutating func walk(_ page: Bytes, at offset: Int, of number: Int, _ content: Content) throws {
         let place = number * pageSize + offset
-        guard page.u16(offset + 4) == (content == .freeList ? Flags.wholeNumberKeys : 0) else { throw damaged("a tree of another kind", place + 4) }
+        guard page.u16(offset + 4) == (content == .freeList ? Flags.wholeNumberKeys : 0) else {
+            throw damaged("a tree of another kind", place + 4)
+        }
         let depth = page.u16(offset + 6), entries = page.number(offset + 32), root = page.number(offset + 40)
         var found = 0
         if root == -1 {
@@ -101,20 +113,30 @@ struct EnvironmentCheck: ~Copyable {
 
     /// Checks a page and all below it; returns the number of entries. `last` is the key before and becomes the last
     /// one here; `parent` is where the page's number stands.
-    private mutating func walk(page number: Int, levels: Int, _ content: Content, after last: inout [UInt8], from parent: Int) throws -> Int {
-        guard (2...max(2, lastPage)).contains(number), steering.insert(number).inserted else { throw damaged("a wrong page number, \(number)", parent) }
+    private mutating func walk(
+        page number: Int, levels: Int, _ content: Content, after last: inout [UInt8], from parent: Int
+    ) throws -> Int {
+        guard (2...max(2, lastPage)).contains(number), steering.insert(number).inserted else {
+            throw damaged("a wrong page number, \(number)", parent)
+        }
         add(number..<number + 1)
         let start = number * pageSize
         let page = try read(pageSize, at: start)
         let isLeaf = levels == 1
         guard page.number(0) == number else { throw damaged("a page that says it is page \(page.number(0))", start) }
-        guard page.u16(10) == (isLeaf ? Flags.leaf : Flags.branch) else { throw damaged("a page of the wrong kind", start + 10) }
+        guard page.u16(10) == (isLeaf ? Flags.leaf : Flags.branch) else {
+            throw damaged("a page of the wrong kind", start + 10)
+        }
         let lower = page.u16(12), upper = page.u16(14), nodes = (lower - 16) / 2
-        guard lower >= 18, lower % 2 == 0, lower <= upper, upper < pageSize else { throw damaged("a page filled to \(lower) and from \(upper)", start + 12) }
+        guard lower >= 18, lower % 2 == 0, lower <= upper, upper < pageSize else {
+            throw damaged("a page filled to \(lower) and from \(upper)", start + 12)
+        }
         var entries = 0, used = 0
         for i in 0..<nodes {
             let node = page.u16(16 + 2 * i)
-            guard node >= upper, node % 2 == 0, node + 8 <= pageSize else { throw damaged("a node at \(node)", start + 16 + 2 * i) }
+            guard node >= upper, node % 2 == 0, node + 8 <= pageSize else {
+                throw damaged("a node at \(node)", start + 16 + 2 * i)
+            }
             let data = node + 8 + page.u16(node + 6)
             let isOnOwnPages = isLeaf && page.u16(node + 4) == Flags.valueOnOwnPages
             let end = !isLeaf ? data : data + (isOnOwnPages ? 8 : page.u32(node))
@@ -127,11 +149,15 @@ struct EnvironmentCheck: ~Copyable {
                 last = key
                 try check(page, node: node, data: data, of: number, content)
             } else {
-                entries += try walk(page: page.number(node) & 0xffff_ffff_ffff, levels: levels - 1, content, after: &last, from: start + node)
+                entries += try walk(
+                    page: page.number(node) & 0xffff_ffff_ffff, levels: levels - 1, content, after: &last,
+                    from: start + node)
             }
         }
         // Nodes are kept without gaps.
-        guard used == pageSize - upper else { throw damaged("nodes of \(used) bytes in room for \(pageSize - upper)", start + 14) }
+        guard used == pageSize - upper else {
+            throw damaged("nodes of \(used) bytes in room for \(pageSize - upper)", start + 14)
+        }
         guard isLeaf || nodes >= 2 else { throw damaged("a branch with one child", start + 12) }
         return entries
     }
@@ -148,26 +174,33 @@ struct EnvironmentCheck: ~Copyable {
         var start = number * pageSize + data
         if flags == Flags.valueOnOwnPages {
             let first = page.number(data), pages = (size + 15) / pageSize + 1
-            guard first >= 2, first <= lastPage - pages + 1 else { throw damaged("a value on pages outside the file", start) }
+            guard first >= 2, first <= lastPage - pages + 1 else {
+                throw damaged("a value on pages outside the file", start)
+            }
             add(first..<first + pages)
             if content == .values { return }
             start = first * pageSize
             let head = try read(16, at: start)
-            guard head.number(0) == first, head.u16(10) == Flags.overflow, (pages...lastPage - first + 1).contains(head.u32(12)) else {
+            guard head.number(0) == first, head.u16(10) == Flags.overflow,
+                (pages...lastPage - first + 1).contains(head.u32(12))
+            else {
                 throw damaged("a value's page of another kind", start)
             }
             if head.u32(12) > pages { add(first + pages..<first + head.u32(12)) }
             start += 16
         }
         if content == .freeList {
-            guard keySize == 8, (1...max(1, transaction)).contains(page.number(node + 8)), size >= 8, size % 8 == 0 else { throw damaged("no list of free pages", place) }
+            guard keySize == 8, (1...max(1, transaction)).contains(page.number(node + 8)), size >= 8, size % 8 == 0
+            else { throw damaged("no list of free pages", place) }
             let list = try read(size, at: start)
             let count = list.number(0)
             guard count >= 0, count < size / 8 else { throw damaged("a list of \(count) free pages", start) }
             var above = lastPage + 1
             for i in 0..<count {
                 let page = list.number(8 + 8 * i)
-                guard page >= 2, page < above else { throw damaged("\(page) in the list of free pages", start + 8 + 8 * i) }
+                guard page >= 2, page < above else {
+                    throw damaged("\(page) in the list of free pages", start + 8 + 8 * i)
+                }
                 above = page
                 add(page..<page + 1)
             }
@@ -183,7 +216,9 @@ struct EnvironmentCheck: ~Copyable {
     }
 
     private func damaged(_ problem: String, _ offset: Int) -> Fault {
-        Fault(.badData, "the file's index is damaged: \(problem)", at: Place(file: file, byteOffset: offset), advice: PageHeader.damageAdvice)
+        Fault(
+            .badData, "the file's index is damaged: \(problem)", at: Place(file: file, byteOffset: offset),
+            advice: PageHeader.damageAdvice)
     }
 
     private func read(_ count: Int, at offset: Int) throws -> Bytes {
@@ -193,7 +228,9 @@ struct EnvironmentCheck: ~Copyable {
                 let read = pread(descriptor, target.baseAddress! + done, count - done, offset + done)
                 if read < 0 && errno == EINTR { continue }
                 guard read > 0 else {
-                    throw read == 0 ? damaged("the file ends here", offset + done) : File.fault(.inputOutput, "cannot read", file, offset: offset + done)
+                    throw read == 0
+                        ? damaged("the file ends here", offset + done)
+                        : File.fault(.inputOutput, "cannot read", file, offset: offset + done)
                 }
                 done += read
             }

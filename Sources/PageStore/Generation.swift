@@ -7,8 +7,10 @@ public struct GenerationIdentity: Sendable, Equatable {
     let text: String
 
     public init(store: String, record: GenerationRecord, patchSize: Int) {
-        text = "store \(store) generation \(record.index) element \(record.element) patch_size \(patchSize) "
-            + "patches_per_block \(record.patchesPerBlock) width \(record.width)" + (record.order.map { " order \($0)" } ?? "")
+        text =
+            "store \(store) generation \(record.index) element \(record.element) patch_size \(patchSize) "
+            + "patches_per_block \(record.patchesPerBlock) width \(record.width)"
+            + (record.order.map { " order \($0)" } ?? "")
             + (record.id.map { Self.idWord + $0 } ?? "") + (record.computation.map { " computed by \($0)" } ?? "")
     }
 
@@ -26,7 +28,8 @@ public struct GenerationIdentity: Sendable, Equatable {
 
         /// Whether it is a generation of `store` whose writer never finished it. Older versions marked neither.
         func isAbandoned(of store: String) -> Bool {
-            !isComplete && identity.hasPrefix("store \(store) generation ") && identity.contains(GenerationIdentity.idWord)
+            !isComplete && identity.hasPrefix("store \(store) generation ")
+                && identity.contains(GenerationIdentity.idWord)
         }
     }
 
@@ -35,7 +38,9 @@ public struct GenerationIdentity: Sendable, Equatable {
         let file = "\(directory)/data.mdb"
         guard let size = File.size(file) else { return false }
         if Environment.isUnmade(size) { return Environment.isBeginning(file) }
-        guard let environment = try? Environment(directory: directory, access: .read), let transaction = try? environment.begin(writing: false) else {
+        guard let environment = try? Environment(directory: directory, access: .read),
+            let transaction = try? environment.begin(writing: false)
+        else {
             return false
         }
         return [table, PageTable.states.rawValue, PageTable.surprisal.rawValue].allSatisfy { name in
@@ -49,8 +54,12 @@ public struct GenerationIdentity: Sendable, Equatable {
     static func statement(in directory: String) throws -> Statement? {
         guard let size = File.size("\(directory)/data.mdb"), !Environment.isUnmade(size) else { return nil }
         let transaction = try Environment(directory: directory, access: .read).begin(writing: false)
-        guard let about = try transaction.table(table), let identity = try transaction.value(about, key) else { return nil }
-        return Statement(identity: String(decoding: identity, as: UTF8.self), isComplete: try transaction.value(about, complete) != nil)
+        guard let about = try transaction.table(table), let identity = try transaction.value(about, key) else {
+            return nil
+        }
+        return Statement(
+            identity: String(decoding: identity, as: UTF8.self),
+            isComplete: try transaction.value(about, complete) != nil)
     }
 }
 
@@ -86,16 +95,24 @@ public final class GenerationReader: @unchecked Sendable {
 
         let place = Place(file: environment.dataFile, generation: record.index)
         let transaction = try environment.begin(writing: false)
-        guard let about = try transaction.table(GenerationIdentity.table), let stated = try transaction.value(about, GenerationIdentity.key) else {
-            throw Fault(.badData, "the environment does not say which store it belongs to", at: place, advice: PageHeader.damageAdvice)
+        guard let about = try transaction.table(GenerationIdentity.table),
+            let stated = try transaction.value(about, GenerationIdentity.key)
+        else {
+            throw Fault(
+                .badData, "the environment does not say which store it belongs to", at: place,
+                advice: PageHeader.damageAdvice)
         }
         guard Array(stated) == Array(identity.text.utf8) else {
-            throw Fault(.badData, "the environment belongs elsewhere: it is \(String(decoding: stated, as: UTF8.self)); expected \(identity.text)", at: place, advice: PageHeader.damageAdvice)
+            throw Fault(
+                .badData,
+                "the environment belongs elsewhere: it is \(String(decoding: stated, as: UTF8.self)); expected \(identity.text)",
+                at: place, advice: PageHeader.damageAdvice)
         }
         var tables: [PageTable: Table] = [:]
         for kind in PageTable.allCases where record.holds(kind) {
             guard let table = try transaction.table(kind.rawValue) else {
-                throw Fault(.badData, "the table '\(kind.rawValue)' is missing", at: place, advice: PageHeader.damageAdvice)
+                throw Fault(
+                    .badData, "the table '\(kind.rawValue)' is missing", at: place, advice: PageHeader.damageAdvice)
             }
             tables[kind] = table
         }
@@ -108,8 +125,10 @@ public final class GenerationReader: @unchecked Sendable {
     public func expectedHeader(_ table: PageTable, block: Int) -> PageHeader {
         let patches = grid.patches(ofBlock: block)
         return PageHeader(
-            element: table == .states ? element : .f32, generation: record.index, block: block, firstPatch: patches.lowerBound,
-            patches: patches.count, columns: geometry.patchSize, width: table == .states ? record.width : 1, isOrdered: table == .states && record.order != nil)
+            element: table == .states ? element : .f32, generation: record.index, block: block,
+            firstPatch: patches.lowerBound,
+            patches: patches.count, columns: geometry.patchSize, width: table == .states ? record.width : 1,
+            isOrdered: table == .states && record.order != nil)
     }
 
     /// Finds a block's page in the file.
@@ -165,21 +184,26 @@ public final class GenerationReader: @unchecked Sendable {
             guard count > 0 else {
                 var place = place()
                 place.byteOffset = offset + done
-                let problem = count == 0 ? "the file ends here, inside a page" : "cannot read: \(String(cString: strerror(errno)))"
+                let problem =
+                    count == 0
+                    ? "the file ends here, inside a page" : "cannot read: \(String(cString: strerror(errno)))"
                 throw Fault(count == 0 ? .badData : .inputOutput, problem, at: place)
             }
             done += count
         }
     }
 
-    /// Asks the system to read columns of a block ahead. Where columns lie inside a page is guessed from the page's length.
+    /// Asks the system to read columns of a block ahead. Where columns lie inside a page is guessed from the page's
+    /// length.
     public func prefetch(_ table: PageTable, block: Int, columns: ClosedRange<Int>) {
         guard let location = try? locate(table, block: block) else { return }
         let P = geometry.patchSize
         let directory = PageHeader.size + expectedHeader(table, block: block).directoryBytes
         let column = (location.bytes - directory) / P
         let first = columns.lowerBound == 0 ? 0 : directory + column * columns.lowerBound - column / 2
-        let last = columns.upperBound == P - 1 ? location.bytes : min(location.bytes, directory + column * (columns.upperBound + 1) + column / 2)
+        let last =
+            columns.upperBound == P - 1
+            ? location.bytes : min(location.bytes, directory + column * (columns.upperBound + 1) + column / 2)
         if first > 0 { posix_fadvise(descriptor, location.offset, directory, POSIX_FADV_WILLNEED) }
         if last > first { posix_fadvise(descriptor, location.offset + first, last - first, POSIX_FADV_WILLNEED) }
     }
@@ -192,8 +216,8 @@ public final class GenerationReader: @unchecked Sendable {
 
 /// A generation being written: pages appended in block order, committed with the progress that describes them.
 ///
-/// The environment is opened anew for every transaction. LMDB recycles pages of one transaction in the next, with old bytes in
-/// their gaps; begun afresh each time, a file is the same byte for byte however often its writer was killed.
+/// The environment is opened anew for every transaction. LMDB recycles pages of one transaction in the next, with old
+/// bytes in their gaps; begun afresh each time, a file is the same byte for byte however often its writer was killed.
 public final class GenerationWriter {
     public let record: GenerationRecord
     private let directory: String
@@ -231,7 +255,8 @@ public final class GenerationWriter {
             let count = try transaction.entries(table)
             for block in 0..<count where try transaction.value(table, .number(block)) == nil {
                 throw Fault(
-                    .badData, "the block is missing among \(count)", at: Place(file: environment.dataFile, generation: record.index, block: block),
+                    .badData, "the block is missing among \(count)",
+                    at: Place(file: environment.dataFile, generation: record.index, block: block),
                     advice: "Run again with --restart.")
             }
             blocks[kind] = count
@@ -239,8 +264,10 @@ public final class GenerationWriter {
         committedBlocks = blocks
         if let stated = try transaction.value(about, GenerationIdentity.key) {
             guard Array(stated) == Array(identity.text.utf8) else {
-                throw Fault(.badData, "the environment belongs elsewhere: it is \(String(decoding: stated, as: UTF8.self))",
-                    at: Place(file: environment.dataFile, generation: record.index), advice: "Run again with --restart.")
+                throw Fault(
+                    .badData, "the environment belongs elsewhere: it is \(String(decoding: stated, as: UTF8.self))",
+                    at: Place(file: environment.dataFile, generation: record.index), advice: "Run again with --restart."
+                )
             }
         } else {
             try Array(identity.text.utf8).withUnsafeBytes { try transaction.put(about, GenerationIdentity.key, $0) }
@@ -253,7 +280,9 @@ public final class GenerationWriter {
     /// Appends the page of block `block`, which is beyond every block of the table.
     public func append(_ table: PageTable, block: Int, page: UnsafeRawBufferPointer) throws {
         try begin()
-        guard let id = open?.tables[table] else { throw Fault(.usage, "generation \(record.index) keeps no \(table.rawValue)") }
+        guard let id = open?.tables[table] else {
+            throw Fault(.usage, "generation \(record.index) keeps no \(table.rawValue)")
+        }
         try open?.transaction.put(id, .number(block), page, append: true)
         uncommittedBytes += page.count
     }
@@ -264,14 +293,18 @@ public final class GenerationWriter {
         let transaction = try environment.begin(writing: true)
         let about = try transaction.createTable(GenerationIdentity.table)
         var tables: [PageTable: Table] = [:]
-        for kind in PageTable.allCases where record.holds(kind) { tables[kind] = try transaction.createTable(kind.rawValue) }
+        for kind in PageTable.allCases where record.holds(kind) {
+            tables[kind] = try transaction.createTable(kind.rawValue)
+        }
         open = OpenTransaction(transaction: transaction, about: about, tables: tables)
     }
 
     /// Makes everything appended durable, together with `progress`.
     public func commit(progress: [UInt8]) throws {
         try begin()
-        if let about = open?.about { try progress.withUnsafeBytes { try open?.transaction.put(about, GenerationIdentity.progress, $0) } }
+        if let about = open?.about {
+            try progress.withUnsafeBytes { try open?.transaction.put(about, GenerationIdentity.progress, $0) }
+        }
         // A commit consumes its transaction, whether it succeeds or not.
         if let ending = open.take() { try ending.commit() }
         uncommittedBytes = 0
@@ -284,8 +317,8 @@ public final class GenerationWriter {
         try File.syncDirectory(directory)
     }
 
-    /// Marks the generation as complete and syncs data and meta page: it is whole and durable, and may be named so in the
-    /// manifest.
+    /// Marks the generation as complete and syncs data and meta page: it is whole and durable, and may be named so in
+    /// the manifest.
     public func finish() throws {
         let environment = try Environment(directory: directory, access: .append)
         let transaction = try environment.begin(writing: true)

@@ -37,7 +37,10 @@ public struct Manifest: Codable, Sendable, Equatable {
         case tokensFingerprint = "tokens_fingerprint"
     }
 
-    public init(store: String, tokens: Int, patchSize: Int, tokensFingerprint: String, documents: [Document], generations: [GenerationRecord]) {
+    public init(
+        store: String, tokens: Int, patchSize: Int, tokensFingerprint: String, documents: [Document],
+        generations: [GenerationRecord]
+    ) {
         self.store = store
         self.tokens = tokens
         self.patchSize = patchSize
@@ -96,8 +99,8 @@ public struct RunRecord: Codable, Sendable, Equatable {
     public var compute: String?
     /// How convolutions were computed: "direct" or "fourier"; nil where an older version chose by the model's shape.
     public var convolution: String?
-    /// How the kernels rounded: "plain", or "vector" (all others agree bit for bit). nil in runs of older versions, which
-    /// did not record it; their fingerprint left out the weights' number formats.
+    /// How the kernels rounded: "plain", or "vector" (all others agree bit for bit). nil in runs of older versions,
+    /// which did not record it; their fingerprint left out the weights' number formats.
     public var kernels: String?
     /// Revision of the arithmetic, which another one would not continue bit for bit; nil as `kernels`.
     public var arithmetic: Int?
@@ -148,13 +151,13 @@ public struct GenerationRecord: Codable, Sendable, Equatable {
     public var storedBytes: Int
     /// The model that computed it; nil for generation 0.
     public var modelFingerprint: String?
-    /// What decided which token of a patch stands in which column, for the pass that reads it; nil where tokens stand in their own
-    /// order.
+    /// What decided which token of a patch stands in which column, for the pass that reads it; nil where tokens stand
+    /// in their own order.
     public var order: String?
     /// A UUID, so that no two generations are taken for each other; nil where an older version made it.
     public var id: String?
-    /// Which model computed it and in which way, as far as its bits depend on that; nil for tokens, and where an older version made
-    /// it.
+    /// Which model computed it and in which way, as far as its bits depend on that; nil for tokens, and where an older
+    /// version made it.
     public var computation: String?
 
     enum CodingKeys: String, CodingKey {
@@ -164,7 +167,10 @@ public struct GenerationRecord: Codable, Sendable, Equatable {
         case modelFingerprint = "model_fingerprint"
     }
 
-    public init(index: Int, directory: String, element: Element, patchesPerBlock: Int, width: Int, tables: [PageTable], modelFingerprint: String? = nil, order: String? = nil, computation: String? = nil) {
+    public init(
+        index: Int, directory: String, element: Element, patchesPerBlock: Int, width: Int, tables: [PageTable],
+        modelFingerprint: String? = nil, order: String? = nil, computation: String? = nil
+    ) {
         self.index = index
         self.directory = directory
         self.element = element.name
@@ -196,10 +202,14 @@ extension Manifest {
     /// - Throws: `Fault`: `noInput` when there is no store, `badData` naming the field otherwise.
     static func read(_ path: String, store: String) throws -> Manifest {
         guard File.exists(store) else {
-            throw Fault(.noInput, "there is no such store", at: Place(file: store), advice: "Make one with `bbp-stream ingest FILE --store \(store)`.")
+            throw Fault(
+                .noInput, "there is no such store", at: Place(file: store),
+                advice: "Make one with `bbp-stream ingest FILE --store \(store)`.")
         }
         guard File.isDirectory(store), File.exists(path) else {
-            throw Fault(.noInput, "this is not a bbp-stream store: it has no manifest.json", at: Place(file: store), advice: "Make one with `bbp-stream ingest FILE --store DIR`.")
+            throw Fault(
+                .noInput, "this is not a bbp-stream store: it has no manifest.json", at: Place(file: store),
+                advice: "Make one with `bbp-stream ingest FILE --store DIR`.")
         }
         let bytes = try File.read(path)
         _ = try JSONValue.object(bytes, file: path)
@@ -212,13 +222,16 @@ extension Manifest {
             throw Fault(.badData, "not the manifest of a bbp-stream store", at: Place(file: path, field: "format"))
         }
         guard let version = stamp.version, (oldestVersion...Manifest.version).contains(version) else {
-            throw Fault(.badData, "store format \(stamp.version.map(String.init) ?? "unknown"); this program reads formats \(oldestVersion) to \(Manifest.version)",
+            throw Fault(
+                .badData,
+                "store format \(stamp.version.map(String.init) ?? "unknown"); this program reads formats \(oldestVersion) to \(Manifest.version)",
                 at: Place(file: path, field: "version"), advice: "Use the bbp-stream that wrote it, or ingest again.")
         }
         var manifest: Manifest = try decode(bytes, path)
         if let stated = manifest.checksum {
             guard checksum(of: bytes, without: stated) == stated else {
-                throw damaged(path, "checksum", "the manifest is not what was written: it was changed, or it is damaged")
+                throw damaged(
+                    path, "checksum", "the manifest is not what was written: it was changed, or it is damaged")
             }
         } else if version >= firstWithChecksum {
             throw damaged(path, "checksum", "the field is missing")
@@ -267,7 +280,9 @@ extension Manifest {
     static func sealed(_ bytes: [UInt8]) -> [UInt8] {
         let zeros = Array(noChecksum.utf8)
         guard bytes.count >= zeros.count,
-            let place = (0...bytes.count - zeros.count).first(where: { bytes[$0..<$0 + zeros.count].elementsEqual(zeros) })
+            let place = (0...bytes.count - zeros.count).first(where: {
+                bytes[$0..<$0 + zeros.count].elementsEqual(zeros)
+            })
         else { return bytes }
         var sealed = bytes
         sealed.replaceSubrange(place..<place + zeros.count, with: checksum(of: bytes, without: noChecksum).utf8)
@@ -298,19 +313,27 @@ extension Manifest {
         var end = 0
         for (number, document) in documents.enumerated() {
             guard document.firstToken == end, document.tokens > 0, document.tokens <= tokens - end else {
-                throw fail("documents", "document \(number) does not begin where the one before it ends, or passes the \(tokens) tokens")
+                throw fail(
+                    "documents",
+                    "document \(number) does not begin where the one before it ends, or passes the \(tokens) tokens")
             }
             end += document.tokens
         }
-        guard end == tokens else { throw fail("documents", "the documents have \(end) tokens together, the store \(tokens)") }
+        guard end == tokens else {
+            throw fail("documents", "the documents have \(end) tokens together, the store \(tokens)")
+        }
         guard generations.first?.index == 0 else { throw fail("generations", "generation 0, the tokens, is missing") }
         for (record, next) in zip(generations, generations.dropFirst()) where record.index >= next.index {
             throw fail("generations", "generation \(next.index) follows generation \(record.index)")
         }
         var directories: Set<String> = []
         for directory in generations.map(\.directory) + (dropped ?? []).map(\.directory) {
-            guard Store.isGeneration(directory) else { throw fail("directory", "'\(directory)' is no generation's folder in the store") }
-            guard directories.insert(directory).inserted else { throw fail("directory", "two generations lie in '\(directory)'") }
+            guard Store.isGeneration(directory) else {
+                throw fail("directory", "'\(directory)' is no generation's folder in the store")
+            }
+            guard directories.insert(directory).inserted else {
+                throw fail("directory", "two generations lie in '\(directory)'")
+            }
         }
         for record in generations { try checkSizes(record, fail) }
         let states = generations.dropFirst()
@@ -319,36 +342,54 @@ extension Manifest {
             throw fail("run", "is missing, though there are states")
         }
         try check(run, fail)
-        guard states.dropLast().allSatisfy(\.complete), run.complete == (generation(run.layers)?.complete == true) else {
+        guard states.dropLast().allSatisfy(\.complete), run.complete == (generation(run.layers)?.complete == true)
+        else {
             throw fail("run.complete", "contradicts the generations")
         }
     }
 
     private static func isLetterOrDigit(_ byte: UInt8) -> Bool {
         switch byte {
-        case UInt8(ascii: "0")...UInt8(ascii: "9"), UInt8(ascii: "a")...UInt8(ascii: "z"), UInt8(ascii: "A")...UInt8(ascii: "Z"), UInt8(ascii: "-"): true
+        case UInt8(ascii: "0")...UInt8(ascii: "9"), UInt8(ascii: "a")...UInt8(ascii: "z"),
+            UInt8(ascii: "A")...UInt8(ascii: "Z"), UInt8(ascii: "-"):
+            true
         default: false
         }
     }
 
     private func checkSizes(_ record: GenerationRecord, _ fail: (_ field: String, _ problem: String) -> Fault) throws {
         let index = record.index
-        guard let element = Element(name: record.element) else { throw fail("element", "unknown number format '\(record.element)'") }
+        guard let element = Element(name: record.element) else {
+            throw fail("element", "unknown number format '\(record.element)'")
+        }
         guard (1...1 << 40).contains(record.patchesPerBlock), (1...1 << 20).contains(record.width) else {
             throw fail("patches_per_block", "generation \(index) has impossible sizes")
         }
         // LMDB's values, and with them pages, stay below 4 GiB.
         let (page, overflow) = (record.patchesPerBlock * patchSize).multipliedReportingOverflow(by: 4 * record.width)
-        guard !overflow, page <= 1 << 33 else { throw fail("patches_per_block", "generation \(index) has pages of impossible size") }
-        guard (0...1 << 56).contains(record.storedBytes) else { throw fail("stored_bytes", "generation \(index) has \(record.storedBytes)") }
-        guard let tables = record.knownTables else { throw fail("tables", "generation \(index) has tables that are unknown or there twice") }
-        guard record.id?.utf8.allSatisfy(Self.isLetterOrDigit) != false else { throw fail("id", "generation \(index) has an id that is none") }
-        guard record.computation.map({ (1...256).contains($0.utf8.count) && $0.utf8.allSatisfy { (0x20..<0x7f).contains($0) } }) != false else {
+        guard !overflow, page <= 1 << 33 else {
+            throw fail("patches_per_block", "generation \(index) has pages of impossible size")
+        }
+        guard (0...1 << 56).contains(record.storedBytes) else {
+            throw fail("stored_bytes", "generation \(index) has \(record.storedBytes)")
+        }
+        guard let tables = record.knownTables else {
+            throw fail("tables", "generation \(index) has tables that are unknown or there twice")
+        }
+        guard record.id?.utf8.allSatisfy(Self.isLetterOrDigit) != false else {
+            throw fail("id", "generation \(index) has an id that is none")
+        }
+        guard
+            record.computation.map({
+                (1...256).contains($0.utf8.count) && $0.utf8.allSatisfy { (0x20..<0x7f).contains($0) }
+            }) != false
+        else {
             throw fail("computation", "generation \(index) says nothing that can be read")
         }
         if index > 0 { return }
         guard element == .token, record.width == 1 else {
-            throw fail("element", "generation 0 holds tokens: u16 of width 1, not \(element.name) of width \(record.width)")
+            throw fail(
+                "element", "generation 0 holds tokens: u16 of width 1, not \(element.name) of width \(record.width)")
         }
         guard tables == [.states], record.complete, record.modelFingerprint == nil else {
             throw fail("generations", "generation 0 is not a complete table of tokens")
@@ -356,15 +397,25 @@ extension Manifest {
     }
 
     private func check(_ run: RunRecord, _ fail: (_ field: String, _ problem: String) -> Fault) throws {
-        guard run.state == Element.bf16.name || run.state == Element.f32.name else { throw fail("run.state", "states cannot be '\(run.state)'") }
-        guard (1...1 << 20).contains(run.layers) else { throw fail("run.layers", "is \(run.layers), which is impossible") }
-        guard (1...1 << 20).contains(run.hiddenSize) else { throw fail("run.hidden_size", "is \(run.hiddenSize), which is impossible") }
-        guard (1...1 << 40).contains(run.patchesPerBlock) else { throw fail("run.patches_per_block", "is \(run.patchesPerBlock), which is impossible") }
+        guard run.state == Element.bf16.name || run.state == Element.f32.name else {
+            throw fail("run.state", "states cannot be '\(run.state)'")
+        }
+        guard (1...1 << 20).contains(run.layers) else {
+            throw fail("run.layers", "is \(run.layers), which is impossible")
+        }
+        guard (1...1 << 20).contains(run.hiddenSize) else {
+            throw fail("run.hidden_size", "is \(run.hiddenSize), which is impossible")
+        }
+        guard (1...1 << 40).contains(run.patchesPerBlock) else {
+            throw fail("run.patches_per_block", "is \(run.patchesPerBlock), which is impossible")
+        }
         for (field, value, known) in [
             ("keep", run.keep, RunRecord.keeps), ("compute", run.compute, RunRecord.computes),
             ("convolution", run.convolution, RunRecord.convolutions), ("kernels", run.kernels, RunRecord.kernelKinds),
         ] {
-            if let value, !known.contains(value) { throw fail("run.\(field)", "is '\(value)'; must be one of \(known.joined(separator: ", "))") }
+            if let value, !known.contains(value) {
+                throw fail("run.\(field)", "is '\(value)'; must be one of \(known.joined(separator: ", "))")
+            }
         }
         for record in generations.dropFirst() {
             let isLast = record.index == run.layers
@@ -398,12 +449,15 @@ extension DecodingError {
     /// The JSON field that was wrong, and how.
     var fieldAndProblem: (field: String?, problem: String) {
         func name(_ context: Context, _ key: (any CodingKey)? = nil) -> String? {
-            let path = (context.codingPath + (key.map { [$0] } ?? [])).map { $0.intValue.map(String.init) ?? $0.stringValue }
+            let path = (context.codingPath + (key.map { [$0] } ?? [])).map {
+                $0.intValue.map(String.init) ?? $0.stringValue
+            }
             return path.isEmpty ? nil : path.joined(separator: ".")
         }
         switch self {
         case .keyNotFound(let key, let context): return (name(context, key), "the field is missing")
-        case .typeMismatch(_, let context), .valueNotFound(_, let context): return (name(context), "the field has the wrong type")
+        case .typeMismatch(_, let context), .valueNotFound(_, let context):
+            return (name(context), "the field has the wrong type")
         case .dataCorrupted(let context): return (name(context), "not valid JSON or a value out of range")
         @unknown default: return (nil, "not valid JSON")
         }

@@ -21,7 +21,9 @@ public final class PageEncoder: @unchecked Sendable {
 
         /// The entry of a column of `element` that lies at `offset`.
         func entry(at offset: Int, _ element: Element) -> ColumnEntry {
-            var entry = ColumnEntry(offset: offset, checksum: checksum, planes: Array([planes.0, planes.1, planes.2, planes.3].prefix(element.size)))
+            var entry = ColumnEntry(
+                offset: offset, checksum: checksum,
+                planes: Array([planes.0, planes.1, planes.2, planes.3].prefix(element.size)))
             entry.isFolded = isFolded
             return entry
         }
@@ -40,13 +42,18 @@ public final class PageEncoder: @unchecked Sendable {
         page.start + PageHeader.size + header.directoryBytes + column * (header.columnBytes + header.indexBytes)
     }
 
-    /// Encodes column `column` from `header.columnValues` values and, of an ordered page, the token indices of its rows.
-    public func encode(_ column: Int, of header: PageHeader, values: UnsafeRawPointer, indices: UnsafePointer<UInt16>? = nil, with codec: ColumnCodec) {
+    /// Encodes column `column` from `header.columnValues` values and, of an ordered page, the token indices of its
+    /// rows.
+    public func encode(
+        _ column: Int, of header: PageHeader, values: UnsafeRawPointer, indices: UnsafePointer<UInt16>? = nil,
+        with codec: ColumnCodec
+    ) {
         let slot = slot(column, of: header)
         let entry = codec.encode(values, count: header.columnValues, element: header.element, into: slot)
         guard header.isOrdered, let indices else { return entries[column] = StoredColumn(entry) }
         entries[2 * column] = StoredColumn(entry)
-        entries[2 * column + 1] = StoredColumn(codec.encode(indices, count: header.patches, element: .token, into: slot + entry.storedBytes))
+        entries[2 * column + 1] = StoredColumn(
+            codec.encode(indices, count: header.patches, element: .token, into: slot + entry.storedBytes))
     }
 
     /// The finished page, valid until the next `encode`. Call after every column of `header` was encoded.

@@ -31,11 +31,15 @@ public struct PageHeader: Sendable, Equatable {
     public var columns: Int
     /// Values a token: D for states, 1 for tokens and surprisal.
     public var width: Int
-    /// Tokens stand in the delegate order of the pass that reads them: every column says of its rows which token of its patch each is.
+    /// Tokens stand in the delegate order of the pass that reads them: every column says of its rows which token of its
+    /// patch each is.
     public var isOrdered: Bool
     public var pageBytes: Int
 
-    public init(element: Element, generation: Int, block: Int, firstPatch: Int, patches: Int, columns: Int, width: Int, isOrdered: Bool = false, pageBytes: Int = 0) {
+    public init(
+        element: Element, generation: Int, block: Int, firstPatch: Int, patches: Int, columns: Int, width: Int,
+        isOrdered: Bool = false, pageBytes: Int = 0
+    ) {
         self.element = element
         self.generation = generation
         self.block = block
@@ -108,7 +112,9 @@ extension PageHeader {
             put(UInt64(entry.offset), base)
             put(entry.checksum, base + 8)
             for (plane, bytes) in entry.planes.enumerated() {
-                put(UInt32(bytes) | (entry.isFolded && plane == entry.planes.count - 1 ? ColumnEntry.foldedFlag : 0), base + 16 + 4 * plane)
+                put(
+                    UInt32(bytes) | (entry.isFolded && plane == entry.planes.count - 1 ? ColumnEntry.foldedFlag : 0),
+                    base + 16 + 4 * plane)
             }
             for plane in entry.planes.count..<4 { put(UInt32(0), base + 16 + 4 * plane) }
         }
@@ -119,7 +125,8 @@ extension PageHeader {
     static func headerChecksum(_ bytes: UnsafeRawBufferPointer) -> UInt64 {
         withUnsafeTemporaryAllocation(byteCount: bytes.count - 8, alignment: 8) { covered in
             covered.copyMemory(from: UnsafeRawBufferPointer(rebasing: bytes[0..<56]))
-            UnsafeMutableRawBufferPointer(rebasing: covered[56...]).copyMemory(from: UnsafeRawBufferPointer(rebasing: bytes[64...]))
+            UnsafeMutableRawBufferPointer(rebasing: covered[56...]).copyMemory(
+                from: UnsafeRawBufferPointer(rebasing: bytes[64...]))
             return checksum(UnsafeRawBufferPointer(covered))
         }
     }
@@ -142,7 +149,8 @@ extension PageHeader {
         guard get(UInt32.self, 0) == magic else { throw fail("magic", "not a page of a bbp-stream store") }
         let version = get(UInt16.self, 4)
         guard (oldestVersion...orderedVersion).contains(version) else {
-            throw fail("version", "page format \(version); this program reads formats \(oldestVersion) to \(orderedVersion)")
+            throw fail(
+                "version", "page format \(version); this program reads formats \(oldestVersion) to \(orderedVersion)")
         }
         guard let element = Element(rawValue: get(UInt16.self, 6)) else {
             throw fail("element", "unknown number format \(get(UInt16.self, 6))")
@@ -151,17 +159,23 @@ extension PageHeader {
             let firstPatch = Int(exactly: get(UInt64.self, 24)), let pageBytes = Int(exactly: get(UInt64.self, 48))
         else { throw fail("header", "a number beyond 63 bits") }
         let header = PageHeader(
-            element: element, generation: generation, block: block, firstPatch: firstPatch, patches: Int(get(UInt32.self, 32)),
-            columns: Int(get(UInt32.self, 36)), width: Int(get(UInt32.self, 40)), isOrdered: version == orderedVersion, pageBytes: pageBytes)
-        guard pageBytes == storedBytes else { throw fail("page bytes", "the header says \(pageBytes) bytes, the store holds \(storedBytes)") }
+            element: element, generation: generation, block: block, firstPatch: firstPatch,
+            patches: Int(get(UInt32.self, 32)),
+            columns: Int(get(UInt32.self, 36)), width: Int(get(UInt32.self, 40)), isOrdered: version == orderedVersion,
+            pageBytes: pageBytes)
+        guard pageBytes == storedBytes else {
+            throw fail("page bytes", "the header says \(pageBytes) bytes, the store holds \(storedBytes)")
+        }
         guard Int(get(UInt32.self, 44)) == header.directoryBytes, size + header.directoryBytes <= storedBytes else {
-            throw fail("directory bytes", "a directory of \(get(UInt32.self, 44)) bytes does not fit \(header.columns) columns")
+            throw fail(
+                "directory bytes", "a directory of \(get(UInt32.self, 44)) bytes does not fit \(header.columns) columns"
+            )
         }
         return header
     }
 
-    /// Reads and checks the directory that follows a header: the columns' entries, in an ordered page each followed by that of its
-    /// token indices.
+    /// Reads and checks the directory that follows a header: the columns' entries, in an ordered page each followed by
+    /// that of its token indices.
     ///
     /// - Parameter bytes: at least header and directory.
     func readDirectory(_ bytes: UnsafeRawBufferPointer, at place: Place) throws -> [ColumnEntry] {
@@ -169,7 +183,8 @@ extension PageHeader {
             T(littleEndian: bytes.loadUnaligned(fromByteOffset: offset, as: T.self))
         }
         let stated = get(UInt64.self, 56)
-        guard Self.headerChecksum(UnsafeRawBufferPointer(rebasing: bytes[0..<Self.size + directoryBytes])) == stated else {
+        guard Self.headerChecksum(UnsafeRawBufferPointer(rebasing: bytes[0..<Self.size + directoryBytes])) == stated
+        else {
             var place = place
             place.field = "header checksum"
             throw Fault(.badData, "the page's header or directory is damaged", at: place, advice: Self.damageAdvice)
@@ -180,15 +195,22 @@ extension PageHeader {
             let (element, count) = isIndex ? (Element.token, patches) : (element, columnValues)
             let base = Self.size + number * ColumnEntry.size
             var planes = (0..<element.size).map { get(UInt32.self, base + 16 + 4 * $0) }
-            let isFolded = element.rotatesSign && get(UInt16.self, 4) > Self.oldestVersion && planes[element.size - 1] & ColumnEntry.foldedFlag != 0
+            let isFolded =
+                element.rotatesSign && get(UInt16.self, 4) > Self.oldestVersion
+                && planes[element.size - 1] & ColumnEntry.foldedFlag != 0
             if isFolded { planes[element.size - 1] &= ~ColumnEntry.foldedFlag }
-            var entry = ColumnEntry(offset: Int(clamping: get(UInt64.self, base)), checksum: get(UInt64.self, base + 8), planes: planes.map(Int.init))
+            var entry = ColumnEntry(
+                offset: Int(clamping: get(UInt64.self, base)), checksum: get(UInt64.self, base + 8),
+                planes: planes.map(Int.init))
             entry.isFolded = isFolded
-            guard entry.offset == expected, entry.planes.allSatisfy({ $0 <= count }), entry.storedBytes <= pageBytes - expected else {
+            guard entry.offset == expected, entry.planes.allSatisfy({ $0 <= count }),
+                entry.storedBytes <= pageBytes - expected
+            else {
                 var place = place
                 place.column = isOrdered ? number / 2 : number
                 place.field = "directory"
-                throw Fault(.badData, "the column's planes do not lie inside the page", at: place, advice: Self.damageAdvice)
+                throw Fault(
+                    .badData, "the column's planes do not lie inside the page", at: place, advice: Self.damageAdvice)
             }
             expected += entry.storedBytes
             return entry
@@ -196,5 +218,6 @@ extension PageHeader {
     }
 
     /// What to do about a damaged page.
-    public static let damageAdvice = "The store is damaged here. `bbp-stream verify` lists every damaged page; tokens can be ingested again, states computed again."
+    public static let damageAdvice =
+        "The store is damaged here. `bbp-stream verify` lists every damaged page; tokens can be ingested again, states computed again."
 }

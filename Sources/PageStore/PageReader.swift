@@ -31,13 +31,17 @@ public final class PageReader {
     /// Reads header and directory of a block's page, both checked.
     ///
     /// - Returns: of an ordered page, every column's entry is followed by that of its token indices.
-    public func directory(_ generation: GenerationReader, _ table: PageTable, block: Int) throws -> (location: PageLocation, header: PageHeader, entries: [ColumnEntry]) {
+    public func directory(_ generation: GenerationReader, _ table: PageTable, block: Int) throws -> (
+        location: PageLocation, header: PageHeader, entries: [ColumnEntry]
+    ) {
         let place = Place(file: generation.file, generation: generation.record.index, block: block)
         let location = try generation.locate(table, block: block)
         let expected = generation.expectedHeader(table, block: block)
         let wanted = min(location.bytes, PageHeader.size + expected.directoryBytes)
         guard wanted <= stored.count, location.bytes <= expected.largestPageBytes else {
-            throw Fault(.badData, "the page has \(location.bytes) bytes, more than its geometry allows", at: place, advice: PageHeader.damageAdvice)
+            throw Fault(
+                .badData, "the page has \(location.bytes) bytes, more than its geometry allows", at: place,
+                advice: PageHeader.damageAdvice)
         }
         let bytes = UnsafeMutableRawBufferPointer(rebasing: stored.bytes[0..<wanted])
         try timed { try generation.read(at: location.offset, into: bytes, place: place) }
@@ -46,7 +50,9 @@ public final class PageReader {
         var stated = expected
         stated.pageBytes = header.pageBytes
         guard header == stated else {
-            throw Fault(.badData, "the page describes another block: \(header.summary); expected \(stated.summary)", at: place, advice: PageHeader.damageAdvice)
+            throw Fault(
+                .badData, "the page describes another block: \(header.summary); expected \(stated.summary)", at: place,
+                advice: PageHeader.damageAdvice)
         }
         return (location, header, try header.readDirectory(UnsafeRawBufferPointer(bytes), at: place))
     }
@@ -59,7 +65,8 @@ public final class PageReader {
     ///   - indices: where the token indices of an ordered page's column go, likewise; nil drops them.
     ///   - found: told where a column lies in the file: from which byte, and how many.
     public func read(
-        _ generation: GenerationReader, _ table: PageTable = .states, block: Int, columns: some RandomAccessCollection<Int>,
+        _ generation: GenerationReader, _ table: PageTable = .states, block: Int,
+        columns: some RandomAccessCollection<Int>,
         into target: (_ column: Int) -> UnsafeMutableRawBufferPointer,
         indices: (_ column: Int) -> UnsafeMutableBufferPointer<UInt16>? = { _ in nil },
         found: (_ column: Int, _ offset: Int, _ bytes: Int) throws -> Void = { _, _, _ in }
@@ -77,7 +84,9 @@ public final class PageReader {
             let final = entries[(last + 1) * perColumn - 1]
             let end = final.offset + final.storedBytes
             guard end - start <= stored.count else {
-                throw Fault(.badData, "the page is larger than the manifest's sizes allow", at: place, advice: PageHeader.damageAdvice)
+                throw Fault(
+                    .badData, "the page is larger than the manifest's sizes allow", at: place,
+                    advice: PageHeader.damageAdvice)
             }
             let bytes = UnsafeMutableRawBufferPointer(rebasing: stored.bytes[0..<end - start])
             try timed { try generation.read(at: location.offset + start, into: bytes, place: place) }
@@ -87,13 +96,20 @@ public final class PageReader {
             }
             for column in first...last {
                 let entry = entries[column * perColumn]
-                let place = Place(file: generation.file, generation: generation.record.index, block: block, column: column)
-                try codec.decode(planes(entry), entry: entry, count: header.columnValues, element: header.element, into: target(column), at: place)
+                let place = Place(
+                    file: generation.file, generation: generation.record.index, block: block, column: column)
+                try codec.decode(
+                    planes(entry), entry: entry, count: header.columnValues, element: header.element,
+                    into: target(column), at: place)
                 let last = entries[(column + 1) * perColumn - 1]
                 if header.isOrdered, let indices = indices(column) {
-                    try codec.decode(planes(last), entry: last, count: header.patches, element: .token, into: UnsafeMutableRawBufferPointer(indices), at: place)
+                    try codec.decode(
+                        planes(last), entry: last, count: header.patches, element: .token,
+                        into: UnsafeMutableRawBufferPointer(indices), at: place)
                     if let row = (0..<header.patches).first(where: { Int(indices[$0]) >= header.columns }) {
-                        throw Fault(.badData, "row \(row) claims to be token \(indices[row]) of a patch of \(header.columns)", at: place, advice: PageHeader.damageAdvice)
+                        throw Fault(
+                            .badData, "row \(row) claims to be token \(indices[row]) of a patch of \(header.columns)",
+                            at: place, advice: PageHeader.damageAdvice)
                     }
                 }
                 try found(column, location.offset + entry.offset, last.offset + last.storedBytes - entry.offset)

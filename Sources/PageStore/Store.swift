@@ -5,9 +5,10 @@ import Support
 
 /// A store: a folder with manifest.json, one LMDB environment a generation, and a lock file.
 ///
-/// What the manifest names is complete and synced, or is being computed and says so. Publishing replaces the manifest in
-/// one step; what it stopped naming stands in its list `dropped` until it is removed. A folder that no manifest gave up
-/// is removed only where its environment says that it is an unfinished generation of this store, whose writer is dead.
+/// What the manifest names is complete and synced, or is being computed and says so. Publishing replaces the manifest
+/// in one step; what it stopped naming stands in its list `dropped` until it is removed. A folder that no manifest gave
+/// up is removed only where its environment says that it is an unfinished generation of this store, whose writer is
+/// dead.
 public final class Store {
     public let directory: String
     public private(set) var manifest: Manifest
@@ -46,7 +47,8 @@ public final class Store {
     /// Opens a store to compute in: takes its lock and clears what an interrupted command left.
     ///
     /// - Parameter droppingStates: its states are going to be dropped, and need not be whole.
-    /// - Throws: `Fault` (`badData`) where a folder that the manifest names is not what it should be; nothing is removed then.
+    /// - Throws: `Fault` (`badData`) where a folder that the manifest names is not what it should be; nothing is
+    ///   removed then.
     public static func openForWriting(_ directory: String, droppingStates: Bool = false) throws -> Store {
         let file = manifestFile(directory)
         _ = try Manifest.read(file, store: directory)
@@ -77,7 +79,9 @@ public final class Store {
 
     private static func checkPlace(_ directory: String, replacing: Bool) throws {
         let place = Place(file: directory)
-        guard File.isDirectory(directory) else { throw Fault(.cannotCreate, "this is a file; a store is a folder", at: place) }
+        guard File.isDirectory(directory) else {
+            throw Fault(.cannotCreate, "this is a file; a store is a folder", at: place)
+        }
         if File.exists(manifestFile(directory)) && !replacing {
             throw Fault(
                 .cannotCreate, "there is a store here already", at: place,
@@ -90,16 +94,16 @@ public final class Store {
         }
     }
 
-    /// Gives up a store that was being made: removes the generation that it has so far, and the folder where `lock` made it,
-    /// unless somebody put something else there.
+    /// Gives up a store that was being made: removes the generation that it has so far, and the folder where `lock`
+    /// made it, unless somebody put something else there.
     public static func abandon(_ directory: String, generation: String?, lock: StoreLock) {
         if let generation { try? removeEnvironment("\(directory)/\(generation)") }
         lock.settle()
         lock.removeIfNew()
     }
 
-    /// Publishes a new store in a prepared folder. Of a store that it replaces the generations go; where that one's manifest
-    /// cannot be read, nobody knows which these are, and all folders stay.
+    /// Publishes a new store in a prepared folder. Of a store that it replaces the generations go; where that one's
+    /// manifest cannot be read, nobody knows which these are, and all folders stay.
     public static func create(_ directory: String, manifest: Manifest, lock: StoreLock) throws -> Store {
         let replaced = try? Manifest.read(manifestFile(directory), store: directory)
         let store = Store(directory: directory, manifest: replaced ?? manifest, lock: lock)
@@ -149,14 +153,19 @@ public final class Store {
 
     /// Whether a name in a store's folder is one that stores have.
     public static func isOwnName(_ name: String) -> Bool {
-        name == "manifest.json" || name == "manifest.json.partial" || name == StoreLock.name || isGeneration(name) || OutputFile.isTemporary(name)
+        name == "manifest.json" || name == "manifest.json.partial" || name == StoreLock.name || isGeneration(name)
+            || OutputFile.isTemporary(name)
     }
 
     /// "generation-3" or "generation-3.1": a folder that `unusedDirectory` names.
     static func isGeneration(_ name: String) -> Bool {
         guard name.hasPrefix("generation-") else { return false }
-        let parts = name.utf8.dropFirst("generation-".utf8.count).split(separator: UInt8(ascii: "."), omittingEmptySubsequences: false)
-        return parts.count <= 2 && parts.allSatisfy { !$0.isEmpty && $0.allSatisfy { (UInt8(ascii: "0")...UInt8(ascii: "9")).contains($0) } }
+        let parts = name.utf8.dropFirst("generation-".utf8.count).split(
+            separator: UInt8(ascii: "."), omittingEmptySubsequences: false)
+        return parts.count <= 2
+            && parts.allSatisfy {
+                !$0.isEmpty && $0.allSatisfy { (UInt8(ascii: "0")...UInt8(ascii: "9")).contains($0) }
+            }
     }
 
     // MARK: What is there
@@ -170,14 +179,21 @@ public final class Store {
             let found = try GenerationIdentity.statement(in: folder)?.identity
             // One that is being computed need not have been begun.
             if found == wanted || (found == nil && !record.complete) { continue }
-            let problem = found.map { "the environment belongs elsewhere: it is \($0); expected \(wanted)" } ?? "the generation's file is missing or cut short"
+            let problem =
+                found.map { "the environment belongs elsewhere: it is \($0); expected \(wanted)" }
+                ?? "the generation's file is missing or cut short"
             let elsewhere = File.names(in: directory).first {
                 Self.isGeneration($0) && (try? GenerationIdentity.statement(in: self.folder($0)))?.identity == wanted
             }
             throw Fault(
                 .badData, problem, at: Place(file: "\(folder)/data.mdb", generation: record.index),
-                advice: (elsewhere.map { "The folder '\($0)' says that it is the one wanted: the manifest names another. Restore a copy of manifest.json. " }
-                    ?? (record.index == 0 ? "Restore a copy of the store, or ingest again. " : "Use --restart to compute the states again. ")) + "Nothing was removed.")
+                advice: (elsewhere.map {
+                    "The folder '\($0)' says that it is the one wanted: the manifest names another. Restore a copy of manifest.json. "
+                }
+                    ?? (record.index == 0
+                        ? "Restore a copy of the store, or ingest again. "
+                        : "Use --restart to compute the states again. "))
+                    + "Nothing was removed.")
         }
     }
 
@@ -189,8 +205,8 @@ public final class Store {
         return notes
     }
 
-    /// Whether a generation is whole that the manifest takes for unfinished: an older manifest was put back, and what it does not
-    /// know of is not given up by it.
+    /// Whether a generation is whole that the manifest takes for unfinished: an older manifest was put back, and what
+    /// it does not know of is not given up by it.
     private func isFurther(_ record: GenerationRecord) -> Bool {
         !record.complete && (try? GenerationIdentity.statement(in: folder(record.directory)))?.isComplete == true
     }
@@ -210,7 +226,8 @@ public final class Store {
         self.manifest = manifest
     }
 
-    /// Removes generations of this store that dead writers left unfinished. All other folders of generations stay, and are noted.
+    /// Removes generations of this store that dead writers left unfinished. All other folders of generations stay, and
+    /// are noted.
     private func removeLeftovers() throws {
         let named = Set(manifest.generations.map(\.directory))
         for name in File.names(in: directory) where Self.isGeneration(name) && !named.contains(name) {
@@ -221,8 +238,12 @@ public final class Store {
                 try Self.removeEnvironment(folder)
                 continue
             }
-            let reason = statement.map { "it says that it is \($0.isComplete ? "all" : "part") of \($0.identity)" } ?? "it does not say what it is"
-            notes.append("\(folder) stays, \(Self.size(of: folder)): the manifest does not name it, and \(reason). Remove it if nothing needs it.")
+            let reason =
+                statement.map { "it says that it is \($0.isComplete ? "all" : "part") of \($0.identity)" }
+                ?? "it does not say what it is"
+            notes.append(
+                "\(folder) stays, \(Self.size(of: folder)): the manifest does not name it, and \(reason). Remove it if nothing needs it."
+            )
         }
         // Older versions wrote manifests so.
         let partial = "\(manifestFile).partial"
@@ -238,7 +259,9 @@ public final class Store {
             named = Set(manifest.generations.map(\.directory))
         }
         for entry in File.names(in: directory) where isGeneration(entry) && !named.contains(entry) {
-            guard let statement = try? GenerationIdentity.statement(in: "\(directory)/\(entry)"), statement.isAbandoned(of: name) else { continue }
+            guard let statement = try? GenerationIdentity.statement(in: "\(directory)/\(entry)"),
+                statement.isAbandoned(of: name)
+            else { continue }
             try removeEnvironment("\(directory)/\(entry)")
         }
     }
@@ -272,10 +295,13 @@ public final class Store {
     public func reader(_ index: Int, checkingLength: Bool = true) throws -> GenerationReader {
         let held = manifest.generations.filter(\.complete).map { String($0.index) }.joined(separator: ", ")
         guard let record = manifest.generation(index), record.complete, let geometry = geometry() else {
-            throw Fault(.usage, "the store holds no complete generation \(index)", at: Place(file: directory), advice: "It holds: \(held). `forward --keep all` keeps every one.")
+            throw Fault(
+                .usage, "the store holds no complete generation \(index)", at: Place(file: directory),
+                advice: "It holds: \(held). `forward --keep all` keeps every one.")
         }
         if checkingLength && checkedLength != LengthCheck(manifest) { try checkLength() }
-        return try GenerationReader(store: directory, identity: identity(of: record), record: record, geometry: geometry)
+        return try GenerationReader(
+            store: directory, identity: identity(of: record), record: record, geometry: geometry)
     }
 
     /// Checks n against the tokens: the last block of generation 0 has n's last token, and no token after it.
@@ -284,24 +310,33 @@ public final class Store {
         let (P, n, last) = (tokens.geometry.patchSize, tokens.geometry.tokens, tokens.grid.blocks - 1)
         let present = try tokens.blocksPresent(.states)
         let place = Place(file: tokens.file, generation: 0)
-        let advice = "The manifest's number of tokens or generation 0 was changed. Restore a copy of the store, or ingest again with --force."
+        let advice =
+            "The manifest's number of tokens or generation 0 was changed. Restore a copy of the store, or ingest again with --force."
         guard present == tokens.grid.blocks else {
-            throw Fault(.badData, "generation 0 holds \(present) blocks, \(tokens.grid.blocks) belong to \(n) tokens: blocks are missing or too many", at: place, advice: advice)
+            throw Fault(
+                .badData,
+                "generation 0 holds \(present) blocks, \(tokens.grid.blocks) belong to \(n) tokens: blocks are missing or too many",
+                at: place, advice: advice)
         }
         let kernels = try Kernels.select()
         let pageBytes = try tokens.locate(.states, block: last).bytes
         // The header first: what it says of sizes must be true before anything is as large as the manifest says.
-        let header = try PageReader(pageBytes: pageBytes, columnBytes: 0, kernels: kernels).directory(tokens, .states, block: last).header
+        let header = try PageReader(pageBytes: pageBytes, columnBytes: 0, kernels: kernels).directory(
+            tokens, .states, block: last
+        ).header
         let pages = try PageReader(pageBytes: pageBytes, columnBytes: header.columnBytes, kernels: kernels)
-        let ids = try Memory<UInt16>(header.patches), indices = try Memory<UInt16>(header.isOrdered ? header.patches : 0)
+        let ids = try Memory<UInt16>(header.patches),
+            indices = try Memory<UInt16>(header.isOrdered ? header.patches : 0)
         try pages.read(
-            tokens, block: last, columns: 0..<P, into: { _ in ids.bytes }, indices: { _ in header.isOrdered ? indices.values : nil },
+            tokens, block: last, columns: 0..<P, into: { _ in ids.bytes },
+            indices: { _ in header.isOrdered ? indices.values : nil },
             found: { column, _, _ in
                 for row in 0..<header.patches {
                     let token = (header.firstPatch + row) * P + (header.isOrdered ? Int(indices[row]) : column)
                     guard token < n ? ids[row] < Element.tokenIDs : ids[row] == Element.noToken else {
                         throw Fault(
-                            .badData, "token \(token) has id \(ids[row]), which a sequence of \(n) tokens cannot have there",
+                            .badData,
+                            "token \(token) has id \(ids[row]), which a sequence of \(n) tokens cannot have there",
                             at: Place(file: tokens.file, generation: 0, block: last, column: column), advice: advice)
                     }
                 }
@@ -339,28 +374,35 @@ public final class StoreLock: Sendable {
         guard descriptor >= 0 else { throw File.fault(.cannotCreate, "cannot open the store's lock", path) }
         var info = stat()
         // Who gave up a new store removed its lock: one that has no name any more keeps nobody out.
-        guard flock(descriptor, LOCK_EX | LOCK_NB) == 0, fstat(descriptor, &info) == 0, File.infoOfLink(path)?.identity == info.identity else {
+        guard flock(descriptor, LOCK_EX | LOCK_NB) == 0, fstat(descriptor, &info) == 0,
+            File.infoOfLink(path)?.identity == info.identity
+        else {
             close(descriptor)
-            throw Fault(.cannotCreate, "another bbp-stream is writing this store", at: Place(file: directory), advice: "Wait for it to end, or stop it.")
+            throw Fault(
+                .cannotCreate, "another bbp-stream is writing this store", at: Place(file: directory),
+                advice: "Wait for it to end, or stop it.")
         }
         var bytes = [UInt8](repeating: 0, count: 128)
         let count = pread(descriptor, &bytes, bytes.count, 0)
         let text = String(decoding: bytes.prefix(max(0, count)), as: UTF8.self)
-        announced = text.hasPrefix(Self.word) ? String(text.dropFirst(Self.word.count).prefix { !$0.isWhitespace }) : nil
+        announced =
+            text.hasPrefix(Self.word) ? String(text.dropFirst(Self.word.count).prefix { !$0.isWhitespace }) : nil
         isOurs = count == 0 || announced != nil
     }
 
     /// Whether the file holds nothing that somebody else wrote.
     private let isOurs: Bool
 
-    /// Says which store is being made. That it cannot be said is no reason to stop: a kill then leaves what nobody removes.
+    /// Says which store is being made. That it cannot be said is no reason to stop: a kill then leaves what nobody
+    /// removes.
     func announce(_ name: String) {
         guard isOurs, ftruncate(descriptor, 0) == 0 else { return }
         let bytes = Array("\(Self.word)\(name)\n".utf8)
         _ = pwrite(descriptor, bytes, bytes.count, 0)
     }
 
-    /// Removes the lock and the folder that was made for a store which is given up; a folder that holds anything else stays.
+    /// Removes the lock and the folder that was made for a store which is given up; a folder that holds anything else
+    /// stays.
     func removeIfNew() {
         guard isNew, isOurs, File.names(in: directory) == [Self.name] else { return }
         _ = "\(directory)/\(Self.name)".withFileName { unlink($0) }
@@ -373,7 +415,8 @@ public final class StoreLock: Sendable {
     }
 
     deinit {
-        // Not left to `close`: a child being started at this moment holds the descriptor too, until it runs its program.
+        // Not left to `close`: a child being started at this moment holds the descriptor too, until it runs its
+        // program.
         flock(descriptor, LOCK_UN)
         close(descriptor)
     }

@@ -2,13 +2,13 @@ import CKernels
 import Geometry
 import Support
 
-/// One convolution over time with its bias and activation: c[t] = act(b + Σ_k W[:, :, k]·x[t + k·dilation]), t counted from the
-/// first row that the first output sees.
+/// One convolution over time with its bias and activation: c[t] = act(b + Σ_k W[:, :, k]·x[t + k·dilation]), t counted
+/// from the first row that the first output sees.
 ///
-/// Two ways to the same sums. Direct: the K rows that an output sees are contiguous (or are brought together where they are
-/// dilated), so that the convolution is a matrix product whose rows of K·D values overlap. Fourier (overlap-save): blocks of
-/// `size` rows make `size` - K + 1 outputs each; blocks are anchored at the beginning of a tile, so results do not depend on what
-/// else is computed with them.
+/// Two ways to the same sums. Direct: the K rows that an output sees are contiguous (or are brought together where they
+/// are dilated), so that the convolution is a matrix product whose rows of K·D values overlap. Fourier (overlap-save):
+/// blocks of `size` rows make `size` - K + 1 outputs each; blocks are anchored at the beginning of a tile, so results
+/// do not depend on what else is computed with them.
 struct Convolution {
     enum Method {
         case direct
@@ -35,23 +35,26 @@ struct Convolution {
         method = size == 0 ? .direct : .fourier(try FourierTransform(size: size))
     }
 
-    /// The size of the cheapest transform, 0 where the direct way is about as good. Depends on the model's shape alone: the choice
-    /// makes a difference to the last bits.
+    /// The size of the cheapest transform, 0 where the direct way is about as good. Depends on the model's shape alone:
+    /// the choice makes a difference to the last bits.
     static func cheapestSize(_ shape: ConvolutionShape, inputs: Int, tileRows: Int) -> Int {
         let (D, F, K) = (Double(inputs), Double(shape.channels), shape.kernelSize)
         if shape.dilation > 1 { return 0 }
-        // The direct way is exact row by row, and no row's last bits depend on later ones: a transform must be worth it.
+        // The direct way is exact row by row, and no row's last bits depend on later ones: a transform must be worth
+        // it.
         var best = (size: 0, cost: 0.6 * Double(K) * D * F)
         var size = 32
         while size <= 4096 {
             if size >= 2 * (K - 1), size < 4 * tileRows {
                 let blocks = (tileRows + size - K) / (size - K + 1)
-                // In multiply-adds a token, at the rates that tools/bench measures. Products: four for each frequency, and
-                // weights of 8 bytes that come from far away, once for as many rows as are convolved at a time.
+                // In multiply-adds a token, at the rates that tools/bench measures. Products: four for each frequency,
+                // and weights of 8 bytes that come from far away, once for as many rows as are convolved at a time.
                 // Transforms: half additions, and untangling, bias and GELU with them.
                 let rows = Double(TileArithmetic.rowsConvolvedAtOnce(hiddenSize: inputs))
                 let products = Double(size / 2 + 1) * D * F * (4.6 * Double(blocks) / Double(tileRows) + 48 / rows)
-                let transforms = 3 * Double(size) * Double(size.trailingZeroBitCount) * (D + 2 * F) * Double(blocks) / Double(tileRows)
+                let transforms =
+                    3 * Double(size) * Double(size.trailingZeroBitCount) * (D + 2 * F) * Double(blocks)
+                    / Double(tileRows)
                 let cost = products + transforms
                 if cost < best.cost { best = (size, cost) }
             }
@@ -61,7 +64,9 @@ struct Convolution {
     }
 
     /// Blocks of a tile, in the Fourier way.
-    private func blocks(_ transform: FourierTransform) -> Int { (tileRows + transform.size - kernelSize) / (transform.size - kernelSize + 1) }
+    private func blocks(_ transform: FourierTransform) -> Int {
+        (tileRows + transform.size - kernelSize) / (transform.size - kernelSize + 1)
+    }
 
     private var panelWidth: Int { BBP_PANEL }
     private var panels: Int { (outputs + panelWidth - 1) / panelWidth }
@@ -69,13 +74,18 @@ struct Convolution {
 
     /// Values of scratch that `run` needs for `tiles` tiles.
     func scratchValues(tiles: Int) -> Int {
-        guard case .fourier(let transform) = method else { return dilation > 1 ? rowsGathered * kernelSize * inputs : 0 }
-        return tiles * blocks(transform) * transform.frequencies * 2 * (paddedInputs + panelWidth) + transform.scratchValues
+        guard case .fourier(let transform) = method else {
+            return dilation > 1 ? rowsGathered * kernelSize * inputs : 0
+        }
+        return tiles * blocks(transform) * transform.frequencies * 2 * (paddedInputs + panelWidth)
+            + transform.scratchValues
     }
 
     var halvesValues: Int {
         switch method {
-        case .direct: PreparedMatrix.scratchValues(stride: dilation > 1 ? kernelSize * inputs : inputs, inputs: kernelSize * inputs)
+        case .direct:
+            PreparedMatrix.scratchValues(
+                stride: dilation > 1 ? kernelSize * inputs : inputs, inputs: kernelSize * inputs)
         case .fourier: 14 * inputs
         }
     }
@@ -116,7 +126,10 @@ struct Convolution {
     ) throws -> Weights {
         switch method {
         case .direct:
-            return .direct(try PreparedMatrix(weight, taps: kernelSize, bias: bias, inputs: kernelSize * inputs, outputs: outputs, kernels: kernels, parallel: parallel))
+            return .direct(
+                try PreparedMatrix(
+                    weight, taps: kernelSize, bias: bias, inputs: kernelSize * inputs, outputs: outputs,
+                    kernels: kernels, parallel: parallel))
         case .fourier(let transform):
             let spectra = try Memory<Float>(panels * transform.frequencies * inputs * 2 * panelWidth)
             let padded = try Memory<Float>(panels * panelWidth)
@@ -129,38 +142,52 @@ struct Convolution {
                 let first = panel * panelWidth
                 withUnsafePointer(to: transform.tables) {
                     bbp_kernel_spectra(
-                        $0, weight + first * inputs * kernelSize, Int64(min(panelWidth, outputs - first)), Int64(inputs), Int64(kernelSize), waves.start,
+                        $0, weight + first * inputs * kernelSize, Int64(min(panelWidth, outputs - first)),
+                        Int64(inputs), Int64(kernelSize), waves.start,
                         spectra.start + first * transform.frequencies * inputs * 2)
                 }
-                if isRounded { bbp_round_spectra(spectra.start + first * transform.frequencies * inputs * 2, Int64(transform.frequencies * inputs)) }
+                if isRounded {
+                    bbp_round_spectra(
+                        spectra.start + first * transform.frequencies * inputs * 2,
+                        Int64(transform.frequencies * inputs))
+                }
             }
             return .fourier(transform, spectra, bias: padded)
         }
     }
 
     /// - Parameters:
-    ///   - x: [(K-1)·dilation + rows, inputs]: the rows that a tile's first output sees, and so on. Transforms want whole tiles, but
+    ///   - x: [(K-1)·dilation + rows, inputs]: the rows that a tile's first output sees, and so on. Transforms want
+    ///     whole tiles, but
     ///     for the last one.
     ///   - scratch: `scratchValues(tiles:)` values, for as many tiles as the rows touch.
     ///   - c: [rows, outputs].
     ///   - halves: `halvesValues` values, for products that round their rows.
-    func run(_ x: UnsafePointer<Float>, rows: Int, weights: Weights, scratch: Memory<Float>, into c: UnsafeMutablePointer<Float>, kernels: KernelTable, halves: Memory<UInt16>) {
+    func run(
+        _ x: UnsafePointer<Float>, rows: Int, weights: Weights, scratch: Memory<Float>,
+        into c: UnsafeMutablePointer<Float>, kernels: KernelTable, halves: Memory<UInt16>
+    ) {
         switch weights {
         case .direct(let matrix) where dilation > 1:
             for first in Swift.stride(from: 0, to: rows, by: rowsGathered) {
                 let count = min(rowsGathered, rows - first)
                 for row in 0..<count {
                     for tap in 0..<kernelSize {
-                        (scratch.start + (row * kernelSize + tap) * inputs).update(from: x + (first + row + tap * dilation) * inputs, count: inputs)
+                        (scratch.start + (row * kernelSize + tap) * inputs).update(
+                            from: x + (first + row + tap * dilation) * inputs, count: inputs)
                     }
                 }
-                matrix.multiply(scratch.start, rows: count, activation: activation, into: c + first * outputs, kernels: kernels, scratch: halves)
+                matrix.multiply(
+                    scratch.start, rows: count, activation: activation, into: c + first * outputs, kernels: kernels,
+                    scratch: halves)
             }
         case .direct(let matrix):
-            matrix.multiply(x, stride: inputs, rows: rows, activation: activation, into: c, kernels: kernels, scratch: halves)
+            matrix.multiply(
+                x, stride: inputs, rows: rows, activation: activation, into: c, kernels: kernels, scratch: halves)
         case .fourier(let transform, let weights, let bias):
             let (frequencies, step) = (transform.frequencies, transform.size - kernelSize + 1)
-            // First outputs of all blocks, and how many: a tile's last block ends with the tile, and sees no row of the next one.
+            // First outputs of all blocks, and how many: a tile's last block ends with the tile, and sees no row of the
+            // next one.
             let blocks = stride(from: 0, to: rows, by: tileRows).flatMap { tile in
                 let end = min(tile + tileRows, rows)
                 return stride(from: tile, to: end, by: step).map { (first: $0, rows: end - $0) }
@@ -173,17 +200,22 @@ struct Convolution {
                     let spectrum = spectra + index * frequencies * 2 * paddedInputs
                     for channel in Swift.stride(from: 0, to: inputs, by: panelWidth) {
                         kernels.pointee.transform_forward(
-                            tables, x + block.first * inputs + channel, Int64(inputs), Int64(kernelSize - 1 + block.rows), Int64(min(panelWidth, inputs - channel)),
+                            tables, x + block.first * inputs + channel, Int64(inputs),
+                            Int64(kernelSize - 1 + block.rows), Int64(min(panelWidth, inputs - channel)),
                             spectrum + channel, Int64(2 * paddedInputs), Int64(paddedInputs), room)
                     }
                 }
                 for panel in 0..<panels {
                     let channel = panel * panelWidth
-                    kernels.pointee.spectral_product(tables, spectra, Int64(blocks.count), Int64(inputs), weights.start + channel * frequencies * inputs * 2, products, halves.start)
+                    kernels.pointee.spectral_product(
+                        tables, spectra, Int64(blocks.count), Int64(inputs),
+                        weights.start + channel * frequencies * inputs * 2, products, halves.start)
                     for (index, block) in blocks.enumerated() {
                         kernels.pointee.transform_back(
-                            tables, products + index * frequencies * 2 * panelWidth, bias.start + channel, Int64(kernelSize - 1), Int64(min(step, block.rows)),
-                            Int64(min(panelWidth, outputs - channel)), activation.kernel, c + block.first * outputs + channel, Int64(outputs), room)
+                            tables, products + index * frequencies * 2 * panelWidth, bias.start + channel,
+                            Int64(kernelSize - 1), Int64(min(step, block.rows)),
+                            Int64(min(panelWidth, outputs - channel)), activation.kernel,
+                            c + block.first * outputs + channel, Int64(outputs), room)
                     }
                 }
             }

@@ -38,7 +38,8 @@ final class FourierTransform: @unchecked Sendable {
             }
             place[frequency] = Int32(at + rest)
         }
-        tables = bbp_transform(size: Int64(size), frequencies: Int64(frequencies), twiddles: twiddles.start, place: place.start)
+        tables = bbp_transform(
+            size: Int64(size), frequencies: Int64(frequencies), twiddles: twiddles.start, place: place.start)
     }
 
     var scratchValues: Int { Int(bbp_transform_scratch(Int64(size))) }

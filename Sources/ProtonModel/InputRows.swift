@@ -22,22 +22,29 @@ public enum InputRows: Sendable {
     /// - Parameters:
     ///   - positions: [rows] token indices, for tokens.
     ///   - x: `rows` rows of D values, `stride` values from one to the next; tokens need them contiguous.
-    func expand(_ stored: UnsafeRawPointer, rows: Int, positions: UnsafePointer<Int64>?, into x: UnsafeMutablePointer<Float>, stride: Int, with arithmetic: TileArithmetic) {
+    func expand(
+        _ stored: UnsafeRawPointer, rows: Int, positions: UnsafePointer<Int64>?, into x: UnsafeMutablePointer<Float>,
+        stride: Int, with arithmetic: TileArithmetic
+    ) {
         let width = arithmetic.config.hiddenSize
         switch self {
         case .tokens(let embedding):
             embedding.expand(
-                stored.assumingMemoryBound(to: UInt16.self), rows: rows, positions: positions, into: x, scratch: arithmetic.positionScratch.start, kernels: arithmetic.kernels)
+                stored.assumingMemoryBound(to: UInt16.self), rows: rows, positions: positions, into: x,
+                scratch: arithmetic.positionScratch.start, kernels: arithmetic.kernels)
         case .bf16:
-            arithmetic.kernels.pointee.f32_from_bf16(stored.assumingMemoryBound(to: UInt16.self), Int64(width), Int64(rows), Int64(width), x, Int64(stride))
+            arithmetic.kernels.pointee.f32_from_bf16(
+                stored.assumingMemoryBound(to: UInt16.self), Int64(width), Int64(rows), Int64(width), x, Int64(stride))
         case .f32:
-            for row in 0..<rows { (x + row * stride).update(from: stored.assumingMemoryBound(to: Float.self) + row * width, count: width) }
+            for row in 0..<rows {
+                (x + row * stride).update(from: stored.assumingMemoryBound(to: Float.self) + row * width, count: width)
+            }
         }
     }
 }
 
-/// Binary Patch Encoding: row `token` of the codebook, plus the position term if the model has one. A position without a token is a
-/// zero vector before the position term (Model.md).
+/// Binary Patch Encoding: row `token` of the codebook, plus the position term if the model has one. A position without
+/// a token is a zero vector before the position term (Model.md).
 public final class Embedding: Sendable {
     private let codebook: Tensor
     private let position: PositionTerm?
@@ -49,12 +56,20 @@ public final class Embedding: Sendable {
         defer { withExtendedLifetime(tensor) {} }
         width = model.config.hiddenSize
         codebook = try model.tensor("codebook")
-        position = model.config.positionalEncoding == .none ? nil : try PositionTerm(weight: tensor("coord_conv.conv.weight"), scale: tensor("coord_conv.scale").pointee, width: width, length: length)
+        position =
+            model.config.positionalEncoding == .none
+            ? nil
+            : try PositionTerm(
+                weight: tensor("coord_conv.conv.weight"), scale: tensor("coord_conv.scale").pointee, width: width,
+                length: length)
     }
 
     public static func footprint(width: Int) -> Int { PositionTerm.footprint(width: width) }
 
-    func expand(_ tokens: UnsafePointer<UInt16>, rows: Int, positions: UnsafePointer<Int64>?, into x: UnsafeMutablePointer<Float>, scratch: UnsafeMutablePointer<Double>, kernels: KernelTable) {
+    func expand(
+        _ tokens: UnsafePointer<UInt16>, rows: Int, positions: UnsafePointer<Int64>?,
+        into x: UnsafeMutablePointer<Float>, scratch: UnsafeMutablePointer<Double>, kernels: KernelTable
+    ) {
         for row in 0..<rows {
             let token = Int(tokens[row])
             if token < ModelConfig.vocabulary {

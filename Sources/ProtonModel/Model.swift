@@ -5,8 +5,8 @@ import Support
 public final class Model: Sendable {
     public let directory: String
     public let config: ModelConfig
-    /// XXH3-64 over the configuration and every weight's name, number format, shape and bytes, in hexadecimal: the same for
-    /// the same model, wherever it lies.
+    /// XXH3-64 over the configuration and every weight's name, number format, shape and bytes, in hexadecimal: the same
+    /// for the same model, wherever it lies.
     public let fingerprint: String
     /// What `model init` left in the file; nil for weights from anywhere else.
     public let untrained: String?
@@ -14,7 +14,8 @@ public final class Model: Sendable {
     public let weightFormats: String
     /// Bytes of all weights in the file.
     public let weightBytes: Int
-    /// Bytes that the copies of one block's weights take while they are prepared: those that the file does not hold in f32.
+    /// Bytes that the copies of one block's weights take while they are prepared: those that the file does not hold in
+    /// f32.
     public let copiedBlockBytes: Int
     private let weights: SafeTensors
     private let formats: [String: WeightFormat]
@@ -23,7 +24,8 @@ public final class Model: Sendable {
 
     /// Opens and checks a model.
     ///
-    /// - Throws: `Fault` naming file and field: missing or extra tensor, wrong type or shape, a value that is not finite.
+    /// - Throws: `Fault` naming file and field: missing or extra tensor, wrong type or shape, a value that is not
+    ///   finite.
     public init(directory: String) throws {
         self.directory = directory
         config = try ModelConfig(directory: directory)
@@ -31,7 +33,9 @@ public final class Model: Sendable {
         weights = try SafeTensors(file)
         let training = weights.metadata[Self.trainingKey]
         untrained = if case .string(let text)? = training { text } else { nil }
-        func fail(_ name: String, _ problem: String) -> Fault { Fault(.badData, problem, at: Place(file: file, field: name)) }
+        func fail(_ name: String, _ problem: String) -> Fault {
+            Fault(.badData, problem, at: Place(file: file, field: name))
+        }
 
         let digest = try Digest()
         digest.add(config.json)
@@ -44,19 +48,30 @@ public final class Model: Sendable {
         for (name, shape) in layout.shapes {
             known.insert(name)
             guard let tensor = weights.tensors[name] else { throw fail(name, "the tensor is missing") }
-            guard let format = WeightFormat(rawValue: tensor.dtype) else { throw fail(name, "is \(tensor.dtype); only F32, F16 and BF16 weights are read") }
+            guard let format = WeightFormat(rawValue: tensor.dtype) else {
+                throw fail(name, "is \(tensor.dtype); only F32, F16 and BF16 weights are read")
+            }
             // A score's weights are one row, however they say so.
-            guard tensor.shape == shape || (name.hasSuffix("select.weight") && tensor.shape.filter { $0 != 1 } == shape.filter { $0 != 1 }) else { throw fail(name, "has shape \(tensor.shape); config.json asks for \(shape)") }
+            guard
+                tensor.shape == shape
+                    || (name.hasSuffix("select.weight") && tensor.shape.filter { $0 != 1 } == shape.filter { $0 != 1 })
+            else { throw fail(name, "has shape \(tensor.shape); config.json asks for \(shape)") }
             let bytes = weights.bytes(tensor)
-            if let index = format.firstNotFinite(bytes) { throw fail(name, "value \(index) is \(try Tensor(tensor, format: format, in: weights).value(index))") }
-            if Tensor.takesCopy(tensor, format: format, in: weights) { copied[name.blockNumber, default: 0] += shape.reduce(4, *) }
+            if let index = format.firstNotFinite(bytes) {
+                throw fail(name, "value \(index) is \(try Tensor(tensor, format: format, in: weights).value(index))")
+            }
+            if Tensor.takesCopy(tensor, format: format, in: weights) {
+                copied[name.blockNumber, default: 0] += shape.reduce(4, *)
+            }
             formats[name] = format
             total += bytes.count
             // Zeros, which are in no name, say where each ends.
             digest.add("\0\(name)\0\(format.rawValue)\0\(shape.map(String.init).joined(separator: ","))\0")
             digest.add(bytes)
         }
-        if let extra = weights.tensors.keys.filter({ !known.contains($0) }).sorted().first { throw fail(extra, "not a tensor of this model") }
+        if let extra = weights.tensors.keys.filter({ !known.contains($0) }).sorted().first {
+            throw fail(extra, "not a tensor of this model")
+        }
         self.formats = formats
         weightFormats = Set(formats.values.map(\.rawValue)).sorted().joined(separator: " and ")
         weightBytes = total
@@ -64,8 +79,8 @@ public final class Model: Sendable {
         fingerprint = digest.text
     }
 
-    /// The fingerprint of programs that left number formats and shapes out of it: two models can share it. For runs that they
-    /// recorded, and nothing else.
+    /// The fingerprint of programs that left number formats and shapes out of it: two models can share it. For runs
+    /// that they recorded, and nothing else.
     public func legacyFingerprint() throws -> String {
         let digest = try Digest()
         digest.add(config.json)

@@ -62,9 +62,12 @@ public struct ModelConfig: Sendable, Equatable {
         func outside(_ value: Int, _ range: ClosedRange<Int>, _ field: String) -> (String, String)? {
             range.contains(value) ? nil : (field, "is \(value); must be \(range.lowerBound) to \(range.upperBound)")
         }
-        if let found = outside(hiddenSize, Limit.hiddenSize, "hidden_size") ?? outside(intermediateSize, Limit.intermediateSize, "intermediate_size")
-            ?? outside(layers, Limit.layers, "num_hidden_layers") ?? outside(heads, 1...hiddenSize, "num_attention_heads")
-            ?? outside(patchSize, SequenceGeometry.patchSizes, "patch_size") ?? outside(kernelSize, Limit.kernelSize, "conv_kernel_size")
+        if let found = outside(hiddenSize, Limit.hiddenSize, "hidden_size") ?? outside(
+            intermediateSize, Limit.intermediateSize, "intermediate_size")
+            ?? outside(layers, Limit.layers, "num_hidden_layers") ?? outside(
+                heads, 1...hiddenSize, "num_attention_heads")
+            ?? outside(patchSize, SequenceGeometry.patchSizes, "patch_size")
+            ?? outside(kernelSize, Limit.kernelSize, "conv_kernel_size")
         {
             return found
         }
@@ -72,7 +75,8 @@ public struct ModelConfig: Sendable, Equatable {
         if let stack {
             if let found = outside(stack.count, Limit.convolutions, "tcn") { return found }
             for (index, convolution) in stack.enumerated() {
-                if let found = outside(convolution.kernelSize, Limit.kernelSize, "tcn.\(index).kernel_size") ?? outside(convolution.dilation, Limit.dilation, "tcn.\(index).dilation")
+                if let found = outside(convolution.kernelSize, Limit.kernelSize, "tcn.\(index).kernel_size") ?? outside(
+                    convolution.dilation, Limit.dilation, "tcn.\(index).dilation")
                     ?? outside(convolution.channels, Limit.intermediateSize, "tcn.\(index).channels")
                 {
                     return found
@@ -81,8 +85,12 @@ public struct ModelConfig: Sendable, Equatable {
             let rows = reach.before + reach.after
             if rows > Limit.reach { return ("tcn", "reaches over \(rows) rows; at most \(Limit.reach) work") }
         }
-        if positionalEncoding == .coordConv && hiddenSize % 8 != 0 { return ("hidden_size", "is \(hiddenSize); the position term needs a multiple of 8") }
-        if hiddenSize % heads != 0 { return ("num_attention_heads", "is \(heads), which does not divide hidden_size \(hiddenSize)") }
+        if positionalEncoding == .coordConv && hiddenSize % 8 != 0 {
+            return ("hidden_size", "is \(hiddenSize); the position term needs a multiple of 8")
+        }
+        if hiddenSize % heads != 0 {
+            return ("num_attention_heads", "is \(heads), which does not divide hidden_size \(hiddenSize)")
+        }
         return nil
     }
 
@@ -101,8 +109,14 @@ extension ModelConfig {
     /// - Throws: `Fault` naming the field: missing, unknown, contradictory or absurd.
     public init(directory: String) throws {
         let file = "\(directory)/config.json"
-        guard File.exists(directory) else { throw Fault(.noInput, "there is no such model", at: Place(file: directory), advice: "Make one with `bbp-stream model init DIR`.") }
-        guard File.exists(file) else { throw Fault(.noInput, "the model has no config.json", at: Place(file: directory)) }
+        guard File.exists(directory) else {
+            throw Fault(
+                .noInput, "there is no such model", at: Place(file: directory),
+                advice: "Make one with `bbp-stream model init DIR`.")
+        }
+        guard File.exists(file) else {
+            throw Fault(.noInput, "the model has no config.json", at: Place(file: directory))
+        }
         guard let size = File.size(file) else { throw Fault(.noInput, "not a regular file", at: Place(file: file)) }
         guard size <= Limit.fileBytes else {
             throw Fault(.badData, "\(size) bytes are more than the allowed \(Limit.fileBytes)", at: Place(file: file))
@@ -114,7 +128,8 @@ extension ModelConfig {
         self.init(
             hiddenSize: try fields.integer("hidden_size", in: Limit.hiddenSize),
             // A stack has sizes of its own.
-            intermediateSize: try fields.integer("intermediate_size", in: Limit.intermediateSize, default: stack == nil ? nil : 1),
+            intermediateSize: try fields.integer(
+                "intermediate_size", in: Limit.intermediateSize, default: stack == nil ? nil : 1),
             layers: try fields.integer("num_hidden_layers", in: Limit.layers),
             heads: try fields.integer("num_attention_heads", in: 1...Limit.hiddenSize.upperBound),
             patchSize: try fields.integer("patch_size", in: SequenceGeometry.patchSizes),
@@ -148,46 +163,54 @@ extension ModelConfig {
 
     private static let arithmeticPrefixes = ["rope", "rotary", "moe", "mamba", "ssm"]
 
-    private static let arithmeticNames = Set([
-        // Sizes under other names.
-        "d_model", "n_embd", "num_layers", "n_layer", "n_layers", "num_heads", "n_head", "n_heads", "head_dim",
-        "n_inner", "d_ff", "ffn_dim",
-        // Attention.
-        "attention_bias", "attention_multiplier", "attention_types", "attention_window", "attn_layers",
-        "attn_logit_softcapping", "bidirectional", "final_logit_softcapping", "global_attn_every_n_layers",
-        "is_causal", "layer_types", "logits_scaling", "mixer", "mixers", "multi_query", "num_key_value_heads",
-        "num_kv_heads", "parallel_attn", "qk_norm", "qkv_bias", "query_pre_attn_scalar", "scale_attn_weights",
-        "sliding_window", "use_qk_norm", "use_sliding_window", "window_size",
-        // Positions.
-        "alibi", "partial_rotary_factor", "position_embedding_type", "relative_attention",
-        "relative_attention_num_buckets",
-        // Feed-forward, norms, residuals, experts.
-        "activation", "activation_function", "bias", "dilation", "dilations", "embedding_multiplier",
-        "hidden_activation", "layer_norm_epsilon", "mlp_bias", "norm_eps", "norm_type", "num_experts",
-        "num_experts_per_tok", "num_local_experts", "residual_multiplier", "rms_norm_eps", "use_bias",
-        "use_parallel_residual",
-        // Weights that are not what they seem.
-        "quantization_config",
-    ].map(\.plainLetters))
+    private static let arithmeticNames = Set(
+        [
+            // Sizes under other names.
+            "d_model", "n_embd", "num_layers", "n_layer", "n_layers", "num_heads", "n_head", "n_heads", "head_dim",
+            "n_inner", "d_ff", "ffn_dim",
+            // Attention.
+            "attention_bias", "attention_multiplier", "attention_types", "attention_window", "attn_layers",
+            "attn_logit_softcapping", "bidirectional", "final_logit_softcapping", "global_attn_every_n_layers",
+            "is_causal", "layer_types", "logits_scaling", "mixer", "mixers", "multi_query", "num_key_value_heads",
+            "num_kv_heads", "parallel_attn", "qk_norm", "qkv_bias", "query_pre_attn_scalar", "scale_attn_weights",
+            "sliding_window", "use_qk_norm", "use_sliding_window", "window_size",
+            // Positions.
+            "alibi", "partial_rotary_factor", "position_embedding_type", "relative_attention",
+            "relative_attention_num_buckets",
+            // Feed-forward, norms, residuals, experts.
+            "activation", "activation_function", "bias", "dilation", "dilations", "embedding_multiplier",
+            "hidden_activation", "layer_norm_epsilon", "mlp_bias", "norm_eps", "norm_type", "num_experts",
+            "num_experts_per_tok", "num_local_experts", "residual_multiplier", "rms_norm_eps", "use_bias",
+            "use_parallel_residual",
+            // Weights that are not what they seem.
+            "quantization_config",
+        ].map(\.plainLetters))
 
     private static func delegation(of fields: inout JSONFields, file: String) throws -> Delegation {
         guard let value = fields.take("delegation") else { return .transpose }
-        guard case .object(let inner) = value else { throw fields.fault("delegation", "must be an object with a field 'mode'") }
+        guard case .object(let inner) = value else {
+            throw fields.fault("delegation", "must be an object with a field 'mode'")
+        }
         var delegation = JSONFields(inner, file: file, prefix: "delegation.")
         let mode = try delegation.string("mode", among: Delegation.modes)
-        let seed = try mode == Delegation.monteCarlo(seed: 0).mode ? delegation.integer("seed", in: 0...Int.max, default: 0) : 0
+        let seed =
+            try mode == Delegation.monteCarlo(seed: 0).mode
+            ? delegation.integer("seed", in: 0...Int.max, default: 0) : 0
         try delegation.finish()
         return Delegation(mode: mode, seed: UInt64(seed)) ?? .transpose
     }
 
     private static func convolutions(of fields: inout JSONFields, file: String) throws -> [ConvolutionShape]? {
         guard let value = fields.take("tcn") else { return nil }
-        guard case .array(let stack) = value, !stack.isEmpty else { throw fields.fault("tcn", "must be a list of convolutions") }
+        guard case .array(let stack) = value, !stack.isEmpty else {
+            throw fields.fault("tcn", "must be a list of convolutions")
+        }
         return try stack.enumerated().map { index, entry in
             guard case .object(let inner) = entry else { throw fields.fault("tcn", "entry \(index) must be an object") }
             var convolution = JSONFields(inner, file: file, prefix: "tcn.\(index).")
             let shape = ConvolutionShape(
-                kernelSize: try convolution.integer("kernel_size", in: Limit.kernelSize), dilation: try convolution.integer("dilation", in: Limit.dilation, default: 1),
+                kernelSize: try convolution.integer("kernel_size", in: Limit.kernelSize),
+                dilation: try convolution.integer("dilation", in: Limit.dilation, default: 1),
                 channels: try convolution.integer("channels", in: Limit.intermediateSize))
             try convolution.finish()
             return shape
@@ -197,13 +220,18 @@ extension ModelConfig {
     /// config.json as this model's own: options of the wider family where they are not the defaults.
     public var json: String {
         var lines = [
-            #""model_type": "bigbang-proton""#, #""vocab_size": \#(Self.vocabulary)"#, #""hidden_size": \#(hiddenSize)"#,
+            #""model_type": "bigbang-proton""#, #""vocab_size": \#(Self.vocabulary)"#,
+            #""hidden_size": \#(hiddenSize)"#,
         ]
         if stack == nil { lines.append(#""intermediate_size": \#(intermediateSize)"#) }
-        lines += [#""num_hidden_layers": \#(layers)"#, #""num_attention_heads": \#(heads)"#, #""patch_size": \#(patchSize)"#]
+        lines += [
+            #""num_hidden_layers": \#(layers)"#, #""num_attention_heads": \#(heads)"#, #""patch_size": \#(patchSize)"#,
+        ]
         if stack == nil { lines.append(#""conv_kernel_size": \#(kernelSize)"#) }
         if let stack {
-            let entries = stack.map { #"{"kernel_size": \#($0.kernelSize), "dilation": \#($0.dilation), "channels": \#($0.channels)}"# }
+            let entries = stack.map {
+                #"{"kernel_size": \#($0.kernelSize), "dilation": \#($0.dilation), "channels": \#($0.channels)}"#
+            }
             lines.append(#""tcn": [\#(entries.joined(separator: ", "))]"#)
         }
         if recurrence != 1 { lines.append(#""recurrence": \#(recurrence)"#) }
@@ -212,9 +240,14 @@ extension ModelConfig {
         case .monteCarlo(let seed): lines.append(#""delegation": {"mode": "\#(delegation.mode)", "seed": \#(seed)}"#)
         case .selective: lines.append(#""delegation": {"mode": "\#(delegation.mode)"}"#)
         }
-        if positionalEncoding != .coordConv { lines.append(#""positional_encoding": "\#(positionalEncoding.rawValue)""#) }
+        if positionalEncoding != .coordConv {
+            lines.append(#""positional_encoding": "\#(positionalEncoding.rawValue)""#)
+        }
         if !isCausal { lines.append(#""causal": false"#) }
-        lines += [#""hidden_act": "\#(activation.rawValue)""#, #""layer_norm_eps": \#(layerNormEpsilon)"#, #""torch_dtype": "float32""#]
+        lines += [
+            #""hidden_act": "\#(activation.rawValue)""#, #""layer_norm_eps": \#(layerNormEpsilon)"#,
+            #""torch_dtype": "float32""#,
+        ]
         return "{\n  " + lines.joined(separator: ",\n  ") + "\n}\n"
     }
 }

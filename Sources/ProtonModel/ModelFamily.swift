@@ -56,8 +56,8 @@ public struct ConvolutionShape: Sendable, Equatable {
         self.channels = channels
     }
 
-    /// Rows that an output sees beside its own: all before it, or, centred, half of them (rounded down) before it and the
-    /// others after it.
+    /// Rows that an output sees beside its own: all before it, or, centred, half of them (rounded down) before it and
+    /// the others after it.
     func reach(isCausal: Bool) -> (before: Int, after: Int) {
         let rows = (kernelSize - 1) * dilation
         return isCausal ? (rows, 0) : (rows / 2, rows - rows / 2)
@@ -66,7 +66,9 @@ public struct ConvolutionShape: Sendable, Equatable {
 
 extension ModelConfig {
     /// Step 9's convolutions, one after another: the published one, or the stack of `tcn`.
-    public var convolutions: [ConvolutionShape] { stack ?? [ConvolutionShape(kernelSize: kernelSize, channels: intermediateSize)] }
+    public var convolutions: [ConvolutionShape] {
+        stack ?? [ConvolutionShape(kernelSize: kernelSize, channels: intermediateSize)]
+    }
 
     /// Channels after the last convolution.
     public var innerSize: Int { convolutions.last?.channels ?? hiddenSize }
@@ -86,7 +88,9 @@ extension ModelConfig {
     public var passes: Int { layers * recurrence }
 
     /// The block of pass `pass`, and which of its repeats it is, both from 0.
-    public func block(ofPass pass: Int) -> (layer: Int, repeat: Int) { ((pass - 1) / recurrence, (pass - 1) % recurrence) }
+    public func block(ofPass pass: Int) -> (layer: Int, repeat: Int) {
+        ((pass - 1) / recurrence, (pass - 1) % recurrence)
+    }
 
     /// Whether all rows that are multiplied have an even number of values: products of bf16 numbers take pairs.
     public var hasEvenWidths: Bool { hiddenSize % 2 == 0 && convolutions.allSatisfy { $0.channels % 2 == 0 } }

@@ -7,13 +7,21 @@ extension Model {
     /// so that predictions start near uniform.
     public static func initialize(_ directory: String, config: ModelConfig, seed: UInt64, replacing: Bool) throws {
         if let found = config.impossibleField() { throw Fault(.usage, "\(found.field) \(found.problem)") }
-        guard let parameters = config.parameters, parameters < 1 << 40 else { throw Fault(.usage, "these sizes make more than 2^40 parameters") }
+        guard let parameters = config.parameters, parameters < 1 << 40 else {
+            throw Fault(.usage, "these sizes make more than 2^40 parameters")
+        }
         let weightsFile = "\(directory)/model.safetensors"
-        if !replacing, let taken = ["config.json", "model.safetensors"].first(where: { File.exists("\(directory)/\($0)") }) {
-            throw Fault(.cannotCreate, "there is a \(taken) here already", at: Place(file: directory), advice: "Use --force to replace the model, or another folder.")
+        if !replacing,
+            let taken = ["config.json", "model.safetensors"].first(where: { File.exists("\(directory)/\($0)") })
+        {
+            throw Fault(
+                .cannotCreate, "there is a \(taken) here already", at: Place(file: directory),
+                advice: "Use --force to replace the model, or another folder.")
         }
         if File.exists("\(directory)/manifest.json") {
-            throw Fault(.cannotCreate, "this is the folder of a store", at: Place(file: directory), advice: "Name another folder.")
+            throw Fault(
+                .cannotCreate, "this is the folder of a store", at: Place(file: directory),
+                advice: "Name another folder.")
         }
         try File.makeDirectory(directory)
         var random = NormalNumbers(seed: seed)

@@ -3,8 +3,9 @@ import Support
 
 /// The context of one patch: its P local rows and the P delegates in its slots, sorted by origin.
 ///
-/// Row r may see row s only if origin(r) >= origin(s) (Model.md, step 5); in a bidirectional model every row sees all. Sorted by
-/// origin, what a row may see is a prefix: nothing is masked, and pairs that cannot see each other are never computed.
+/// Row r may see row s only if origin(r) >= origin(s) (Model.md, step 5); in a bidirectional model every row sees all.
+/// Sorted by origin, what a row may see is a prefix: nothing is masked, and pairs that cannot see each other are never
+/// computed.
 struct PatchContext {
     /// Rows in the context.
     private(set) var count = 0
@@ -52,7 +53,8 @@ struct PatchContext {
         var (local, delegate) = (0, 0)
         count = 0
         while local < locals || delegate < delegates {
-            let localFirst = delegate == delegates || (local < locals && first + Int64(local) <= delegateOrigins[delegate])
+            let localFirst =
+                delegate == delegates || (local < locals && first + Int64(local) <= delegateOrigins[delegate])
             if localFirst {
                 origins[count] = first + Int64(local)
                 rows[count] = Int32(local)

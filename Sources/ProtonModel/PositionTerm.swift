@@ -56,7 +56,8 @@ public final class PositionTerm: Sendable {
         doubles = [frequency, try rotations(step: 64), try rotations(step: 1)]
         matrices = [try folded(0...2), try folded(1...2), try folded(0...1), try folded(1...1)]
         tables = bbp_position_tables(
-            width: Int64(D), length: Int64(length), frequency: doubles[0].start, middle: doubles[1].start, fine: doubles[2].start,
+            width: Int64(D), length: Int64(length), frequency: doubles[0].start, middle: doubles[1].start,
+            fine: doubles[2].start,
             inside: matrices[0].start, at_start: matrices[1].start, at_end: matrices[2].start, alone: matrices[3].start)
     }
 

@@ -21,7 +21,8 @@ final class PreparedMatrix {
     ///   - bias: [outputs].
     ///   - kernels: that will read it.
     init(
-        _ weight: UnsafePointer<Float>, taps: Int = 1, bias: UnsafePointer<Float>? = nil, inputs: Int, outputs: Int, kernels: KernelTable,
+        _ weight: UnsafePointer<Float>, taps: Int = 1, bias: UnsafePointer<Float>? = nil, inputs: Int, outputs: Int,
+        kernels: KernelTable,
         parallel: Parallel = { count, body in for task in 0..<count { body(task) } }
     ) throws {
         let panel = BBP_PANEL
@@ -49,7 +50,9 @@ final class PreparedMatrix {
         } else {
             self.bias = nil
         }
-        matrix = bbp_matrix(inputs: Int64(inputs), outputs: Int64(outputs), panels: panels, bias: self.bias.map { UnsafePointer($0.start) })
+        matrix = bbp_matrix(
+            inputs: Int64(inputs), outputs: Int64(outputs), panels: panels,
+            bias: self.bias.map { UnsafePointer($0.start) })
     }
 
     /// Values of scratch for products that round their rows.
@@ -69,11 +72,14 @@ final class PreparedMatrix {
     ///   - y: `rows` rows, `yStride` values from one to the next.
     ///   - scratch: `scratchValues`.
     func multiply(
-        _ x: UnsafePointer<Float>, stride xStride: Int? = nil, rows: Int, adding addend: UnsafePointer<Float>? = nil, activation: Activation? = nil, into y: UnsafeMutablePointer<Float>, yStride: Int? = nil,
+        _ x: UnsafePointer<Float>, stride xStride: Int? = nil, rows: Int, adding addend: UnsafePointer<Float>? = nil,
+        activation: Activation? = nil, into y: UnsafeMutablePointer<Float>, yStride: Int? = nil,
         kernels: KernelTable, scratch: Memory<UInt16>
     ) {
         withUnsafePointer(to: matrix) {
-            kernels.pointee.product(x, Int64(xStride ?? inputs), Int64(rows), $0, addend, Int64(outputs), activation?.kernel ?? Int32(BBP_NO_ACTIVATION.rawValue), y, Int64(yStride ?? outputs), scratch.start)
+            kernels.pointee.product(
+                x, Int64(xStride ?? inputs), Int64(rows), $0, addend, Int64(outputs),
+                activation?.kernel ?? Int32(BBP_NO_ACTIVATION.rawValue), y, Int64(yStride ?? outputs), scratch.start)
         }
     }
 }

@@ -24,7 +24,8 @@ public final class SafeTensors: @unchecked Sendable {
     private static let mostDimensions = 64
     /// Bytes of a value, for the number formats of the safetensors format.
     private static let sizes = [
-        "F64": 8, "F32": 4, "F16": 2, "BF16": 2, "I64": 8, "I32": 4, "I16": 2, "I8": 1, "U64": 8, "U32": 4, "U16": 2, "U8": 1, "BOOL": 1,
+        "F64": 8, "F32": 4, "F16": 2, "BF16": 2, "I64": 8, "I32": 4, "I16": 2, "I8": 1, "U64": 8, "U32": 4, "U16": 2,
+        "U8": 1, "BOOL": 1,
     ]
 
     public init(_ file: String) throws {
@@ -44,8 +45,12 @@ public final class SafeTensors: @unchecked Sendable {
         map = UnsafeMutableRawBufferPointer(start: address, count: size)
         do {
             let length = UInt64(littleEndian: map.loadUnaligned(as: UInt64.self))
-            guard length <= UInt64(Self.largestHeader) else { throw fail("a header of \(length) bytes is more than the allowed \(Self.largestHeader)", offset: 0) }
-            guard Int(length) <= size - 8 else { throw fail("a header of \(length) bytes does not fit a file of \(size)", offset: 0) }
+            guard length <= UInt64(Self.largestHeader) else {
+                throw fail("a header of \(length) bytes is more than the allowed \(Self.largestHeader)", offset: 0)
+            }
+            guard Int(length) <= size - 8 else {
+                throw fail("a header of \(length) bytes does not fit a file of \(size)", offset: 0)
+            }
             dataStart = 8 + Int(length)
             let text = UnsafeRawBufferPointer(rebasing: UnsafeRawBufferPointer(map)[8..<dataStart])
             let header = try JSONValue.object(text, file: file, origin: 8)
@@ -67,14 +72,28 @@ public final class SafeTensors: @unchecked Sendable {
                 }
             }
             var end = 0
-            for (name, tensor) in tensors.sorted(by: { ($0.value.range.lowerBound, $0.value.range.upperBound) < ($1.value.range.lowerBound, $1.value.range.upperBound) }) {
+            for (name, tensor) in tensors.sorted(by: {
+                ($0.value.range.lowerBound, $0.value.range.upperBound) < (
+                    $1.value.range.lowerBound, $1.value.range.upperBound
+                )
+            }) {
                 guard tensor.range.lowerBound == end else {
-                    throw fail(tensor.range.lowerBound < end ? "its data overlap another tensor's" : "bytes \(end)..<\(tensor.range.lowerBound) before it belong to no tensor", field: name)
+                    throw fail(
+                        tensor.range.lowerBound < end
+                            ? "its data overlap another tensor's"
+                            : "bytes \(end)..<\(tensor.range.lowerBound) before it belong to no tensor", field: name)
                 }
                 end = tensor.range.upperBound
-                guard end <= size - dataStart else { throw fail("its data end at byte \(end) of \(size - dataStart): the file is cut short", field: name, offset: size) }
+                guard end <= size - dataStart else {
+                    throw fail(
+                        "its data end at byte \(end) of \(size - dataStart): the file is cut short", field: name,
+                        offset: size)
+                }
             }
-            guard end == size - dataStart else { throw fail("\(size - dataStart - end) bytes after the last tensor belong to none", offset: dataStart + end) }
+            guard end == size - dataStart else {
+                throw fail(
+                    "\(size - dataStart - end) bytes after the last tensor belong to none", offset: dataStart + end)
+            }
             self.tensors = tensors
             self.metadata = metadata
         } catch {
@@ -100,7 +119,8 @@ public final class SafeTensors: @unchecked Sendable {
             throw fail("unknown field '\(extra.name.shortened)'")
         }
         guard case .string(let dtype)? = fields["dtype"], dtype.utf8.count <= 4,
-            let valueSize = sizes[dtype] else { throw fail("unknown dtype") }
+            let valueSize = sizes[dtype]
+        else { throw fail("unknown dtype") }
         guard let shape = integers(fields["shape"]), shape.count <= mostDimensions else {
             throw fail("shape must be a list of at most \(mostDimensions) non-negative integers")
         }
@@ -115,7 +135,9 @@ public final class SafeTensors: @unchecked Sendable {
 
     /// The bytes of a tensor, in the map.
     public func bytes(_ tensor: Tensor) -> UnsafeRawBufferPointer {
-        UnsafeRawBufferPointer(rebasing: UnsafeRawBufferPointer(map)[dataStart + tensor.range.lowerBound..<dataStart + tensor.range.upperBound])
+        UnsafeRawBufferPointer(
+            rebasing: UnsafeRawBufferPointer(map)[
+                dataStart + tensor.range.lowerBound..<dataStart + tensor.range.upperBound])
     }
 
     /// Whether a tensor's values of four bytes can be used where they lie.
@@ -124,16 +146,28 @@ public final class SafeTensors: @unchecked Sendable {
     /// Writes a file of F32 tensors, one after another in the given order.
     ///
     /// - Parameter fill: writes the values of tensor `name`.
-    static func write(_ file: String, shapes: [(name: String, shape: [Int])], metadata: [String: String], fill: (_ name: String, _ values: UnsafeMutableBufferPointer<Float>) -> Void) throws {
+    static func write(
+        _ file: String, shapes: [(name: String, shape: [Int])], metadata: [String: String],
+        fill: (_ name: String, _ values: UnsafeMutableBufferPointer<Float>) -> Void
+    ) throws {
         func quoted(_ text: String) -> String {
             "\"" + text.map { $0 == "\"" || $0 == "\\" ? "\\\($0)" : String($0) }.joined() + "\""
         }
-        var entries = metadata.isEmpty ? [] : ["\"__metadata__\":{" + metadata.sorted { $0.key < $1.key }.map { "\(quoted($0.key)):\(quoted($0.value))" }.joined(separator: ",") + "}"]
+        var entries =
+            metadata.isEmpty
+            ? []
+            : [
+                "\"__metadata__\":{"
+                    + metadata.sorted { $0.key < $1.key }.map { "\(quoted($0.key)):\(quoted($0.value))" }.joined(
+                        separator: ",") + "}"
+            ]
         var end = 0
         for (name, shape) in shapes {
             let start = end
             end += shape.reduce(4, *)
-            entries.append("\(quoted(name)):{\"dtype\":\"F32\",\"shape\":[\(shape.map(String.init).joined(separator: ","))],\"data_offsets\":[\(start),\(end)]}")
+            entries.append(
+                "\(quoted(name)):{\"dtype\":\"F32\",\"shape\":[\(shape.map(String.init).joined(separator: ","))],\"data_offsets\":[\(start),\(end)]}"
+            )
         }
         var header = Array("{\(entries.joined(separator: ","))}".utf8)
         header += Array(repeating: UInt8(ascii: " "), count: -header.count & 7)

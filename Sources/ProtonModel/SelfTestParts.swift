@@ -43,12 +43,14 @@ public final class ConvolutionTest {
 
     /// - Parameter transform: its size; 0 for the direct way.
     public init(hiddenSize D: Int, kernelSize K: Int, transform: Int, kernels: KernelTable) throws {
-        let config = ModelConfig(hiddenSize: D, intermediateSize: 2 * D, layers: 1, heads: 1, patchSize: 32, kernelSize: K)
+        let config = ModelConfig(
+            hiddenSize: D, intermediateSize: 2 * D, layers: 1, heads: 1, patchSize: 32, kernelSize: K)
         let sizes = TileArithmetic.Sizes(config, patchSize: 32, repeatedRows: 0)
         let tileRows = Tiling(patchSize: 32).rows
         self.kernels = kernels
         rows = sizes.tilesAtOnce * tileRows
-        convolution = try Convolution(config.convolutions[0], inputs: D, activation: config.activation, tileRows: tileRows, size: transform)
+        convolution = try Convolution(
+            config.convolutions[0], inputs: D, activation: config.activation, tileRows: tileRows, size: transform)
         let weight = try Memory<Float>(2 * D * D * K), bias = try Memory<Float>(2 * D)
         for value in 0..<weight.count { weight[value] = Float(value % 17 - 8) / 64 }
         weights = try convolution.prepare(weight.start, bias: bias.start, kernels: kernels)
@@ -59,5 +61,8 @@ public final class ConvolutionTest {
         scratch = try Memory(convolution.scratchValues(tiles: sizes.tilesAtOnce))
     }
 
-    public func run() { convolution.run(s.start, rows: rows, weights: weights, scratch: scratch, into: c.start, kernels: kernels, halves: halves) }
+    public func run() {
+        convolution.run(
+            s.start, rows: rows, weights: weights, scratch: scratch, into: c.start, kernels: kernels, halves: halves)
+    }
 }

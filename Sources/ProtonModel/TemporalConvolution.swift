@@ -6,27 +6,32 @@ import Support
 public enum ConvolutionWay: String, Sendable, CaseIterable {
     /// Sum by sum. A row's result depends on the rows that it sees and on no other, to the last bit.
     case direct
-    /// Through Fourier transforms where a kernel is long enough for them. A row's last bits depend on up to a block of rows around it,
-    /// later ones too.
+    /// Through Fourier transforms where a kernel is long enough for them. A row's last bits depend on up to a block of
+    /// rows around it, later ones too.
     case fourier
 
-    /// Operations of all a run's convolutions that are done directly where nobody asked for either way: about a second on two cores.
+    /// Operations of all a run's convolutions that are done directly where nobody asked for either way: about a second
+    /// on two cores.
     static let operationsDoneDirectly = Double(1 << 38)
 
-    /// The way that a run takes where nothing else is asked for. Depends on the model's shape and the sequence's length alone, as
-    /// it makes a difference to the last bits.
+    /// The way that a run takes where nothing else is asked for. Depends on the model's shape and the sequence's length
+    /// alone, as it makes a difference to the last bits.
     public static func preferred(_ config: ModelConfig, tokens: Int) -> ConvolutionWay {
-        guard TemporalConvolution.transformSize(config, tileRows: Tiling(patchSize: config.patchSize).rows) > 0 else { return .direct }
-        let operations = 2 * Double(tokens) * Double(config.passes) * Double(config.convolutions[0].kernelSize) * Double(config.hiddenSize) * Double(config.innerSize)
+        guard TemporalConvolution.transformSize(config, tileRows: Tiling(patchSize: config.patchSize).rows) > 0 else {
+            return .direct
+        }
+        let operations =
+            2 * Double(tokens) * Double(config.passes) * Double(config.convolutions[0].kernelSize)
+            * Double(config.hiddenSize) * Double(config.innerSize)
         return operations <= operationsDoneDirectly ? .direct : .fourier
     }
 }
 
 /// Step 9's convolutions over time, one after another: the published one, or a stack.
 ///
-/// A stack's first convolutions are computed for the rows that the later ones see beside the rows asked for: once more for
-/// every piece of the sequence, so that nothing but s has to be kept from piece to piece. Rows outside 0..<N are zero for every
-/// one of them.
+/// A stack's first convolutions are computed for the rows that the later ones see beside the rows asked for: once more
+/// for every piece of the sequence, so that nothing but s has to be kept from piece to piece. Rows outside 0..<N are
+/// zero for every one of them.
 struct TemporalConvolution {
     let convolutions: [Convolution]
     private let reaches: [(before: Int, after: Int)]
@@ -76,7 +81,10 @@ struct TemporalConvolution {
     ///   - s: the first row that the first row asked for sees; then all up to the last that the last one sees.
     ///   - first: token index of the first row asked for; N is `length`.
     ///   - c: [rows, inner size].
-    func run(_ s: UnsafePointer<Float>, first: Int, rows: Int, length: Int, weights: [Convolution.Weights], with tools: TileArithmetic, into c: UnsafeMutablePointer<Float>) {
+    func run(
+        _ s: UnsafePointer<Float>, first: Int, rows: Int, length: Int, weights: [Convolution.Weights],
+        with tools: TileArithmetic, into c: UnsafeMutablePointer<Float>
+    ) {
         var input = s
         for (index, convolution) in convolutions.enumerated() {
             let seen = seen(after: index)
@@ -85,11 +93,13 @@ struct TemporalConvolution {
             let all = first - seen.before..<first + rows + seen.after
             let real = all.clamped(to: 0..<length)
             for outside in [all.lowerBound..<real.lowerBound, real.upperBound..<all.upperBound] {
-                (output + (outside.lowerBound - all.lowerBound) * convolution.outputs).update(repeating: 0, count: outside.count * convolution.outputs)
+                (output + (outside.lowerBound - all.lowerBound) * convolution.outputs).update(
+                    repeating: 0, count: outside.count * convolution.outputs)
             }
             let skipped = real.lowerBound - all.lowerBound
             convolution.run(
-                input + skipped * convolution.inputs, rows: real.count, weights: weights[index], scratch: tools.convolutionScratch, into: output + skipped * convolution.outputs,
+                input + skipped * convolution.inputs, rows: real.count, weights: weights[index],
+                scratch: tools.convolutionScratch, into: output + skipped * convolution.outputs,
                 kernels: tools.kernels, halves: tools.halves)
             input = UnsafePointer(output)
         }

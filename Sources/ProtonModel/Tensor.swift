@@ -12,7 +12,9 @@ enum WeightFormat: String {
         // All bits of the exponent are set.
         func first<Bits: FixedWidthInteger>(_ exponent: Bits) -> Int? {
             let size = MemoryLayout<Bits>.size
-            return (0..<bytes.count / size).first { bytes.loadUnaligned(fromByteOffset: $0 * size, as: Bits.self) & exponent == exponent }
+            return (0..<bytes.count / size).first {
+                bytes.loadUnaligned(fromByteOffset: $0 * size, as: Bits.self) & exponent == exponent
+            }
         }
         switch self {
         case .f32: return first(0x7f80_0000 as UInt32)
@@ -51,8 +53,11 @@ final class Tensor: Sendable {
 
     func value(_ index: Int) -> Float { withExtendedLifetime(self) { values[index] } }
 
-    /// Whether the values cannot be used where they lie: 16-bit ones, and misaligned ones, which no common writer makes.
-    static func takesCopy(_ tensor: SafeTensors.Tensor, format: WeightFormat, in file: SafeTensors) -> Bool { format != .f32 || !file.isAligned(tensor) }
+    /// Whether the values cannot be used where they lie: 16-bit ones, and misaligned ones, which no common writer
+    /// makes.
+    static func takesCopy(_ tensor: SafeTensors.Tensor, format: WeightFormat, in file: SafeTensors) -> Bool {
+        format != .f32 || !file.isAligned(tensor)
+    }
 }
 
 /// Scale and shift of a LayerNorm, [D] each.

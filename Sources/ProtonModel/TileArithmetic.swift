@@ -2,14 +2,14 @@ import CKernels
 import Geometry
 import Support
 
-/// The tools of one worker for the arithmetic of a block, and room for the rows between steps. `Block.swift` says what is
-/// computed with them.
+/// The tools of one worker for the arithmetic of a block, and room for the rows between steps. `Block.swift` says what
+/// is computed with them.
 ///
 /// Attention takes a group of patches at a time, few enough rows for the caches; the feed-forward takes whole tiles, as
 /// many as make it worth while to read the convolution's weights. Neither number changes a result.
 public final class TileArithmetic {
-    /// Counts changes of the arithmetic that change bits of a result: raise it with each of them. A run goes on only under the
-    /// revision that began it.
+    /// Counts changes of the arithmetic that change bits of a result: raise it with each of them. A run goes on only
+    /// under the revision that began it.
     public static let revision = 1
 
     public let config: ModelConfig
@@ -27,7 +27,8 @@ public final class TileArithmetic {
     /// [group] the tokens that the delegates come from; `noOrigin` where none was loaded.
     let delegateOrigins: Memory<Int64>
     static let noOrigin = Int64.max
-    // Between steps: u [a few, D], projections [group, 3D] each, attention and mix [group, D], convolutions [tiles, channels].
+    // Between steps: u [a few, D], projections [group, 3D] each, attention and mix [group, D], convolutions [tiles,
+    // channels].
     let normalised: Memory<Float>
     let localProjections: Memory<Float>
     let delegateProjections: Memory<Float>
@@ -59,7 +60,8 @@ public final class TileArithmetic {
     /// Rows of a tile.
     let tileRows: Int
 
-    /// Rows that are normalised and projected at a time: they stay in the near caches, and the weights serve all of them.
+    /// Rows that are normalised and projected at a time: they stay in the near caches, and the weights serve all of
+    /// them.
     static let rowsAtOnce = 96
 
     public init(_ config: ModelConfig, geometry: SequenceGeometry, way: ConvolutionWay, kernels: KernelTable) throws {
@@ -96,7 +98,8 @@ public final class TileArithmetic {
         positionScratch = try Memory(4 * D)
         attentionScratch = try Memory(Int(bbp_attention_scratch(Int64(2 * P), Int64(config.headSize))))
         convolutionScratch = try Memory(convolution.scratchValues(tiles: tilesAtOnce))
-        let roundedValues = max(PreparedMatrix.scratchValues(stride: max(D, F), inputs: max(D, F)), convolution.halvesValues)
+        let roundedValues = max(
+            PreparedMatrix.scratchValues(stride: max(D, F), inputs: max(D, F)), convolution.halvesValues)
         halves = try Memory(kernels.pointee.rounds_products != 0 ? roundedValues : 0)
         context = try PatchContext(patchSize: P)
         contextRows = try Memory(2 * P)
@@ -116,7 +119,10 @@ public final class TileArithmetic {
         /// - Parameter repeatedRows: computed again for every piece of the feed-forward.
         init(_ config: ModelConfig, patchSize P: Int, repeatedRows: Int) {
             groupPatches = max(1, 256 / P)
-            tilesAtOnce = max(1, max(TileArithmetic.rowsConvolvedAtOnce(hiddenSize: config.hiddenSize), min(4 * repeatedRows, 1 << 16)) / Tiling(patchSize: P).rows)
+            tilesAtOnce = max(
+                1,
+                max(TileArithmetic.rowsConvolvedAtOnce(hiddenSize: config.hiddenSize), min(4 * repeatedRows, 1 << 16))
+                    / Tiling(patchSize: P).rows)
         }
     }
 
@@ -125,12 +131,18 @@ public final class TileArithmetic {
 
     /// Bytes that one worker's tools own.
     public var ownedBytes: Int {
-        let floats: [Memory<Float>] = [
-            local, delegates, normalised, localProjections, delegateProjections, attended, mixed, convolved, logits, attentionScratch, convolutionScratch, scores,
-        ] + between
-        return floats.map(\.count).reduce(0, +) * 4 + (gathered.count + halves.count) * 2 + (positionScratch.count + positions.count + delegateOrigins.count + orderKeys.count) * 8 + PatchContext.footprint(patchSize: geometry.patchSize) + geometry.patchSize * 72
+        let floats: [Memory<Float>] =
+            [
+                local, delegates, normalised, localProjections, delegateProjections, attended, mixed, convolved, logits,
+                attentionScratch, convolutionScratch, scores,
+            ] + between
+        return floats.map(\.count).reduce(0, +) * 4 + (gathered.count + halves.count) * 2
+            + (positionScratch.count + positions.count + delegateOrigins.count + orderKeys.count) * 8
+            + PatchContext.footprint(patchSize: geometry.patchSize) + geometry.patchSize * 72
     }
 
     /// Bytes of one block's prepared weights, of preparing them, and of the head's.
-    public var blockWeightBytes: Int { BlockWeights.footprint(config) + convolution.weightBytes + convolution.preparationBytes + Head.footprint(config) }
+    public var blockWeightBytes: Int {
+        BlockWeights.footprint(config) + convolution.weightBytes + convolution.preparationBytes + Head.footprint(config)
+    }
 }

@@ -5,8 +5,8 @@ import Support
 
 /// Columns of the generation that a layer reads, decoded, as many as the memory budget leaves room for.
 ///
-/// When room is needed, the column that is read again latest is given up first, which is the best order where next uses are
-/// exact (Belady 1966); here some are estimated. One thread plans; workers only fill slots.
+/// When room is needed, the column that is read again latest is given up first, which is the best order where next uses
+/// are exact (Belady 1966); here some are estimated. One thread plans; workers only fill slots.
 final class ColumnCache {
     /// What must be read before a step can begin.
     struct Load {
@@ -19,7 +19,11 @@ final class ColumnCache {
         var runs: [ClosedRange<Int>] {
             var runs: [ClosedRange<Int>] = []
             for (column, _) in columns {
-                if let last = runs.last, last.upperBound + 1 == column { runs[runs.count - 1] = last.lowerBound...column } else { runs.append(column...column) }
+                if let last = runs.last, last.upperBound + 1 == column {
+                    runs[runs.count - 1] = last.lowerBound...column
+                } else {
+                    runs.append(column...column)
+                }
             }
             return runs
         }
@@ -65,7 +69,10 @@ final class ColumnCache {
     ///   - memory: room for `slots` columns.
     ///   - columnBytes: bytes of a column of a full block, with its token indices.
     ///   - indexOffset: where in a slot those are; nil where tokens stand in their own order.
-    init(_ memory: UnsafeMutablePointer<UInt8>, slots: Int, columnBytes: Int, indexOffset: Int? = nil, schedule: LayerSchedule, order: Order = .latestNextUse) throws {
+    init(
+        _ memory: UnsafeMutablePointer<UInt8>, slots: Int, columnBytes: Int, indexOffset: Int? = nil,
+        schedule: LayerSchedule, order: Order = .latestNextUse
+    ) throws {
         self.memory = memory
         self.schedule = schedule
         self.columnBytes = columnBytes
@@ -84,7 +91,8 @@ final class ColumnCache {
     /// Where the token indices of the column in a slot go; nil where tokens stand in their own order.
     func indices(ofSlot slot: Int) -> UnsafeMutableBufferPointer<UInt16>? {
         indexOffset.map { offset in
-            let start = UnsafeMutableRawPointer(memory + slot * columnBytes + offset).assumingMemoryBound(to: UInt16.self)
+            let start = UnsafeMutableRawPointer(memory + slot * columnBytes + offset).assumingMemoryBound(
+                to: UInt16.self)
             return UnsafeMutableBufferPointer(start: start, count: (columnBytes - offset) / 2)
         }
     }
@@ -96,7 +104,8 @@ final class ColumnCache {
     ///
     /// - Returns: nil when there is no room beside what other steps hold; nothing is changed then.
     func admit(_ needs: [LayerSchedule.Need]) throws -> (columns: CachedColumns, loads: [Load])? {
-        let columns = CachedColumns(columns: P, indexOffset: indexOffset, slotStart: { [memory, columnBytes] in memory + $0 * columnBytes })
+        let columns = CachedColumns(
+            columns: P, indexOffset: indexOffset, slotStart: { [memory, columnBytes] in memory + $0 * columnBytes })
         var missing: [(block: Int, column: Int, role: LayerSchedule.Role)] = []
         for need in needs {
             for column in need.columns where columns.slot(column, ofBlock: need.block) == -1 {
@@ -146,7 +155,9 @@ final class ColumnCache {
             }
         }
         // Entries of slots that were taken again stay behind; they are swept when they are the most.
-        if uses.count > 2 * max(1024, evictable) { uses = Heap(uses.unordered.filter { stamps[$0.slot] == $0.stamp && pins[$0.slot] == 0 }) }
+        if uses.count > 2 * max(1024, evictable) {
+            uses = Heap(uses.unordered.filter { stamps[$0.slot] == $0.stamp && pins[$0.slot] == 0 })
+        }
         return done
     }
 

@@ -13,7 +13,9 @@ enum Columns {
     func column(_ column: Int, ofBlock block: Int, from row: Int, rowBytes: Int) throws -> TileArithmetic.Column {
         switch self {
         case .resident(let states):
-            TileArithmetic.Column(rows: states.column(column, ofBlock: block) + row * rowBytes, indices: states.indices(column, ofBlock: block).map { $0 + row })
+            TileArithmetic.Column(
+                rows: states.column(column, ofBlock: block) + row * rowBytes,
+                indices: states.indices(column, ofBlock: block).map { $0 + row })
         case .cached(let columns):
             try columns.column(column, ofBlock: block, from: row, rowBytes: rowBytes)
         }
@@ -39,9 +41,13 @@ struct ResidentStates {
         return patches.lowerBound * columns + column * patches.count
     }
 
-    func column(_ column: Int, ofBlock block: Int) -> UnsafeMutablePointer<UInt8> { start + row(ofColumn: column, ofBlock: block) * rowBytes }
+    func column(_ column: Int, ofBlock block: Int) -> UnsafeMutablePointer<UInt8> {
+        start + row(ofColumn: column, ofBlock: block) * rowBytes
+    }
 
-    func indices(_ column: Int, ofBlock block: Int) -> UnsafeMutablePointer<UInt16>? { order.map { $0 + row(ofColumn: column, ofBlock: block) } }
+    func indices(_ column: Int, ofBlock block: Int) -> UnsafeMutablePointer<UInt16>? {
+        order.map { $0 + row(ofColumn: column, ofBlock: block) }
+    }
 }
 
 /// The columns that one step reads, each in a slot of the cache until the step is done.
@@ -57,7 +63,8 @@ final class CachedColumns {
 
     /// - Parameters:
     ///   - columns: P.
-    ///   - indexOffset: where in a slot the token indices of a column's rows are; nil where tokens stand in their own order.
+    ///   - indexOffset: where in a slot the token indices of a column's rows are; nil where tokens stand in their own
+    ///     order.
     init(columns: Int, indexOffset: Int?, slotStart: @escaping (Int) -> UnsafeMutablePointer<UInt8>) {
         self.columns = columns
         self.indexOffset = indexOffset
@@ -74,9 +81,13 @@ final class CachedColumns {
 
     func column(_ column: Int, ofBlock block: Int, from row: Int, rowBytes: Int) throws -> TileArithmetic.Column {
         guard let slot = slots[block * columns + column] else {
-            throw Fault(.inputOutput, "column \(column) of block \(block) was not planned to be read: this is a defect of bbp-stream")
+            throw Fault(
+                .inputOutput,
+                "column \(column) of block \(block) was not planned to be read: this is a defect of bbp-stream")
         }
         let start = UnsafeRawPointer(slotStart(slot))
-        return TileArithmetic.Column(rows: start + row * rowBytes, indices: indexOffset.map { (start + $0).assumingMemoryBound(to: UInt16.self) + row })
+        return TileArithmetic.Column(
+            rows: start + row * rowBytes,
+            indices: indexOffset.map { (start + $0).assumingMemoryBound(to: UInt16.self) + row })
     }
 }

@@ -3,8 +3,8 @@ import PageStore
 import ProtonModel
 import Support
 
-/// How much states will shrink on disk, and how fast they come: a few pieces of the sequence are run through the model in
-/// memory, and the pages they would make are measured.
+/// How much states will shrink on disk, and how fast they come: a few pieces of the sequence are run through the model
+/// in memory, and the pages they would make are measured.
 struct CompressionSample {
     /// Bytes of states before compression over bytes of pages, of the layer that shrinks least.
     var ratio: Double
@@ -12,7 +12,8 @@ struct CompressionSample {
     var tokens: Int
     var secondsPerTokenLayer: Double
 
-    /// Seconds that a sample may take, about: of large models, and of those with long patches, the first layers are sampled.
+    /// Seconds that a sample may take, about: of large models, and of those with long patches, the first layers are
+    /// sampled.
     private static let seconds = 1.0
     private static let values = 1 << 19
 
@@ -23,7 +24,10 @@ struct CompressionSample {
     }
 
     /// - Returns: nil where the sample would not fit in `budget` bytes.
-    static func take(_ needs: WorkingSetNeeds, set: WorkingSet, model: Model, tokens source: GenerationReader, budget: Int, way: ConvolutionWay, kernels: KernelTable) throws -> CompressionSample? {
+    static func take(
+        _ needs: WorkingSetNeeds, set: WorkingSet, model: Model, tokens source: GenerationReader, budget: Int,
+        way: ConvolutionWay, kernels: KernelTable
+    ) throws -> CompressionSample? {
         let config = model.config
         let P = config.patchSize
         let tiling = Tiling(patchSize: P)
@@ -32,8 +36,11 @@ struct CompressionSample {
         var small = needs
         small.geometry = geometry
         let T = min(set.patchesPerBlock, geometry.patches)
-        let sample = small.workingSet(T: T, W: (geometry.patches + T - 1) / T * T, slots: nil, overlap: .full, commit: 0)
-        guard sample.totalBytes + count * 2 + needs.arithmeticBytes + 4 * needs.tokenBlockBytes <= budget else { return nil }
+        let sample = small.workingSet(
+            T: T, W: (geometry.patches + T - 1) / T * T, slots: nil, overlap: .full, commit: 0)
+        guard sample.totalBytes + count * 2 + needs.arithmeticBytes + 4 * needs.tokenBlockBytes <= budget else {
+            return nil
+        }
         let engine = try Engine(model, needs: small, set: sample, threads: needs.threads, way: way, kernels: kernels)
 
         // Whole tiles from evenly spaced places, as columns.
@@ -41,7 +48,9 @@ struct CompressionSample {
         // Which order the tokens stand in does not matter here: where the engine wants one, it is their own.
         let order = try Memory<UInt16>(config.delegation == .transpose ? 0 : count)
         defer { withExtendedLifetime((columns, order)) {} }
-        let tokens = ResidentStates(start: columns.start, order: order.count > 0 ? order.start : nil, grid: engine.grid, columns: P, rowBytes: 2)
+        let tokens = ResidentStates(
+            start: columns.start, order: order.count > 0 ? order.start : nil, grid: engine.grid, columns: P, rowBytes: 2
+        )
         let natural = try RowStream(source, kernels: kernels)
         let pieces = geometry.patches / tiling.patchesPerTile
         for piece in 0..<pieces {
@@ -52,7 +61,9 @@ struct CompressionSample {
                     let token = piece * tile + start - first + position
                     let (patch, index) = (token / P, token % P)
                     let block = patch / T
-                    tokens.column(index, ofBlock: block).withMemoryRebound(to: UInt16.self, capacity: T) { $0[patch - block * T] = id }
+                    tokens.column(index, ofBlock: block).withMemoryRebound(to: UInt16.self, capacity: T) {
+                        $0[patch - block * T] = id
+                    }
                     tokens.indices(index, ofBlock: block)?[patch - block * T] = UInt16(index)
                 }
             }
@@ -62,10 +73,15 @@ struct CompressionSample {
         var layers = 0
         let watch = Stopwatch()
         for layer in 1...config.passes where watch.seconds < seconds {
-            let schedule = LayerSchedule(geometry: geometry, source: engine.grid, target: engine.grid, isCausal: config.isCausal, windowPatches: sample.windowPatches, runsPerStep: P, firstBlock: 0)
+            let schedule = LayerSchedule(
+                geometry: geometry, source: engine.grid, target: engine.grid, isCausal: config.isCausal,
+                windowPatches: sample.windowPatches, runsPerStep: P, firstBlock: 0)
             let pass = LayerPass(
-                layer, engine: engine, schedule: schedule, source: .resident(layer == 1 ? tokens : engine.residentStates(layer - 1)),
-                input: layer == 1 ? .tokens(try Embedding(model, length: geometry.paddedTokens)) : needs.state == .bf16 ? .bf16 : .f32,
+                layer, engine: engine, schedule: schedule,
+                source: .resident(layer == 1 ? tokens : engine.residentStates(layer - 1)),
+                input: layer == 1
+                    ? .tokens(try Embedding(model, length: geometry.paddedTokens))
+                    : needs.state == .bf16 ? .bf16 : .f32,
                 weights: try engine.weights(ofPass: layer), target: engine.residentStates(layer), writer: nil,
                 ordering: try DelegateOrdering(model, readBy: layer + 1, kernels: kernels), head: nil,
                 progress: RunProgress(carryValues: config.reach.before * config.hiddenSize))
@@ -80,7 +96,8 @@ struct CompressionSample {
             worst = min(worst, ratio(engine, layer))
             layers = layer
         }
-        return CompressionSample(ratio: worst, tokens: count, secondsPerTokenLayer: watch.seconds / Double(count * layers))
+        return CompressionSample(
+            ratio: worst, tokens: count, secondsPerTokenLayer: watch.seconds / Double(count * layers))
     }
 
     private static func ratio(_ engine: Engine, _ layer: Int) -> Double {
@@ -90,10 +107,13 @@ struct CompressionSample {
         for block in 0..<engine.grid.blocks {
             let patches = engine.grid.patches(ofBlock: block)
             let header = PageHeader(
-                element: engine.state, generation: layer, block: block, firstPatch: patches.lowerBound, patches: patches.count, columns: engine.geometry.patchSize,
+                element: engine.state, generation: layer, block: block, firstPatch: patches.lowerBound,
+                patches: patches.count, columns: engine.geometry.patchSize,
                 width: engine.config.hiddenSize, isOrdered: states.order != nil)
             for column in 0..<header.columns {
-                outgoing.pages.encode(column, of: header, values: states.column(column, ofBlock: block), indices: states.indices(column, ofBlock: block), with: engine.workers[0].reader.codec)
+                outgoing.pages.encode(
+                    column, of: header, values: states.column(column, ofBlock: block),
+                    indices: states.indices(column, ofBlock: block), with: engine.workers[0].reader.codec)
             }
             raw += header.rawBytes
             stored += outgoing.pages.finish(header).count

@@ -42,8 +42,16 @@ public struct ContextPlot {
         }
         var all = [Series(name: "formula, P^(L+1) - P", color: "#2563eb", points: points(formula))]
         let exact = measured.prefix { $0.isExact }.map { ExactCount($0.tokens) }
-        if !exact.isEmpty { all.append(Series(name: "measured: the wiring followed", color: "#d9480f", points: points(exact), radius: 4)) }
-        if !perturbed.isEmpty { all.append(Series(name: "perturbed: bytes changed", color: "#0f766e", points: points(perturbed.map { ExactCount($0) }), hasLine: false, radius: 6.5)) }
+        if !exact.isEmpty {
+            all.append(
+                Series(name: "measured: the wiring followed", color: "#d9480f", points: points(exact), radius: 4))
+        }
+        if !perturbed.isEmpty {
+            all.append(
+                Series(
+                    name: "perturbed: bytes changed", color: "#0f766e",
+                    points: points(perturbed.map { ExactCount($0) }), hasLine: false, radius: 6.5))
+        }
         return all
     }
 
@@ -55,7 +63,9 @@ public struct ContextPlot {
         let depths = max(1, formula.count)
         let powerStep = Self.step(over: highest, ticks: 9)
         let top = max(powerStep, Int((highest / Double(powerStep)).rounded(.up)) * powerStep)
-        func x(_ depth: Int) -> Double { Frame.left + (Frame.right - Frame.left) * (Double(depth) - 0.5) / Double(depths) }
+        func x(_ depth: Int) -> Double {
+            Frame.left + (Frame.right - Frame.left) * (Double(depth) - 0.5) / Double(depths)
+        }
         func y(_ power: Double) -> Double { Frame.bottom - (Frame.bottom - Frame.top) * power / Double(top) }
         var parts = [
             #"<rect width="100%" height="100%" fill="\#(Frame.back)"/>"#,
@@ -65,7 +75,8 @@ public struct ContextPlot {
             let place = y(Double(power))
             parts.append(Self.line((Frame.left, place), (Frame.right, place), Frame.pale))
             parts.append(
-                #"<text x="\#(Self.number(Frame.left - 8))" y="\#(Self.number(place + 4))" text-anchor="end" font-size="12">10<tspan dy="-5" font-size="9">\#(power)</tspan></text>"#)
+                #"<text x="\#(Self.number(Frame.left - 8))" y="\#(Self.number(place + 4))" text-anchor="end" font-size="12">10<tspan dy="-5" font-size="9">\#(power)</tspan></text>"#
+            )
         }
         for depth in stride(from: 1, through: depths, by: Self.step(over: Double(depths), ticks: 20)) {
             parts.append(Self.line((x(depth), Frame.bottom), (x(depth), Frame.bottom + 5), Frame.ink))
@@ -74,8 +85,12 @@ public struct ContextPlot {
         parts.append(Self.line((Frame.left, Frame.top), (Frame.left, Frame.bottom), Frame.ink))
         parts.append(Self.line((Frame.left, Frame.bottom), (Frame.right, Frame.bottom), Frame.ink))
         parts.append(Self.text("passes", (Frame.left + Frame.right) / 2, Frame.bottom + 42, anchor: "middle", size: 13))
-        parts.append(#"<g transform="translate(20 \#(Self.number((Frame.top + Frame.bottom) / 2))) rotate(-90)">\#(Self.text("tokens", 0, 0, anchor: "middle", size: 13))</g>"#)
-        if let length { parts.append(Self.line((Frame.left, y(length)), (Frame.right, y(length)), "#6b7280", dashes: "7 5")) }
+        parts.append(
+            #"<g transform="translate(20 \#(Self.number((Frame.top + Frame.bottom) / 2))) rotate(-90)">\#(Self.text("tokens", 0, 0, anchor: "middle", size: 13))</g>"#
+        )
+        if let length {
+            parts.append(Self.line((Frame.left, y(length)), (Frame.right, y(length)), "#6b7280", dashes: "7 5"))
+        }
         for one in series { parts += drawing(one) { (x($0.depth), y($0.power)) } }
         parts += legend(series)
         return """
@@ -93,7 +108,9 @@ public struct ContextPlot {
         var parts: [String] = []
         if series.hasLine && places.count > 1 {
             let path = places.map { "\(Self.number($0.0)),\(Self.number($0.1))" }.joined(separator: " ")
-            parts.append(#"<polyline points="\#(path)" fill="none" stroke="\#(series.color)" stroke-width="2" stroke-linejoin="round"/>"#)
+            parts.append(
+                #"<polyline points="\#(path)" fill="none" stroke="\#(series.color)" stroke-width="2" stroke-linejoin="round"/>"#
+            )
         }
         // A line of one point would not be seen.
         let radius = series.radius > 0 || places.count > 1 ? series.radius : 3
@@ -104,7 +121,8 @@ public struct ContextPlot {
     /// A full circle on a line, a ring by itself.
     private static func mark(_ place: (Double, Double), _ series: Series, _ radius: Double) -> String {
         #"<circle cx="\#(number(place.0))" cy="\#(number(place.1))" r="\#(number(radius))" "#
-            + (series.hasLine ? #"fill="\#(series.color)"/>"# : #"fill="none" stroke="\#(series.color)" stroke-width="2"/>"#)
+            + (series.hasLine
+                ? #"fill="\#(series.color)"/>"# : #"fill="none" stroke="\#(series.color)" stroke-width="2"/>"#)
     }
 
     private func legend(_ series: [Series]) -> [String] {
@@ -142,7 +160,9 @@ public struct ContextPlot {
 
     private static func number(_ value: Double) -> String { fixed(value, digits: 1) }
 
-    private static func line(_ from: (Double, Double), _ to: (Double, Double), _ color: String, width: Double = 1, dashes: String? = nil) -> String {
+    private static func line(
+        _ from: (Double, Double), _ to: (Double, Double), _ color: String, width: Double = 1, dashes: String? = nil
+    ) -> String {
         #"<line x1="\#(number(from.0))" y1="\#(number(from.1))" x2="\#(number(to.0))" y2="\#(number(to.1))" stroke="\#(color)" stroke-width="\#(number(width))""#
             + (dashes.map { #" stroke-dasharray="\#($0)""# } ?? "") + "/>"
     }
@@ -157,6 +177,7 @@ public struct ContextPlot {
             default: escaped.append(character)
             }
         }
-        return #"<text x="\#(number(x))" y="\#(number(y))" text-anchor="\#(anchor)" font-size="\#(size)">\#(escaped)</text>"#
+        return
+            #"<text x="\#(number(x))" y="\#(number(y))" text-anchor="\#(anchor)" font-size="\#(size)">\#(escaped)</text>"#
     }
 }

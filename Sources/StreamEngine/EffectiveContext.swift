@@ -1,8 +1,8 @@
 import Glibc
 import Support
 
-/// The effective context that the article on Monte Carlo Attention states: C(0) = 0, C(L) = P·C(L-1) + P·(P-1), which is
-/// P^(L+1) - P tokens.
+/// The effective context that the article on Monte Carlo Attention states: C(0) = 0, C(L) = P·C(L-1) + P·(P-1), which
+/// is P^(L+1) - P tokens.
 public enum EffectiveContext {
     /// C(1) ... C(`passes`), exactly.
     ///

@@ -5,8 +5,8 @@ import Support
 
 /// The memory that a run's layers share. `WorkingSetNeeds` prices every part of it.
 final class EngineMemory {
-    /// [before + W·P + after, D] each (`ModelConfig.reach`): the carry, then a window: first the attention of its delegates, then s;
-    /// and the rows of the next window that its last ones see.
+    /// [before + W·P + after, D] each (`ModelConfig.reach`): the carry, then a window: first the attention of its
+    /// delegates, then s; and the rows of the next window that its last ones see.
     let s: [Memory<Float>]
     /// Blocks on their way from arithmetic to the store.
     let outgoing: [OutgoingBlock]
@@ -21,7 +21,9 @@ final class EngineMemory {
     init(_ needs: WorkingSetNeeds, _ set: WorkingSet) throws {
         let (P, D) = (needs.geometry.patchSize, needs.config.hiddenSize)
         let reach = needs.config.reach
-        s = try (0..<set.windowsInFlight).map { _ in try Memory((reach.before + set.windowPatches * P + reach.after) * D) }
+        s = try (0..<set.windowsInFlight).map { _ in
+            try Memory((reach.before + set.windowPatches * P + reach.after) * D)
+        }
         outgoing = try (0..<set.blocksInFlight).map { _ in try OutgoingBlock(needs, set) }
         states = try (0..<(set.isResident ? 2 : 1)).map { _ in try Memory(set.statesBytes) }
         let isOrdered = needs.config.delegation != .transpose

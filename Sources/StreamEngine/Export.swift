@@ -11,7 +11,8 @@ public enum Export {
     ///   - onProgress: called with the share that is written.
     /// - Returns: the array's shape.
     public static func run(
-        store directory: String, generation index: Int, range: TokenRange?, to path: String, onProgress: (Double) -> Void = { _ in }
+        store directory: String, generation index: Int, range: TokenRange?, to path: String,
+        onProgress: (Double) -> Void = { _ in }
     ) throws -> [Int] {
         let store = try Store.open(directory)
         let generation = try store.reader(index)
@@ -19,19 +20,24 @@ public enum Export {
         let range = try range?.resolved(tokens: n, store: directory) ?? 0..<n
         let kernels = try Kernels.select()
         guard generation.record.holds(.states) else {
-            throw Fault(.usage, "generation \(index) keeps surprisal but no states (it was computed with --keep none)", at: Place(file: directory))
+            throw Fault(
+                .usage, "generation \(index) keeps surprisal but no states (it was computed with --keep none)",
+                at: Place(file: directory))
         }
         let rows = try RowStream(generation, kernels: kernels)
         let width = generation.record.width
         let shape = index == 0 ? [range.count] : [range.count, width]
         let file = try NpyFile(path, type: index == 0 ? "<u2" : "<f4", shape: shape)
-        let expanded = try Memory<Float>(generation.element == .bf16 ? generation.grid.patchesPerBlock * generation.geometry.patchSize * width : 0)
+        let expanded = try Memory<Float>(
+            generation.element == .bf16 ? generation.grid.patchesPerBlock * generation.geometry.patchSize * width : 0)
         try rows.read(range) { first, bytes in
             try Interruption.check { "nothing was written" }
             onProgress(Double(first - range.lowerBound) / Double(range.count))
             if generation.element == .bf16 {
                 let values = bytes.bindMemory(to: UInt16.self)
-                kernels.pointee.f32_from_bf16(values.baseAddress, Int64(values.count), 1, Int64(values.count), expanded.start, Int64(values.count))
+                kernels.pointee.f32_from_bf16(
+                    values.baseAddress, Int64(values.count), 1, Int64(values.count), expanded.start, Int64(values.count)
+                )
                 try file.write(UnsafeRawBufferPointer(start: expanded.start, count: values.count * 4))
             } else {
                 try file.write(bytes)

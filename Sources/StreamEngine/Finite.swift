@@ -16,7 +16,9 @@ enum Finite {
             return nil
         case .bf16:
             let values = bytes.bindMemory(to: UInt16.self)
-            return values.baseAddress.flatMap { found(bbp_first_above_bf16($0, Int64(values.count), UInt16(BBP_LARGEST_BF16))) }
+            return values.baseAddress.flatMap {
+                found(bbp_first_above_bf16($0, Int64(values.count), UInt16(BBP_LARGEST_BF16)))
+            }
         case .f32:
             let values = bytes.bindMemory(to: Float.self)
             return values.baseAddress.flatMap { firstOverflow($0, count: values.count) }

@@ -53,13 +53,16 @@ public struct ForwardPlan: Sendable {
     ///   - seconds: how long the run will take, if anything says so.
     ///   - alreadyThere: bytes of state generations on disk.
     static func diskNeeded(
-        geometry: SequenceGeometry, config: ModelConfig, state: Element, keep: ForwardOptions.Keep, set: WorkingSet, firstLayer: Int, compression: Compression, relayout: Bool, seconds: Double?, outputs: Int, alreadyThere: Int
+        geometry: SequenceGeometry, config: ModelConfig, state: Element, keep: ForwardOptions.Keep, set: WorkingSet,
+        firstLayer: Int, compression: Compression, relayout: Bool, seconds: Double?, outputs: Int, alreadyThere: Int
     ) -> Int {
         // States may shrink less than the sample did.
         let margin = compression == .none ? 1.01 : 1.05
         let blocks = Double((geometry.patches + set.patchesPerBlock - 1) / set.patchesPerBlock)
         // Half a page of LMDB's is lost at the end of a value, on average; a whole one at worst.
-        let generation = Double(geometry.paddedTokens) * Double(config.hiddenSize * state.size) / compression.ratio * margin + blocks * 4096
+        let generation =
+            Double(geometry.paddedTokens) * Double(config.hiddenSize * state.size) / compression.ratio * margin + blocks
+            * 4096
         if firstLayer > config.passes { return outputs }
         let results = keep == .none ? 0 : 1
         let written = config.passes - 1 + results
@@ -67,14 +70,17 @@ public struct ForwardPlan: Sendable {
         let spills = config.passes > 1 && (seconds ?? 0) > ForwardRun.checkpointSeconds / 2 ? 2 : 0
         let atOnce = keep == .all ? written : set.isResident ? max(results, min(spills, written)) : min(2, written)
         let tokens = relayout ? Double(geometry.paddedTokens) * (config.delegation == .transpose ? 2 : 4) : 0
-        let bytes = generation * Double(atOnce) + Double(geometry.paddedTokens) * 4 + blocks * 4096 + tokens + Double(outputs) + 1_048_576
+        let bytes =
+            generation * Double(atOnce) + Double(geometry.paddedTokens) * 4 + blocks * 4096 + tokens + Double(outputs)
+            + 1_048_576
         return bytes < 9e18 ? max(0, Int(bytes) - alreadyThere) : Int.max
     }
 
     /// One JSON object; names in snake case.
     public func json() throws -> String {
         struct Fields: Encodable {
-            var tokens, patches, patchSize, layers, firstLayer, threads, memoryBudgetBytes, memoryPlannedBytes, diskNeededBytes, diskFreeBytes, blockPatches, windowPatches, keptColumns: Int
+            var tokens, patches, patchSize, layers, firstLayer, threads, memoryBudgetBytes, memoryPlannedBytes,
+                diskNeededBytes, diskFreeBytes, blockPatches, windowPatches, keptColumns: Int
             var state, keep, compute, convolution, kernels: String
             var inMemory, untrained, complete: Bool
             var compressionRatio: Double
@@ -82,10 +88,15 @@ public struct ForwardPlan: Sendable {
             var memory: [String: Int]
         }
         let fields = Fields(
-            tokens: geometry.tokens, patches: geometry.patches, patchSize: geometry.patchSize, layers: config.passes, firstLayer: firstLayer, threads: threads,
-            memoryBudgetBytes: budget, memoryPlannedBytes: set.totalBytes, diskNeededBytes: diskNeeded, diskFreeBytes: diskFree, blockPatches: set.patchesPerBlock,
-            windowPatches: set.windowPatches, keptColumns: set.stateSlots, state: state.name, keep: keep.rawValue, compute: compute.rawValue, convolution: convolution.rawValue, kernels: kernels, inMemory: set.isResident, untrained: untrained != nil,
-            complete: isComplete, compressionRatio: compression.ratio, estimatedSeconds: .init(estimatedSeconds), memory: Dictionary(set.parts.map { ($0.name, $0.bytes) }, uniquingKeysWith: +))
+            tokens: geometry.tokens, patches: geometry.patches, patchSize: geometry.patchSize, layers: config.passes,
+            firstLayer: firstLayer, threads: threads,
+            memoryBudgetBytes: budget, memoryPlannedBytes: set.totalBytes, diskNeededBytes: diskNeeded,
+            diskFreeBytes: diskFree, blockPatches: set.patchesPerBlock,
+            windowPatches: set.windowPatches, keptColumns: set.stateSlots, state: state.name, keep: keep.rawValue,
+            compute: compute.rawValue, convolution: convolution.rawValue, kernels: kernels, inMemory: set.isResident,
+            untrained: untrained != nil,
+            complete: isComplete, compressionRatio: compression.ratio, estimatedSeconds: .init(estimatedSeconds),
+            memory: Dictionary(set.parts.map { ($0.name, $0.bytes) }, uniquingKeysWith: +))
         let encoder = JSONEncoder()
         encoder.keyEncodingStrategy = .convertToSnakeCase
         encoder.outputFormatting = [.sortedKeys]

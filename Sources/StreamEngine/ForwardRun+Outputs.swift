@@ -8,10 +8,13 @@ extension ForwardRun {
         let unit = Double(done.unit) * max(done.share, 1e-9)
         let workers = max(done.working + done.idle + done.waitingForWriter, 1e-9)
         return ForwardSummary.Layer(
-            layer: done.layer, seconds: done.seconds, reads: Double(traffic.read) / unit, readsOwn: Double(traffic.own) / unit, readsHosts: Double(traffic.hosts) / unit,
-            readsGuests: Double(traffic.guests) / unit, readsTokens: Double(traffic.tokens) / unit, writes: Double(traffic.written) / unit, bytesRead: traffic.read, bytesWritten: traffic.written,
+            layer: done.layer, seconds: done.seconds, reads: Double(traffic.read) / unit,
+            readsOwn: Double(traffic.own) / unit, readsHosts: Double(traffic.hosts) / unit,
+            readsGuests: Double(traffic.guests) / unit, readsTokens: Double(traffic.tokens) / unit,
+            writes: Double(traffic.written) / unit, bytesRead: traffic.read, bytesWritten: traffic.written,
             resultBytes: traffic.results, diskBytesRead: done.disk.read, diskBytesWritten: done.disk.written,
-            waitingForDisk: (traffic.readSeconds + done.waitingForWriter) / workers, idle: done.idle / workers, waitingForCores: max(0, 1 - done.writing / max(done.seconds, 1e-9)),
+            waitingForDisk: (traffic.readSeconds + done.waitingForWriter) / workers, idle: done.idle / workers,
+            waitingForCores: max(0, 1 - done.writing / max(done.seconds, 1e-9)),
             stages: done.byStage.mapValues { $0 / workers })
     }
 
@@ -27,7 +30,8 @@ extension ForwardRun {
             var values: [Float] = []
             try bits.read(range) { _, rows in values += rows.bindMemory(to: Float.self) }
             try tokens.read(range) { start, rows in
-                for (position, id) in rows.bindMemory(to: UInt16.self).enumerated() where id < 256 && start + position > 0 {
+                for (position, id) in rows.bindMemory(to: UInt16.self).enumerated()
+                where id < 256 && start + position > 0 {
                     sum += Double(values[start + position - first])
                     count += 1
                 }
@@ -51,35 +55,57 @@ extension ForwardRun {
         let seconds = began.seconds
         let share = computed.share / Double(model.config.passes)
         return ForwardSummary(
-            tokens: tokens, scoredTokens: computed.bitsCount, seconds: seconds, tokensPerSecond: .init(wasComplete ? nil : Double(tokens) * share / seconds),
-            bitsPerByte: .init(computed.bitsCount > 0 ? computed.bits / Double(computed.bitsCount) : nil), peakAnonymousBytes: watch.finish(),
-            memoryBudgetBytes: computed.budget, readsPerLayer: computed.layers.map(\.reads).max() ?? 0, writesPerLayer: computed.layers.map(\.writes).max() ?? 0,
-            layers: computed.layers, generations: store.manifest.generations.map(\.index), state: store.manifest.run?.state ?? "", compute: store.manifest.run?.computed.rawValue ?? Compute.f32.rawValue,
-            convolution: store.manifest.run?.way.rawValue ?? way.rawValue, surprisalCaveat: model.config.surprisalCaveat, threads: computed.threads,
-            window: computed.set.map { .init(patches: $0.windowPatches, patchesPerBlock: $0.patchesPerBlock, columns: $0.stateSlots, inMemory: $0.isResident) },
-            model: model.directory, fingerprint: model.fingerprint, untrained: model.untrained != nil, resumed: resumed && !wasComplete, alreadyComplete: wasComplete,
+            tokens: tokens, scoredTokens: computed.bitsCount, seconds: seconds,
+            tokensPerSecond: .init(wasComplete ? nil : Double(tokens) * share / seconds),
+            bitsPerByte: .init(computed.bitsCount > 0 ? computed.bits / Double(computed.bitsCount) : nil),
+            peakAnonymousBytes: watch.finish(),
+            memoryBudgetBytes: computed.budget, readsPerLayer: computed.layers.map(\.reads).max() ?? 0,
+            writesPerLayer: computed.layers.map(\.writes).max() ?? 0,
+            layers: computed.layers, generations: store.manifest.generations.map(\.index),
+            state: store.manifest.run?.state ?? "",
+            compute: store.manifest.run?.computed.rawValue ?? Compute.f32.rawValue,
+            convolution: store.manifest.run?.way.rawValue ?? way.rawValue,
+            surprisalCaveat: model.config.surprisalCaveat, threads: computed.threads,
+            window: computed.set.map {
+                .init(
+                    patches: $0.windowPatches, patchesPerBlock: $0.patchesPerBlock, columns: $0.stateSlots,
+                    inMemory: $0.isResident)
+            },
+            model: model.directory, fingerprint: model.fingerprint, untrained: model.untrained != nil,
+            resumed: resumed && !wasComplete, alreadyComplete: wasComplete,
             bounds: wasComplete ? nil : bounds(computed))
     }
 
-    /// The layers of this process against what the machine can do. Measured, if it never was, where the run was long enough for that
-    /// to be a small part of it.
+    /// The layers of this process against what the machine can do. Measured, if it never was, where the run was long
+    /// enough for that to be a small part of it.
     private func bounds(_ computed: Computed) -> ForwardSummary.Bounds? {
         let seconds = computed.layers.map(\.seconds).reduce(0, +)
         guard let threads = computed.threads, seconds > 0 else { return nil }
         var tuning = Tuning.load()
-        let (shape, device) = (Tuning.key(model.config, threads: threads, way: way, kernels: kernels), Tuning.device(of: store.directory))
+        let (shape, device) = (
+            Tuning.key(model.config, threads: threads, way: way, kernels: kernels), Tuning.device(of: store.directory)
+        )
         let affordable = threads.multipliedReportingOverflow(by: computed.selfTestBytes)
-        if seconds > Self.secondsWorthTuning, !affordable.overflow, affordable.partialValue < (computed.budget ?? 0) / 2, File.freeBytes(at: store.directory) ?? 0 > 16 * SelfTest.diskBytes {
+        if seconds > Self.secondsWorthTuning, !affordable.overflow,
+            affordable.partialValue < (computed.budget ?? 0) / 2,
+            File.freeBytes(at: store.directory) ?? 0 > 16 * SelfTest.diskBytes
+        {
             let known = (tuning.arithmetic.count, tuning.disks.count)
-            if tuning.arithmetic[shape] == nil || tuning.disks[device] == nil { observer.note("Measuring what this machine can do, once.") }
-            tuning.arithmetic[shape] = tuning.arithmetic[shape] ?? (try? SelfTest.arithmetic(model, threads: threads, way: way, kernels: kernels))
+            if tuning.arithmetic[shape] == nil || tuning.disks[device] == nil {
+                observer.note("Measuring what this machine can do, once.")
+            }
+            tuning.arithmetic[shape] =
+                tuning.arithmetic[shape]
+                ?? (try? SelfTest.arithmetic(model, threads: threads, way: way, kernels: kernels))
             tuning.disks[device] = tuning.disks[device] ?? (try? SelfTest.disk(store.directory))
             if known != (tuning.arithmetic.count, tuning.disks.count) { tuning.save() }
         }
         guard let arithmetic = tuning.arithmetic[shape], let disk = tuning.disks[device] else { return nil }
         let tokens = Double(store.manifest.tokens)
-        let compute = tokens * (
-            (computed.share - computed.firstShare) / arithmetic.tokenLayersPerSecond + computed.firstShare / arithmetic.firstLayerTokensPerSecond
+        let compute =
+            tokens
+            * ((computed.share - computed.firstShare) / arithmetic.tokenLayersPerSecond + computed.firstShare
+                / arithmetic.firstLayerTokensPerSecond
                 + computed.lastShare / arithmetic.headTokensPerSecond)
         let read = computed.layers.map(\.bytesRead).reduce(0, +)
         let written = computed.layers.map { $0.bytesWritten + $0.resultBytes }.reduce(0, +)

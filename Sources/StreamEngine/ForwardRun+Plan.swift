@@ -6,7 +6,8 @@ import Support
 
 /// What a run may do, and what it is going to do: decided before anything is written.
 extension ForwardRun {
-    /// Refuses to mix a begun run with another model, other arithmetic, state type or set of kept generations, naming what differs.
+    /// Refuses to mix a begun run with another model, other arithmetic, state type or set of kept generations, naming
+    /// what differs.
     func check(_ begun: RunRecord?) throws {
         guard let run = begun else { return }
         let place = Place(file: store.directory)
@@ -15,32 +16,47 @@ extension ForwardRun {
         if !run.complete { try checkArithmetic(run, at: place) }
         if !run.complete || options.compute == .bf16, run.computed != compute {
             throw Fault(
-                .usage, "the run was begun in \(run.computed.rawValue) and would go on in \(compute.rawValue)\(options.compute == nil ? ", which is what this processor has" : "")", at: place,
+                .usage,
+                "the run was begun in \(run.computed.rawValue) and would go on in \(compute.rawValue)\(options.compute == nil ? ", which is what this processor has" : "")",
+                at: place,
                 advice: advice)
         }
         try checkComputation(run)
         if let wanted = options.convolution, run.way != wanted {
-            throw Fault(.usage, "the run's convolutions are computed the \(run.way.rawValue) way, --convolution asks for \(wanted.rawValue)", at: place, advice: advice)
+            throw Fault(
+                .usage,
+                "the run's convolutions are computed the \(run.way.rawValue) way, --convolution asks for \(wanted.rawValue)",
+                at: place, advice: advice)
         }
         if let state = options.state, state.name != run.state {
-            throw Fault(.usage, "the store's states are \(run.state), --state asks for \(state.name)", at: place, advice: advice)
+            throw Fault(
+                .usage, "the store's states are \(run.state), --state asks for \(state.name)", at: place, advice: advice
+            )
         }
         if let keep = options.keep, keep.rawValue != run.keep {
-            throw Fault(.usage, "the run was begun with --keep \(run.keep), now --keep \(keep.rawValue) is asked for", at: place, advice: advice)
+            throw Fault(
+                .usage, "the run was begun with --keep \(run.keep), now --keep \(keep.rawValue) is asked for",
+                at: place, advice: advice)
         }
     }
 
-    /// Sizes are compared whatever the fingerprints say: memory is measured out by the model's, and filled by the store's.
+    /// Sizes are compared whatever the fingerprints say: memory is measured out by the model's, and filled by the
+    /// store's.
     private func checkModel(_ run: RunRecord, at place: Place, _ advice: String) throws {
         let (config, patchSize) = (model.config, store.manifest.patchSize)
         let fingerprint = try run.isLegacy ? model.legacyFingerprint() : model.fingerprint
         let isSame = run.modelFingerprint == fingerprint
         var differences = isSame ? [] : ["weights \(run.modelFingerprint) and \(fingerprint)"]
         if run.layers != config.passes { differences.append("\(run.layers) and \(config.passes) passes") }
-        if run.hiddenSize != config.hiddenSize { differences.append("hidden size \(run.hiddenSize) and \(config.hiddenSize)") }
+        if run.hiddenSize != config.hiddenSize {
+            differences.append("hidden size \(run.hiddenSize) and \(config.hiddenSize)")
+        }
         if patchSize != config.patchSize { differences.append("patch size \(patchSize) and \(config.patchSize)") }
         if differences.isEmpty { return }
-        let problem = isSame ? "the store's states contradict the model that they are recorded for" : "the store's states come from another model"
+        let problem =
+            isSame
+            ? "the store's states contradict the model that they are recorded for"
+            : "the store's states come from another model"
         throw Fault(.badData, "\(problem): \(differences.joined(separator: ", "))", at: place, advice: advice)
     }
 
@@ -49,21 +65,32 @@ extension ForwardRun {
         let restart = "Use --restart to begin anew."
         guard run.patchesPerBlock % Tiling(patchSize: model.config.patchSize).patchesPerTile == 0 else {
             throw Fault(
-                .badData, "the run was begun with blocks of \(run.patchesPerBlock) patches, by an older version or not by this program; it cannot be gone on with", at: place,
+                .badData,
+                "the run was begun with blocks of \(run.patchesPerBlock) patches, by an older version or not by this program; it cannot be gone on with",
+                at: place,
                 advice: restart)
         }
         guard let revision = run.arithmetic, let begunWith = run.kernels else {
-            throw Fault(.badData, "the run was begun by an older version, which did not record its arithmetic; it cannot be gone on with", at: place, advice: restart)
+            throw Fault(
+                .badData,
+                "the run was begun by an older version, which did not record its arithmetic; it cannot be gone on with",
+                at: place, advice: restart)
         }
         guard revision == TileArithmetic.revision else {
             throw Fault(
-                .badData, "the run was begun with revision \(revision) of the arithmetic, this program has revision \(TileArithmetic.revision): they round differently", at: place,
+                .badData,
+                "the run was begun with revision \(revision) of the arithmetic, this program has revision \(TileArithmetic.revision): they round differently",
+                at: place,
                 advice: "Go on with the program that began it. \(restart)")
         }
         guard begunWith == kernelKind else {
             throw Fault(
-                .usage, "the run was begun with \(begunWith) kernels and would go on with \(kernelKind) ones, which round differently", at: place,
-                advice: (begunWith == "plain" ? "Set \(Kernels.variable)=plain to go on. " : "Leave \(Kernels.variable) unset, on a processor with AVX2 or AVX-512, to go on. ") + restart)
+                .usage,
+                "the run was begun with \(begunWith) kernels and would go on with \(kernelKind) ones, which round differently",
+                at: place,
+                advice: (begunWith == "plain"
+                    ? "Set \(Kernels.variable)=plain to go on. "
+                    : "Leave \(Kernels.variable) unset, on a processor with AVX2 or AVX-512, to go on. ") + restart)
         }
     }
 
@@ -78,28 +105,37 @@ extension ForwardRun {
     func prepare(_ begun: RunRecord?) throws -> Prepared {
         let config = model.config
         guard let geometry = SequenceGeometry(tokens: store.manifest.tokens, patchSize: config.patchSize) else {
-            throw Fault(.badData, "\(store.manifest.tokens) tokens in patches of \(config.patchSize) make no sequence", at: Place(file: store.directory))
+            throw Fault(
+                .badData, "\(store.manifest.tokens) tokens in patches of \(config.patchSize) make no sequence",
+                at: Place(file: store.directory))
         }
         let state = options.state ?? begun?.element ?? .bf16
         let keep = options.keep ?? begun?.kept ?? .last
         let threads = options.threads ?? max(1, Int(sysconf(Int32(_SC_NPROCESSORS_ONLN))))
         let budget = try options.memory ?? MemoryUse.budget()
-        let tokenPatches = store.manifest.patchSize == config.patchSize ? store.manifest.generations[0].patchesPerBlock : TokenWriter.patchesPerBlock(patchSize: config.patchSize)
+        let tokenPatches =
+            store.manifest.patchSize == config.patchSize
+            ? store.manifest.generations[0].patchesPerBlock : TokenWriter.patchesPerBlock(patchSize: config.patchSize)
         let arithmetic = try TileArithmetic(config, geometry: geometry, way: way, kernels: kernels)
         let needs = WorkingSetNeeds(
-            geometry: geometry, config: config, state: state, threads: threads, arithmeticBytes: arithmetic.ownedBytes, outputValues: arithmetic.outputValues, weightBytes: arithmetic.blockWeightBytes + model.copiedBlockBytes,
+            geometry: geometry, config: config, state: state, threads: threads, arithmeticBytes: arithmetic.ownedBytes,
+            outputValues: arithmetic.outputValues, weightBytes: arithmetic.blockWeightBytes + model.copiedBlockBytes,
             baseBytes: Self.programBytes(arithmetic, threads: threads), tokenPatchesPerBlock: tokenPatches,
-            fixedPatchesPerBlock: store.manifest.generations.contains { $0.index > 0 && !isStranded($0) } ? begun?.patchesPerBlock : nil)
+            fixedPatchesPerBlock: store.manifest.generations.contains { $0.index > 0 && !isStranded($0) }
+                ? begun?.patchesPerBlock : nil)
         let set = try needs.choose(budget: budget)
         let complete = begun == nil ? [] : store.manifest.generations.filter { $0.complete && $0.index > 0 }
         let tokens = store.manifest.tokens
         let raw = Double(geometry.paddedTokens) * Double(config.hiddenSize * state.size)
         var compression = ForwardPlan.Compression.none
-        var secondsPerTokenLayer = Tuning.load().arithmetic[Tuning.key(config, threads: threads, way: way, kernels: kernels)].map { 1 / $0.tokenLayersPerSecond }
+        var secondsPerTokenLayer = Tuning.load().arithmetic[
+            Tuning.key(config, threads: threads, way: way, kernels: kernels)
+        ].map { 1 / $0.tokenLayersPerSecond }
         if let stored = complete.map(\.storedBytes).max(), stored > 0 {
             compression = .known(raw / Double(stored))
         } else if tokens > (options.caller == .score ? 1 : 16) * CompressionSample.tokens(config),
-            let sample = try CompressionSample.take(needs, set: set, model: model, tokens: store.reader(0), budget: budget, way: way, kernels: kernels)
+            let sample = try CompressionSample.take(
+                needs, set: set, model: model, tokens: store.reader(0), budget: budget, way: way, kernels: kernels)
         {
             compression = .sampled(sample.ratio, tokens: sample.tokens)
             secondsPerTokenLayer = sample.secondsPerTokenLayer
@@ -107,47 +143,56 @@ extension ForwardRun {
         let firstLayer = (complete.map(\.index).max() ?? 0) + 1
         let seconds = secondsPerTokenLayer.map { $0 * Double(tokens) * Double(config.passes - firstLayer + 1) }
         // Outputs count where they go to the same disk.
-        let isBeside = options.nll.map { Tuning.device(of: File.parent(of: $0)) == Tuning.device(of: store.directory) } ?? false
+        let isBeside =
+            options.nll.map { Tuning.device(of: File.parent(of: $0)) == Tuning.device(of: store.directory) } ?? false
         let plan = ForwardPlan(
-            geometry: geometry, config: config, untrained: model.untrained, state: state, keep: keep, threads: threads, kernels: String(cString: kernels.pointee.name), compute: compute, convolution: way,
+            geometry: geometry, config: config, untrained: model.untrained, state: state, keep: keep, threads: threads,
+            kernels: String(cString: kernels.pointee.name), compute: compute, convolution: way,
             budget: budget, set: set, firstLayer: firstLayer, compression: compression,
             diskNeeded: ForwardPlan.diskNeeded(
-                geometry: geometry, config: config, state: state, keep: keep, set: set, firstLayer: firstLayer, compression: compression, relayout: !isLaidOut, seconds: seconds,
+                geometry: geometry, config: config, state: state, keep: keep, set: set, firstLayer: firstLayer,
+                compression: compression, relayout: !isLaidOut, seconds: seconds,
                 outputs: isBeside ? 4 * tokens : 0, alreadyThere: stateBytesOnDisk()),
             diskFree: File.freeBytes(at: store.directory) ?? Int.max,
             estimatedSeconds: seconds)
         return Prepared(plan: plan, needs: needs, arithmetic: arithmetic)
     }
 
-    /// Whether the tokens lie as the model's first pass reads them; a run that has begun goes on with the order that it began with.
+    /// Whether the tokens lie as the model's first pass reads them; a run that has begun goes on with the order that it
+    /// began with.
     var isLaidOut: Bool {
         let order = store.manifest.generations[0].order
-        let isOrdered = begun == nil ? order == model.tokenOrderName(kernels: kernels) : model.reads(order: order, inPass: 1)
+        let isOrdered =
+            begun == nil ? order == model.tokenOrderName(kernels: kernels) : model.reads(order: order, inPass: 1)
         return store.manifest.patchSize == model.config.patchSize && isOrdered
     }
 
     /// The run that this one goes on with.
     var begun: RunRecord? { options.restart ? nil : store.manifest.run }
 
-    /// Whether a generation was begun that nobody can go on with: a run in memory names its last layer long before others are on
-    /// disk.
+    /// Whether a generation was begun that nobody can go on with: a run in memory names its last layer long before
+    /// others are on disk.
     func isStranded(_ record: GenerationRecord) -> Bool {
         !record.complete && record.index != (store.manifest.generations.last { $0.complete }?.index ?? 0) + 1
     }
 
-    /// Anonymous memory of the process beside what the plan names: what it has now, and stacks, generated code and LMDB's
-    /// lists still to come.
+    /// Anonymous memory of the process beside what the plan names: what it has now, and stacks, generated code and
+    /// LMDB's lists still to come.
     private static func programBytes(_ arithmetic: TileArithmetic, threads: Int) -> Int {
         max(0, MemoryUse.anonymousBytes() - arithmetic.ownedBytes) + (4 << 20) + threads << 20
     }
 
     private func stateBytesOnDisk() -> Int {
-        store.manifest.generations.filter { $0.index > 0 }.map { File.size("\(store.directory)/\($0.directory)/data.mdb") ?? 0 }.reduce(0, +)
+        store.manifest.generations.filter { $0.index > 0 }.map {
+            File.size("\(store.directory)/\($0.directory)/data.mdb") ?? 0
+        }.reduce(0, +)
     }
 
     func checkDisk(_ plan: ForwardPlan) throws {
         if plan.diskNeeded <= plan.diskFree || options.force { return }
-        throw Fault(.cannotCreate, "the run needs about \(ByteCount.text(plan.diskNeeded)) of disk, \(ByteCount.text(plan.diskFree)) are free",
+        throw Fault(
+            .cannotCreate,
+            "the run needs about \(ByteCount.text(plan.diskNeeded)) of disk, \(ByteCount.text(plan.diskFree)) are free",
             at: Place(file: store.directory), advice: options.caller.diskAdvice)
     }
 }

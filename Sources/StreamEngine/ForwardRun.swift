@@ -43,7 +43,8 @@ public final class ForwardRun {
     /// The layer whose states are in memory as a whole, and how long ago anything became durable.
     var residentLayer = 0
     var lastDurable = Stopwatch()
-    /// Runs longer than this are held against the machine's limits, which takes a second or two to measure the first time.
+    /// Runs longer than this are held against the machine's limits, which takes a second or two to measure the first
+    /// time.
     static let secondsWorthTuning = 20.0
 
     /// What a generation is made by, for people: a layer, or a pass where layers run more than once.
@@ -57,14 +58,17 @@ public final class ForwardRun {
 
     private var computingModel: String { "model \(model.fingerprint) " }
 
-    /// Refuses generations that were computed by something else than the run is recorded for. A finished run's need only be of the
-    /// model: nothing is computed from them.
+    /// Refuses generations that were computed by something else than the run is recorded for. A finished run's need
+    /// only be of the model: nothing is computed from them.
     func checkComputation(_ run: RunRecord) throws {
         for record in store.manifest.generations {
-            guard let stated = record.computation, run.complete ? !stated.hasPrefix(computingModel) : stated != computation else { continue }
+            guard let stated = record.computation,
+                run.complete ? !stated.hasPrefix(computingModel) : stated != computation
+            else { continue }
             throw Fault(
                 .badData, "the generation was computed by \(stated), and the run would go on by \(computation)",
-                at: Place(file: "\(store.directory)/\(record.directory)", generation: record.index), advice: options.caller.restartAdvice)
+                at: Place(file: "\(store.directory)/\(record.directory)", generation: record.index),
+                advice: options.caller.restartAdvice)
         }
     }
 
@@ -73,8 +77,8 @@ public final class ForwardRun {
     /// What matrix products are computed in here.
     var compute: Compute { Kernels.compute(of: kernels) }
 
-    /// Opens model and store. The store's lock is taken where something is left to compute; a finished store and a dry run take
-    /// none and write nothing.
+    /// Opens model and store. The store's lock is taken where something is left to compute; a finished store and a dry
+    /// run take none and write nothing.
     public init(_ options: ForwardOptions, observer: any ForwardObserver) throws {
         self.options = options
         self.observer = observer
@@ -126,8 +130,13 @@ public final class ForwardRun {
         var computed = Computed()
         let isFinished = begun?.complete == true
         if isFinished {
-            observer.note("The store is finished: nothing to compute." + (options.caller == .forward ? " --restart begins anew." : ""))
-            if let kernels = begun?.kernels, kernels != kernelKind { observer.note("It was computed with \(kernels) kernels, which round differently from \(kernelKind) ones.") }
+            observer.note(
+                "The store is finished: nothing to compute."
+                    + (options.caller == .forward ? " --restart begins anew." : ""))
+            if let kernels = begun?.kernels, kernels != kernelKind {
+                observer.note(
+                    "It was computed with \(kernels) kernels, which round differently from \(kernelKind) ones.")
+            }
             if options.dryRun {
                 observer.planned(try prepare(begun).plan)
                 return nil
@@ -135,14 +144,19 @@ public final class ForwardRun {
             (computed.bits, computed.bitsCount) = try sumSurprisal(store.reader(model.config.passes))
         } else {
             if options.compute == .bf16 && compute == .f32 {
-                observer.note(model.config.hasEvenWidths ? "This processor has no matrix products of bf16 numbers: computing in f32." : "Products of bf16 numbers need even widths, which this model has not: computing in f32.")
+                observer.note(
+                    model.config.hasEvenWidths
+                        ? "This processor has no matrix products of bf16 numbers: computing in f32."
+                        : "Products of bf16 numbers need even widths, which this model has not: computing in f32.")
             }
             let prepared = try prepare(begun)
             observer.planned(prepared.plan)
             try checkDisk(prepared.plan)
             if options.dryRun { return nil }
             let plan = prepared.plan
-            let engine = try Engine(model, needs: prepared.needs, set: plan.set, threads: plan.threads, way: way, kernels: kernels, arithmetic: prepared.arithmetic)
+            let engine = try Engine(
+                model, needs: prepared.needs, set: plan.set, threads: plan.threads, way: way, kernels: kernels,
+                arithmetic: prepared.arithmetic)
             try layOut(engine, plan: plan)
             try compute(plan, engine, &computed)
             tellNotes()
@@ -154,7 +168,9 @@ public final class ForwardRun {
     /// Brings the store to where the run can begin: without an earlier run's states after --restart, and with tokens in
     /// patches of the model's size.
     private func layOut(_ engine: Engine, plan: ForwardPlan) throws {
-        if options.restart || store.manifest.run == nil, store.manifest.generations.count > 1 || store.manifest.run != nil {
+        if options.restart || store.manifest.run == nil,
+            store.manifest.generations.count > 1 || store.manifest.run != nil
+        {
             var manifest = store.manifest
             manifest.run = nil
             manifest.generations.removeAll { $0.index > 0 }
@@ -168,15 +184,21 @@ public final class ForwardRun {
         if isLaidOut { return }
         let config = model.config
         var wanted: [String] = []
-        if store.manifest.patchSize != config.patchSize { wanted.append("in patches of \(config.patchSize) (they were in patches of \(store.manifest.patchSize))") }
+        if store.manifest.patchSize != config.patchSize {
+            wanted.append("in patches of \(config.patchSize) (they were in patches of \(store.manifest.patchSize))")
+        }
         if store.manifest.generations[0].order != model.tokenOrderName(kernels: kernels) {
-            wanted.append("in the \(config.delegation == .transpose ? "natural" : config.delegation.mode) order of their delegates")
+            wanted.append(
+                "in the \(config.delegation == .transpose ? "natural" : config.delegation.mode) order of their delegates"
+            )
         }
         observer.note("Laying the tokens out as the model asks: \(wanted.joined(separator: ", ")).")
         // Before the first layer: its share is none of any.
         try Repage.run(store, for: model, engine: engine) { _ in
             observer.progress(
-                ForwardProgress(layer: plan.firstLayer, layers: config.passes, layerShare: 0, tokens: plan.geometry.tokens, bytesRead: 0, bytesWritten: 0))
+                ForwardProgress(
+                    layer: plan.firstLayer, layers: config.passes, layerShare: 0, tokens: plan.geometry.tokens,
+                    bytesRead: 0, bytesWritten: 0))
         }
     }
 
@@ -200,7 +222,8 @@ public final class ForwardRun {
         if store.manifest.run?.patchesPerBlock != plan.set.patchesPerBlock {
             var manifest = store.manifest
             manifest.run = RunRecord(
-                modelFingerprint: model.fingerprint, trained: model.untrained == nil, layers: plan.config.passes, hiddenSize: plan.config.hiddenSize,
+                modelFingerprint: model.fingerprint, trained: model.untrained == nil, layers: plan.config.passes,
+                hiddenSize: plan.config.hiddenSize,
                 state: plan.state.name, patchesPerBlock: plan.set.patchesPerBlock, keep: plan.keep.rawValue,
                 compute: compute == .bf16 ? compute.rawValue : nil, convolution: way.rawValue,
                 kernels: kernelKind, arithmetic: TileArithmetic.revision)
@@ -213,7 +236,8 @@ public final class ForwardRun {
         let tokens = try store.reader(0)
         var current: LayerRun? = try open(plan.firstLayer, engine, plan: plan, tokens: tokens)
         guard let windows = current?.pass.schedule.windows else { return }
-        let order = WorkOrder.layerByLayer(plan.firstLayer...plan.config.passes, windows: windows.upperBound, firstWindow: windows.lowerBound)
+        let order = WorkOrder.layerByLayer(
+            plan.firstLayer...plan.config.passes, windows: windows.upperBound, firstWindow: windows.lowerBound)
         for task in order {
             if let done = current, done.layer != task.layer {
                 try end(done, engine, plan: plan, &computed)
@@ -239,7 +263,10 @@ public final class ForwardRun {
         if pass.isInterrupted {
             if plan.set.isResident { try spillBegun(pass, engine, plan: plan) }
             let (layer, block) = (pass.layer, pass.progress.nextBlock)
-            let kept = block > 0 ? "\(passName) \(layer) is kept through block \(block) of \(engine.grid.blocks)" : layer > 1 ? "\(passName) \(layer - 1) is kept" : "nothing was computed yet"
+            let kept =
+                block > 0
+                ? "\(passName) \(layer) is kept through block \(block) of \(engine.grid.blocks)"
+                : layer > 1 ? "\(passName) \(layer - 1) is kept" : "nothing was computed yet"
             throw Fault(.interrupted, "interrupted: \(kept); the same command goes on from there")
         }
         let result = try close(run, engine, plan: plan)
@@ -256,6 +283,7 @@ public final class ForwardRun {
             ForwardProgress(
                 layer: run.layer, layers: plan.config.passes, layerShare: share, tokens: plan.geometry.tokens,
                 bytesRead: computed.layers.map(\.bytesRead).reduce(traffic.read, +),
-                bytesWritten: computed.layers.map { $0.bytesWritten + $0.resultBytes }.reduce(traffic.written + traffic.results, +)))
+                bytesWritten: computed.layers.map { $0.bytesWritten + $0.resultBytes }.reduce(
+                    traffic.written + traffic.results, +)))
     }
 }

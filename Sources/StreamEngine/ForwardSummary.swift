@@ -74,7 +74,8 @@ public struct ForwardSummary: Encodable, Sendable {
         public var idle: Double
         /// Share of the time in which the writer had nothing to write: the disk waited for the cores.
         public var waitingForCores: Double
-        /// Shares of the workers' time by stage: read (with decoding), hosts, mix, feed_forward (with the head), encode and the rest.
+        /// Shares of the workers' time by stage: read (with decoding), hosts, mix, feed_forward (with the head), encode
+        /// and the rest.
         public var stages: [String: Double]
     }
 

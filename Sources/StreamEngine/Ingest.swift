@@ -32,21 +32,29 @@ public enum Ingest {
 
     /// Reads `inputs` ("-" is standard input) into a store at `directory`.
     ///
-    /// The store appears when all of it is durable; whatever was there before stays until then, and stays if this fails.
+    /// The store appears when all of it is durable; whatever was there before stays until then, and stays if this
+    /// fails.
     ///
     /// - Parameters:
     ///   - replacing: an existing store may be replaced.
     ///   - onProgress: called with the bytes read so far.
     public static func run(
-        _ inputs: [String], store directory: String, format: Format, patchSize: Int, replacing: Bool, onProgress: (Int) -> Void = { _ in }
+        _ inputs: [String], store directory: String, format: Format, patchSize: Int, replacing: Bool,
+        onProgress: (Int) -> Void = { _ in }
     ) throws -> Summary {
         var kept = OutputGuard()
         if File.isDirectory(directory) { kept.keep(store: directory) }
         for input in inputs where input != "-" {
             try check(input)
-            if kept.keeps(input) { throw Fault(.usage, "the input is a file of the store that is to be made", at: Place(file: input), advice: "Name another --store.") }
+            if kept.keeps(input) {
+                throw Fault(
+                    .usage, "the input is a file of the store that is to be made", at: Place(file: input),
+                    advice: "Name another --store.")
+            }
         }
-        guard inputs.filter({ $0 == "-" }).count <= 1 else { throw Fault(.usage, "standard input can be read once only") }
+        guard inputs.filter({ $0 == "-" }).count <= 1 else {
+            throw Fault(.usage, "standard input can be read once only")
+        }
         let name = Store.newName()
         let lock = try Store.prepare(directory, name: name, replacing: replacing)
         // Nothing half-written stays, and nothing that anybody else put there is removed.
@@ -68,7 +76,9 @@ public enum Ingest {
 
     private static func check(_ input: String) throws {
         guard File.exists(input) else { throw Fault(.noInput, "there is no such file", at: Place(file: input)) }
-        guard !File.isDirectory(input) else { throw Fault(.noInput, "this is a folder; name the files in it", at: Place(file: input)) }
+        guard !File.isDirectory(input) else {
+            throw Fault(.noInput, "this is a folder; name the files in it", at: Place(file: input))
+        }
         guard File.isAccessible(input, R_OK) else { throw File.fault(.noInput, "cannot read", input) }
     }
 
@@ -78,7 +88,8 @@ public enum Ingest {
     ) throws -> Summary {
         making(Store.unusedDirectory(directory, generation: 0))
         let writer = try TokenWriter(
-            store: directory, identity: { GenerationIdentity(store: name, record: $0, patchSize: patchSize) }, patchSize: patchSize, kernels: Kernels.select())
+            store: directory, identity: { GenerationIdentity(store: name, record: $0, patchSize: patchSize) },
+            patchSize: patchSize, kernels: Kernels.select())
         let fingerprint = try TokenFingerprint()
         var documents: [Document] = []
         var inputBytes = 0
@@ -105,13 +116,19 @@ public enum Ingest {
                 inputBytes += count
                 if format == .tokens {
                     guard count % 2 == 0 else {
-                        throw Fault(.badData, "token ids take two bytes each; the input has \(offset + count) bytes", at: Place(file: input, byteOffset: offset + count - 1))
+                        throw Fault(
+                            .badData, "token ids take two bytes each; the input has \(offset + count) bytes",
+                            at: Place(file: input, byteOffset: offset + count - 1))
                     }
                     for index in 0..<count / 2 {
                         let id = UInt16(chunk[2 * index]) | UInt16(chunk[2 * index + 1]) << 8
                         guard id <= largestToken else {
-                            throw Fault(.badData, "token id \(id) is above \(largestToken)", at: Place(file: input, byteOffset: offset + 2 * index),
-                                advice: "--tokens reads little-endian UInt16 ids: 0-255 bytes, 256 BOS, 257 EOS, 258 PAD. For plain bytes leave it out.")
+                            throw Fault(
+                                .badData, "token id \(id) is above \(largestToken)",
+                                at: Place(file: input, byteOffset: offset + 2 * index),
+                                advice:
+                                    "--tokens reads little-endian UInt16 ids: 0-255 bytes, 256 BOS, 257 EOS, 258 PAD. For plain bytes leave it out."
+                            )
                         }
                         ids[index] = id
                     }
@@ -132,11 +149,13 @@ public enum Ingest {
         }
         let record = try writer.finish()
         let manifest = Manifest(
-            store: name, tokens: geometry.tokens, patchSize: patchSize, tokensFingerprint: fingerprint.text, documents: documents, generations: [record])
+            store: name, tokens: geometry.tokens, patchSize: patchSize, tokensFingerprint: fingerprint.text,
+            documents: documents, generations: [record])
         publishing()
         let store = try Store.create(directory, manifest: manifest, lock: lock)
         return Summary(
-            tokens: geometry.tokens, inputBytes: inputBytes, storedBytes: record.storedBytes, patches: geometry.patches, documents: documents.count,
+            tokens: geometry.tokens, inputBytes: inputBytes, storedBytes: record.storedBytes, patches: geometry.patches,
+            documents: documents.count,
             notes: store.takeNotes())
     }
 }

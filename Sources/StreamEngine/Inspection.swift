@@ -79,7 +79,7 @@ public struct Inspection {
                 record: generation.record, table: table, blocks: blocks, columns: P,
                 rawBytes: (0..<blocks).reduce(0) { $0 + generation.expectedHeader(table, block: $1).rawBytes },
                 storedBytes: try generation.storedBytes(table), fileBytes: File.size(generation.file) ?? 0,
-                    blocksRead: count,
+                blocksRead: count,
                 statistics: statistics)
         }
     }
@@ -153,7 +153,7 @@ public struct Inspection {
 
         private static func forEachRow(
             _ header: PageHeader, _ column: Int, _ tokens: Int, _ values: UnsafeRawBufferPointer,
-                _ indices: UnsafePointer<UInt16>?,
+            _ indices: UnsafePointer<UInt16>?,
             _ body: (_ token: Int, _ row: UnsafeRawBufferPointer) throws -> Void
         ) rethrows {
             let rowBytes = header.width * header.element.size
@@ -205,7 +205,8 @@ public struct Inspection {
         let generation = try reader(index, block: block)
         let header = generation.expectedHeader(.states, block: block)
         guard header.isOrdered else {
-            throw Fault(.usage, "tokens of generation \(index) stand in their own order", at: Place(file: store.directory))
+            throw Fault(
+                .usage, "tokens of generation \(index) stand in their own order", at: Place(file: store.directory))
         }
         let rows = try RowStream(generation, kernels: kernels)
         return try rows.order(ofBlock: block).enumerated().map { (header.firstPatch + $0, $1) }
@@ -214,16 +215,21 @@ public struct Inspection {
     private func reader(_ index: Int, block: Int) throws -> GenerationReader {
         let generation = try store.reader(index)
         guard (0..<generation.grid.blocks).contains(block) else {
-            throw Fault(.usage, "there is no block \(block): generation \(index) has blocks 0 to \(generation.grid.blocks - 1)", at: Place(file: store.directory))
+            throw Fault(
+                .usage, "there is no block \(block): generation \(index) has blocks 0 to \(generation.grid.blocks - 1)",
+                at: Place(file: store.directory))
         }
         return generation
     }
 
-    fileprivate static func forEachValue(_ bytes: UnsafeRawBufferPointer, _ element: Element,
-        _ body: (Double) -> Void) {
+    fileprivate static func forEachValue(
+        _ bytes: UnsafeRawBufferPointer, _ element: Element,
+        _ body: (Double) -> Void
+    ) {
         switch element {
         case .token: for value in bytes.bindMemory(to: UInt16.self) { body(Double(value)) }
-        case .bf16: for value in bytes.bindMemory(to: UInt16.self) { body(Double(Float(bitPattern: UInt32(value) << 16))) }
+        case .bf16:
+            for value in bytes.bindMemory(to: UInt16.self) { body(Double(Float(bitPattern: UInt32(value) << 16))) }
         case .f32: for value in bytes.bindMemory(to: Float.self) { body(Double(value)) }
         }
     }

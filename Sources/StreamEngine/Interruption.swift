@@ -4,8 +4,8 @@ import Synchronization
 
 /// SIGINT, SIGTERM and SIGHUP as a question that long work asks itself where it can stop cleanly.
 ///
-/// The first signal asks; work ends at its next commit. The second ends the process at once, which loses nothing that was
-/// committed; what is half made is removed first (`Cleanup`). A third does not wait for that.
+/// The first signal asks; work ends at its next commit. The second ends the process at once, which loses nothing that
+/// was committed; what is half made is removed first (`Cleanup`). A third does not wait for that.
 public enum Interruption {
     private static let signals = Atomic<Int>(0)
     private static let speaksJSON = Atomic<Bool>(false)
@@ -29,8 +29,11 @@ public enum Interruption {
         // `nohup` has it ignored.
         var hangup = sigaction()
         sigaction(SIGHUP, nil, &hangup)
-        if unsafeBitCast(hangup.__sigaction_handler.sa_handler, to: Int.self) != unsafeBitCast(SIG_IGN, to: Int.self) { sigaction(SIGHUP, &action, nil) }
-        // Model weights and LMDB's index are mapped: a file cut short or a disk that fails while they are read is this signal.
+        if unsafeBitCast(hangup.__sigaction_handler.sa_handler, to: Int.self) != unsafeBitCast(SIG_IGN, to: Int.self) {
+            sigaction(SIGHUP, &action, nil)
+        }
+        // Model weights and LMDB's index are mapped: a file cut short or a disk that fails while they are read is this
+        // signal.
         signal(SIGBUS) { _ in
             let people: StaticString =
                 "bbp-stream: a mapped file cannot be read: it was cut short, or its disk failed. What was committed is kept.\n"
@@ -65,13 +68,15 @@ public enum Interruption {
         let argument = UnsafeMutablePointer<Int32>.allocate(capacity: 1)
         argument.initialize(to: ends[0])
         var thread = pthread_t()
-        let status = pthread_create(&thread, nil, { argument in
-            guard let word = argument?.assumingMemoryBound(to: Int32.self).pointee else { return nil }
-            var status: UInt8 = 0
-            while read(word, &status, 1) != 1 { if errno != EINTR { return nil } }
-            Cleanup.run()
-            _exit(Int32(status))
-        }, argument)
+        let status = pthread_create(
+            &thread, nil,
+            { argument in
+                guard let word = argument?.assumingMemoryBound(to: Int32.self).pointee else { return nil }
+                var status: UInt8 = 0
+                while read(word, &status, 1) != 1 { if errno != EINTR { return nil } }
+                Cleanup.run()
+                _exit(Int32(status))
+            }, argument)
         if status == 0 { ending.store(ends[1], ordering: .relaxed) }
     }
 

@@ -5,7 +5,8 @@ import Support
 
 /// A window's hosts: its delegates ask in the patches they visit.
 extension LayerPass {
-    /// The slots of a group of runs, shared out in bundles whose patches fill several groups; but enough bundles for all workers.
+    /// The slots of a group of runs, shared out in bundles whose patches fill several groups; but enough bundles for
+    /// all workers.
     func hostBundles(of window: Range<Int>, group: Int) -> [Range<Int>] {
         let (columns, workers) = (schedule.columns(ofGroup: group), pipeline.workers)
         let groupPatches = engine.workers[0].arithmetic.groupPatches
@@ -17,24 +18,31 @@ extension LayerPass {
         let perUnit = geometry.patches < P ? 1 : window.count / P + 1
         let (least, most) = (groupPatches / perUnit, 16 * groupPatches / perUnit)
         let bundle = max(1, min((units + workers - 1) / workers, max(least, min(most, units / (4 * workers))))) * unit
-        return stride(from: slots.lowerBound / unit * unit, to: slots.upperBound, by: bundle).map { ($0..<$0 + bundle).clamped(to: slots) }
+        return stride(from: slots.lowerBound / unit * unit, to: slots.upperBound, by: bundle).map {
+            ($0..<$0 + bundle).clamped(to: slots)
+        }
     }
 
-    /// How many workers share each of `bundles` bundles: where these are few and patches long, the rows that ask are shared out. Each
-    /// projects all rows that are seen, for less than the attention costs.
+    /// How many workers share each of `bundles` bundles: where these are few and patches long, the rows that ask are
+    /// shared out. Each projects all rows that are seen, for less than the attention costs.
     func parts(ofBundles bundles: Int) -> Int {
         let projections = Double(3 * D) / Double(3 * D + 2 * P)
         func seconds(_ parts: Int) -> Double {
-            Double((bundles * parts + pipeline.workers - 1) / pipeline.workers) * (projections + (1 - projections) / Double(parts))
+            Double((bundles * parts + pipeline.workers - 1) / pipeline.workers)
+                * (projections + (1 - projections) / Double(parts))
         }
         // A part of a full context has eight stripes.
         return (1...max(1, P / 512)).min { seconds($0) < seconds($1) } ?? 1
     }
 
-    /// Visits the hosts of the delegates in the slots `asking` that come from the window, a group of patches at a time, each patch
-    /// once; of the rows that ask there, this part's ask. The answers go where s will be. Where the window is the whole sequence its hosts are its own patches: then the local
-    /// rows ask as well, and no patch is visited again.
-    func visitHosts(of window: Range<Int>, asking: Range<Int>, part: Int, of parts: Int, columns: Columns, s: Memory<Float>, worker: Worker) throws {
+    /// Visits the hosts of the delegates in the slots `asking` that come from the window, a group of patches at a time,
+    /// each patch once; of the rows that ask there, this part's ask. The answers go where s will be. Where the window
+    /// is the whole sequence its hosts are its own patches: then the local rows ask as well, and no patch is visited
+    /// again.
+    func visitHosts(
+        of window: Range<Int>, asking: Range<Int>, part: Int, of parts: Int, columns: Columns, s: Memory<Float>,
+        worker: Worker
+    ) throws {
         let arithmetic = worker.arithmetic
         let firstToken = window.lowerBound * P
         let seen = schedule.seen(by: window)
@@ -42,7 +50,8 @@ extension LayerPass {
         var seesLocal = false
         func attend() {
             arithmetic.attend(
-                visits, seesOthers: seesLocal, block: weights, toLocal: visitsOnce ? engine.memory.answers.start : nil, toDelegates: row(of: firstToken, window: window, s: s), firstToken: firstToken)
+                visits, seesOthers: seesLocal, block: weights, toLocal: visitsOnce ? engine.memory.answers.start : nil,
+                toDelegates: row(of: firstToken, window: window, s: s), firstToken: firstToken)
             visits.removeAll(keepingCapacity: true)
             seesLocal = false
         }
@@ -50,7 +59,9 @@ extension LayerPass {
             let slots = geometry.slots(of: window, column: column).clamped(to: asking)
             if slots.isEmpty { continue }
             var hosts = geometry.hosts(ofSlots: slots)
-            func visit(_ patch: Int) -> TileArithmetic.Visit { .delegates(of: window, in: slots, at: patch, patchSize: P, local: visitsOnce, part: part, of: parts) }
+            func visit(_ patch: Int) -> TileArithmetic.Visit {
+                .delegates(of: window, in: slots, at: patch, patchSize: P, local: visitsOnce, part: part, of: parts)
+            }
             // The column before may end in the patch that this one begins in.
             if let last = visits.indices.last, visits[last].patch == hosts.lowerBound {
                 visits[last].join(visit(hosts.lowerBound))
@@ -59,7 +70,12 @@ extension LayerPass {
             while !hosts.isEmpty {
                 if visits.count == arithmetic.groupPatches { attend() }
                 let taken = hosts.prefix(arithmetic.groupPatches - visits.count)
-                if try loadLocal(taken.clamped(to: 0..<max(taken.lowerBound, seen.upperBound)), place: visits.count, from: columns, arithmetic) { seesLocal = true }
+                if try loadLocal(
+                    taken.clamped(to: 0..<max(taken.lowerBound, seen.upperBound)), place: visits.count, from: columns,
+                    arithmetic)
+                {
+                    seesLocal = true
+                }
                 try loadDelegates(inSlotsOf: taken, seenBy: window, place: visits.count, from: columns, arithmetic)
                 visits += taken.map(visit)
                 hosts.removeFirst(taken.count)
@@ -72,7 +88,9 @@ extension LayerPass {
     ///
     /// - Returns: whether there were any.
     @discardableResult
-    func loadLocal(_ patches: Range<Int>, place: Int, from columns: Columns, _ arithmetic: TileArithmetic) throws -> Bool {
+    func loadLocal(_ patches: Range<Int>, place: Int, from columns: Columns, _ arithmetic: TileArithmetic) throws
+        -> Bool
+    {
         for (block, piece) in source.grid.pieces(of: patches) {
             let skipped = piece.lowerBound - source.grid.patches(ofBlock: block).lowerBound
             do {
@@ -81,18 +99,24 @@ extension LayerPass {
                 }
             } catch var fault as Fault {
                 guard case .pages(let reader, _) = source, fault.place == Place() else { throw fault }
-                (fault.place, fault.advice) = (Place(file: reader.file, generation: reader.record.index, block: block), PageHeader.damageAdvice)
+                (fault.place, fault.advice) = (
+                    Place(file: reader.file, generation: reader.record.index, block: block), PageHeader.damageAdvice
+                )
                 throw fault
             }
         }
         return !patches.isEmpty
     }
 
-    /// Loads the delegates in the slots of `patches` that some row of `asking` may see, from place `place` of the group on.
+    /// Loads the delegates in the slots of `patches` that some row of `asking` may see, from place `place` of the group
+    /// on.
     ///
     /// - Returns: whether there were any.
     @discardableResult
-    func loadDelegates(inSlotsOf patches: Range<Int>, seenBy asking: Range<Int>, place: Int, from columns: Columns, _ arithmetic: TileArithmetic) throws -> Bool {
+    func loadDelegates(
+        inSlotsOf patches: Range<Int>, seenBy asking: Range<Int>, place: Int, from columns: Columns,
+        _ arithmetic: TileArithmetic
+    ) throws -> Bool {
         var any = false
         arithmetic.forgetDelegates(place: place, patches: patches.count)
         for run in geometry.guests(of: patches) {
@@ -100,7 +124,8 @@ extension LayerPass {
                 let skipped = piece.lowerBound - source.grid.patches(ofBlock: block).lowerBound
                 let slot = run.firstSlot + piece.lowerBound - run.sources.lowerBound
                 arithmetic.loadDelegates(
-                    try columns.column(run.column, ofBlock: block, from: skipped, rowBytes: rowBytes), as: input, row: slot + (place - patches.lowerBound) * P, sources: piece,
+                    try columns.column(run.column, ofBlock: block, from: skipped, rowBytes: rowBytes), as: input,
+                    row: slot + (place - patches.lowerBound) * P, sources: piece,
                     column: run.column)
                 any = true
             }

@@ -9,7 +9,8 @@ import Support
 /// its delegates visit; its **guests**, the delegates that visit it. Hosts come first, for they give every token of the
 /// window its delegate's answer; then block by block the guests, the mix, the feed-forward, and the page goes out.
 ///
-/// This file turns the steps of a window into stages of a pipeline: what each waits for, and nothing else, is said here.
+/// This file turns the steps of a window into stages of a pipeline: what each waits for, and nothing else, is said
+/// here.
 final class LayerPass {
     /// Where the generation that is read comes from.
     enum Source {
@@ -47,7 +48,8 @@ final class LayerPass {
     /// Rows of s that a row's feed-forward sees before and after it.
     let reach: (before: Int, after: Int)
     let rowBytes: Int
-    /// The one window is the whole sequence, and there is memory for the answers to all local rows: hosts are visited for both.
+    /// The one window is the whole sequence, and there is memory for the answers to all local rows: hosts are visited
+    /// for both.
     let visitsOnce: Bool
 
     /// How far the layer is: touched by the stages that finish blocks, one after another.
@@ -74,7 +76,8 @@ final class LayerPass {
     private var lastTime = -1
 
     init(
-        _ layer: Int, engine: Engine, schedule: LayerSchedule, source: Source, input: InputRows, weights: BlockWeights, target: ResidentStates?, writer: GenerationWriter?,
+        _ layer: Int, engine: Engine, schedule: LayerSchedule, source: Source, input: InputRows, weights: BlockWeights,
+        target: ResidentStates?, writer: GenerationWriter?,
         ordering: DelegateOrdering?, head: (Head, GenerationReader)?, progress: RunProgress
     ) {
         self.layer = layer
@@ -93,7 +96,9 @@ final class LayerPass {
         reach = engine.config.reach
         visitsOnce = engine.set.visitsOnce && schedule.windows == 0..<1 && schedule.firstBlock == 0
         engine.memory.targets.reset()
-        if let first = schedule.windows.first { s(first).start.update(from: progress.carry, count: progress.carry.count) }
+        if let first = schedule.windows.first {
+            s(first).start.update(from: progress.carry, count: progress.carry.count)
+        }
     }
 
     /// Adds a window's steps to the pipeline, as far as memory allows; its end may still be under way at return. Stops
@@ -110,7 +115,8 @@ final class LayerPass {
                 while underWay.count >= engine.set.stepsInFlight { try endOldest(report) }
                 let (columns, loads) = try admit(step, report)
                 switch step {
-                case .hosts(let window, let group): underWay.append((step, columns, addHosts(window, group, columns, after: loads)))
+                case .hosts(let window, let group):
+                    underWay.append((step, columns, addHosts(window, group, columns, after: loads)))
                 case .block(let block): underWay.append((step, columns, addBlock(block, columns, after: loads)))
                 }
             }
@@ -153,13 +159,18 @@ final class LayerPass {
                     for load in loads {
                         for run in load.runs { reader.prefetch(.states, block: load.block, columns: run) }
                     }
-                    let stage = pipeline.add(loads.count, named: "read") { [self] worker, task in try read(loads[task], from: reader, into: cache, with: engine.workers[worker].reader) }
+                    let stage = pipeline.add(loads.count, named: "read") { [self] worker, task in
+                        try read(loads[task], from: reader, into: cache, with: engine.workers[worker].reader)
+                    }
                     // What an earlier step loads may be among these columns.
                     loading = loading.suffix(engine.set.stepsInFlight) + [stage]
                     return (.cached(columns), loading)
                 }
                 guard !underWay.isEmpty else {
-                    throw Fault(.inputOutput, "a window's columns do not fit in the memory that was planned for them: this is a defect of bbp-stream", advice: "Another --memory may avoid it.")
+                    throw Fault(
+                        .inputOutput,
+                        "a window's columns do not fit in the memory that was planned for them: this is a defect of bbp-stream",
+                        advice: "Another --memory may avoid it.")
                 }
                 try endOldest(report)
             }
@@ -167,7 +178,9 @@ final class LayerPass {
     }
 
     /// Reads and decodes columns of one block into their slots.
-    private func read(_ load: ColumnCache.Load, from generation: GenerationReader, into cache: ColumnCache, with pages: PageReader) throws {
+    private func read(
+        _ load: ColumnCache.Load, from generation: GenerationReader, into cache: ColumnCache, with pages: PageReader
+    ) throws {
         let (bytes, seconds) = (pages.bytesRead, pages.readSeconds)
         // Columns come in the order in which they are asked for.
         var slots = load.columns.map(\.slot).makeIterator()
@@ -181,26 +194,31 @@ final class LayerPass {
             indices: { _ in cache.indices(ofSlot: slot) },
             found: { column, offset, bytes in
                 cache.note(offset, bytes, ofSlot: slot)
-                try checkFinite(UnsafeRawBufferPointer(cache.values(ofSlot: slot)), indices: cache.indices(ofSlot: slot), column: column, block: load.block, of: generation)
+                try checkFinite(
+                    UnsafeRawBufferPointer(cache.values(ofSlot: slot)), indices: cache.indices(ofSlot: slot),
+                    column: column, block: load.block, of: generation)
             })
         traffic.withLock { $0.add(pages.bytesRead - bytes, load.role, seconds: pages.readSeconds - seconds) }
     }
 
     /// Refuses states that are not finite, whatever their checksums say; padding may hold anything.
     private func checkFinite(
-        _ values: UnsafeRawBufferPointer, indices: UnsafeMutableBufferPointer<UInt16>?, column: Int, block: Int, of generation: GenerationReader
+        _ values: UnsafeRawBufferPointer, indices: UnsafeMutableBufferPointer<UInt16>?, column: Int, block: Int,
+        of generation: GenerationReader
     ) throws {
         let patches = generation.grid.patches(ofBlock: block)
         let last = patches.upperBound == geometry.patches
         // A column's rows are of consecutive patches: padding is in the last one alone.
         for rows in last ? [0..<patches.count - 1, patches.count - 1..<patches.count] : [0..<patches.count] {
-            let bytes = UnsafeRawBufferPointer(rebasing: values[rows.lowerBound * rowBytes..<rows.upperBound * rowBytes])
+            let bytes = UnsafeRawBufferPointer(
+                rebasing: values[rows.lowerBound * rowBytes..<rows.upperBound * rowBytes])
             guard let index = Finite.firstOverflow(bytes, of: generation.element) else { continue }
             let row = rows.lowerBound + index * generation.element.size / rowBytes
             let token = (patches.lowerBound + row) * P + (indices.map { Int($0[row]) } ?? column)
             if token >= geometry.tokens { continue }
             throw Fault(
-                .badData, "the states of token \(token) are not finite", at: Place(file: generation.file, generation: generation.record.index, block: block, column: column),
+                .badData, "the states of token \(token) are not finite",
+                at: Place(file: generation.file, generation: generation.record.index, block: block, column: column),
                 advice: PageHeader.damageAdvice)
         }
     }
@@ -218,7 +236,9 @@ final class LayerPass {
     // MARK: Stages
 
     /// The window's delegates ask in the patches that host them.
-    private func addHosts(_ index: Int, _ group: Int, _ columns: Columns, after loads: [Pipeline.Stage]) -> Pipeline.Stage {
+    private func addHosts(_ index: Int, _ group: Int, _ columns: Columns, after loads: [Pipeline.Stage])
+        -> Pipeline.Stage
+    {
         let window = schedule.patches(ofWindow: index)
         if group == 0 { addCarry(to: index) }
         // The buffer is free when the window before in it is done, and the one after that has taken its carry from it.
@@ -227,7 +247,9 @@ final class LayerPass {
         let bundles = hostBundles(of: window, group: group)
         let parts = parts(ofBundles: bundles.count)
         let stage = pipeline.add(bundles.count * parts, named: "hosts", after: before) { [self] worker, task in
-            try visitHosts(of: window, asking: bundles[task / parts], part: task % parts, of: parts, columns: columns, s: s(index), worker: engine.workers[worker])
+            try visitHosts(
+                of: window, asking: bundles[task / parts], part: task % parts, of: parts, columns: columns, s: s(index),
+                worker: engine.workers[worker])
         }
         hosted[index, default: []].append(stage)
         return stage
@@ -239,14 +261,17 @@ final class LayerPass {
         let window = schedule.patches(ofWindow: index - 1)
         let (from, to, count) = (s(index - 1).start + window.count * P * D, s(index).start, reach.before * D)
         let mixes = schedule.target.blocks(of: window).compactMap { mixed[$0] }
-        carried[index] = pipeline.add(named: "carry", after: mixes + [windowEnd(index - engine.memory.s.count), carried[index - 1]].compactMap { $0 }) { _, _ in to.update(from: from, count: count) }
+        carried[index] = pipeline.add(
+            named: "carry",
+            after: mixes + [windowEnd(index - engine.memory.s.count), carried[index - 1]].compactMap { $0 }
+        ) { _, _ in to.update(from: from, count: count) }
     }
 
     /// Patches that rows see after their own, at most.
     private var patchesAhead: Int { (reach.after + P - 1) / P }
 
-    /// The first rows of the next window that this one's last rows see go behind them; zeros where the sequence ends. Their mix has
-    /// been added.
+    /// The first rows of the next window that this one's last rows see go behind them; zeros where the sequence ends.
+    /// Their mix has been added.
     private func lookAhead(from index: Int) -> Pipeline.Stage {
         if let stage = lookedAhead[index] { return stage }
         let window = schedule.patches(ofWindow: index)
@@ -254,7 +279,9 @@ final class LayerPass {
         let next = window.upperBound..<min(geometry.patches, window.upperBound + patchesAhead)
         let (ahead, present) = (reach.after * D, min(reach.after, next.count * P) * D)
         let from = s(index + 1).start + reach.before * D
-        let mixes = [schedule.target.blocks(of: window), schedule.target.blocks(of: next)].joined().compactMap { mixed[$0] }
+        let mixes = [schedule.target.blocks(of: window), schedule.target.blocks(of: next)].joined().compactMap {
+            mixed[$0]
+        }
         let stage = pipeline.add(named: "carry", after: mixes) { _, _ in
             if present > 0 { tail.update(from: from, count: present) }
             (tail + present).update(repeating: 0, count: ahead - present)
@@ -281,8 +308,8 @@ final class LayerPass {
         return mix
     }
 
-    /// Where the patches end whose mix the rest of `block` waits for: those that its rows see, and all that its window looks
-    /// ahead to where some of them are in the next one.
+    /// Where the patches end whose mix the rest of `block` waits for: those that its rows see, and all that its window
+    /// looks ahead to where some of them are in the next one.
     private func isSeen(by block: Int) -> Int {
         let end = schedule.target.patches(ofBlock: block).upperBound + patchesAhead
         let window = schedule.patches(ofWindow: schedule.window(ofBlock: block))
@@ -297,7 +324,8 @@ final class LayerPass {
         let outgoing = engine.memory.outgoing[block % engine.memory.outgoing.count]
         let isFree = gone[block - engine.memory.outgoing.count].map { [$0] } ?? []
         if let tokens = head?.tokens {
-            targeted = pipeline.add(named: "targets", after: isFree + (targeted.map { [$0] } ?? [])) { [self] worker, _ in
+            targeted = pipeline.add(named: "targets", after: isFree + (targeted.map { [$0] } ?? [])) {
+                [self] worker, _ in
                 let reader = engine.workers[worker].reader
                 let before = reader.bytesRead
                 try engine.memory.targets.load(patches, of: tokens, with: reader, into: outgoing.tokens)
@@ -309,16 +337,25 @@ final class LayerPass {
         let reached = schedule.target.blocks(of: seen.clamped(to: window)).compactMap { mixed[$0] }
         let ahead = reach.after > 0 && seen.upperBound > window.upperBound ? lookAhead(from: index) : nil
         let strides = engine.feedForwardStrides(of: patches)
-        let feed = pipeline.add(strides.count, named: "feed_forward", after: reached + isFree + [carried[index], ahead, targeted].compactMap { $0 }) { [self] worker, task in
-            try feedForward(strides[task], window: window, block: patches, s: s(index), outgoing, engine.workers[worker])
+        let feed = pipeline.add(
+            strides.count, named: "feed_forward",
+            after: reached + isFree + [carried[index], ahead, targeted].compactMap { $0 }
+        ) { [self] worker, task in
+            try feedForward(
+                strides[task], window: window, block: patches, s: s(index), outgoing, engine.workers[worker])
         }
-        let finish = pipeline.add(named: "finish", after: [feed] + (finished[block - 1].map { [$0] } ?? [])) { [self] _, _ in
+        let finish = pipeline.add(named: "finish", after: [feed] + (finished[block - 1].map { [$0] } ?? [])) {
+            [self] _, _ in
             finishBlock(block, window: window, s: s(index), outgoing)
         }
         finished[block] = finish
         if let writer {
-            let encode = pipeline.add(P, named: "encode", after: [finish]) { [self] worker, column in encodeColumn(column, of: block, outgoing, engine.workers[worker].reader.codec) }
-            gone[block] = pipeline.add(after: [encode] + (gone[block - 1].map { [$0] } ?? []), lane: .writer) { [self] _, _ in try append(block, outgoing, to: writer) }
+            let encode = pipeline.add(P, named: "encode", after: [finish]) { [self] worker, column in
+                encodeColumn(column, of: block, outgoing, engine.workers[worker].reader.codec)
+            }
+            gone[block] = pipeline.add(after: [encode] + (gone[block - 1].map { [$0] } ?? []), lane: .writer) {
+                [self] _, _ in try append(block, outgoing, to: writer)
+            }
         } else {
             gone[block] = finish
         }
@@ -326,12 +363,17 @@ final class LayerPass {
 
     /// The stage after which a window's s is read no more; nil where there is no such window.
     private func windowEnd(_ window: Int) -> Pipeline.Stage? {
-        schedule.windows.contains(window) ? schedule.target.blocks(of: schedule.patches(ofWindow: window)).last.flatMap { finished[$0] } : nil
+        schedule.windows.contains(window)
+            ? schedule.target.blocks(of: schedule.patches(ofWindow: window)).last.flatMap { finished[$0] } : nil
     }
 
     /// Stages of windows long past are waited for by nobody.
     private func forget(before window: Int) {
-        guard let first = schedule.target.blocks(of: schedule.patches(ofWindow: max(schedule.windows.lowerBound, window - 2))).first else { return }
+        guard
+            let first = schedule.target.blocks(
+                of: schedule.patches(ofWindow: max(schedule.windows.lowerBound, window - 2))
+            ).first
+        else { return }
         let kept = min(first, unfinished.first ?? first) - engine.memory.outgoing.count
         for block in mixed.keys where block < kept { mixed[block] = nil }
         for block in finished.keys where block < kept { finished[block] = nil }
@@ -349,8 +391,12 @@ final class LayerPass {
     }
 
     /// The columns that a block's new states go to, and the token indices of their rows.
-    func staged(_ block: Int, _ outgoing: OutgoingBlock) -> (rows: UnsafeMutablePointer<UInt8>, indices: UnsafeMutablePointer<UInt16>?) {
-        if let target { return (target.column(0, ofBlock: block), ordering == nil ? nil : target.indices(0, ofBlock: block)) }
+    func staged(_ block: Int, _ outgoing: OutgoingBlock) -> (
+        rows: UnsafeMutablePointer<UInt8>, indices: UnsafeMutablePointer<UInt16>?
+    ) {
+        if let target {
+            return (target.column(0, ofBlock: block), ordering == nil ? nil : target.indices(0, ofBlock: block))
+        }
         return (outgoing.staged.start, ordering == nil ? nil : outgoing.indices.start)
     }
 
@@ -361,11 +407,16 @@ final class LayerPass {
         switch step {
         case .hosts(let window, let group):
             let window = schedule.patches(ofWindow: window)
-            return (Double(window.lowerBound) + forHosts * Double(window.count) * (Double(group) + part) / Double(schedule.groups)) / Double(geometry.patches)
+            return
+                (Double(window.lowerBound) + forHosts * Double(window.count) * (Double(group) + part)
+                / Double(schedule.groups)) / Double(geometry.patches)
         case .block(let block):
-            let (window, patches) = (schedule.patches(ofWindow: schedule.window(ofBlock: block)), schedule.target.patches(ofBlock: block))
+            let (window, patches) = (
+                schedule.patches(ofWindow: schedule.window(ofBlock: block)), schedule.target.patches(ofBlock: block)
+            )
             let inWindow = Double(patches.lowerBound - window.lowerBound) + part * Double(patches.count)
-            return (Double(window.lowerBound) + forHosts * Double(window.count) + (1 - forHosts) * inWindow) / Double(geometry.patches)
+            return (Double(window.lowerBound) + forHosts * Double(window.count) + (1 - forHosts) * inWindow)
+                / Double(geometry.patches)
         }
     }
 }

@@ -2,11 +2,11 @@ import Geometry
 
 /// The order in which a layer's windows are worked off, what each step reads, and when a column is read next.
 ///
-/// All of it is index arithmetic: the whole order is known before the first byte is read. That is what makes it possible
-/// to read ahead, and to keep of the columns in memory those that are needed again soonest (Schedule.md).
+/// All of it is index arithmetic: the whole order is known before the first byte is read. That is what makes it
+/// possible to read ahead, and to keep of the columns in memory those that are needed again soonest (Schedule.md).
 struct LayerSchedule {
-    /// A step of a window, in this order: its delegates ask in the patches that host them, some runs of hosts at a time;
-    /// then its blocks, one by one.
+    /// A step of a window, in this order: its delegates ask in the patches that host them, some runs of hosts at a
+    /// time; then its blocks, one by one.
     enum Step: Equatable {
         case hosts(window: Int, group: Int)
         case block(Int)
@@ -56,7 +56,8 @@ struct LayerSchedule {
     }
 
     func steps(ofWindow window: Int) -> [Step] {
-        (0..<groups).map { .hosts(window: window, group: $0) } + target.blocks(of: patches(ofWindow: window)).map { .block($0) }
+        (0..<groups).map { .hosts(window: window, group: $0) }
+            + target.blocks(of: patches(ofWindow: window)).map { .block($0) }
     }
 
     /// The columns whose delegates a group of runs is of.
@@ -85,7 +86,9 @@ struct LayerSchedule {
             if G < 2 * P {
                 // A patch's slots hold columns from end to end, and neighbouring columns meet in it.
                 let columns = columns(ofGroup: group)
-                let hosts = geometry.hosts(ofSlots: columns.lowerBound * G + window.lowerBound..<(columns.upperBound - 1) * G + window.upperBound)
+                let hosts = geometry.hosts(
+                    ofSlots: columns.lowerBound * G + window.lowerBound..<(columns.upperBound - 1) * G
+                        + window.upperBound)
                 add(hosts.clamped(to: seen), 0..<P, .own)
                 add(seen, hosts.lowerBound * P / G..<(hosts.upperBound * P - 1) / G + 1, .host)
                 return needs
@@ -104,7 +107,9 @@ struct LayerSchedule {
         case .block(let block):
             let patches = target.patches(ofBlock: block)
             add(patches, 0..<P, .own)
-            for run in geometry.guests(of: patches) { add(run.sources.clamped(to: seen(by: patches)), run.column..<run.column + 1, .guest) }
+            for run in geometry.guests(of: patches) {
+                add(run.sources.clamped(to: seen(by: patches)), run.column..<run.column + 1, .guest)
+            }
         }
         return needs
     }
@@ -132,32 +137,44 @@ struct LayerSchedule {
         /// The first of `steps`, one in each of the windows, that comes after `time`.
         func useHosts(windows: ClosedRange<Int>, group: Int) {
             let first = max(windows.lowerBound, time / perWindow)
-            for window in first...max(first, min(windows.upperBound, first + 1)) where windows.contains(window) { use(.hosts(window: window, group: group)) }
+            for window in first...max(first, min(windows.upperBound, first + 1)) where windows.contains(window) {
+                use(.hosts(window: window, group: group))
+            }
         }
         func useBlocks(_ blocks: Range<Int>) {
             if blocks.isEmpty { return }
             // Times ascend with the blocks: the first one after `time` is near the block at `time`.
-            let now = min(max(time / perWindow * blocksPerWindow + max(0, time % perWindow - groups), blocks.lowerBound), blocks.upperBound - 1)
+            let now = min(
+                max(time / perWindow * blocksPerWindow + max(0, time % perWindow - groups), blocks.lowerBound),
+                blocks.upperBound - 1)
             for block in now..<min(blocks.upperBound, now + 2) { use(.block(block)) }
         }
-        // Own: it asks in its hosts, and is company there for the delegates of the next window, where their slots begin inside
-        // a patch.
-        useHosts(windows: patches.lowerBound / windowPatches...(patches.upperBound - 1) / windowPatches, group: column / runsPerStep)
+        // Own: it asks in its hosts, and is company there for the delegates of the next window, where their slots begin
+        // inside a patch.
+        useHosts(
+            windows: patches.lowerBound / windowPatches...(patches.upperBound - 1) / windowPatches,
+            group: column / runsPerStep)
         let following = max((patches.upperBound - 1) / windowPatches + 1, time / perWindow)
         for window in following...following + 1 {
             let first = window * windowPatches
-            if first < G && first - (column * G + first) % P < patches.upperBound { use(.hosts(window: window, group: column / runsPerStep)) }
+            if first < G && first - (column * G + first) % P < patches.upperBound {
+                use(.hosts(window: window, group: column / runsPerStep))
+            }
         }
         useBlocks(target.blocks(of: patches))
         // Host: slots patches·P, visited by the window whose delegates they hold.
         let slots = patches.lowerBound * P..<patches.upperBound * P
         for index in slots.lowerBound / G...(slots.upperBound - 1) / G {
-            let sources = (max(0, slots.lowerBound - index * G)..<min(G, slots.upperBound - index * G)).clamped(to: seeing(patches))
+            let sources = (max(0, slots.lowerBound - index * G)..<min(G, slots.upperBound - index * G)).clamped(
+                to: seeing(patches))
             if sources.isEmpty { continue }
-            useHosts(windows: sources.lowerBound / windowPatches...(sources.upperBound - 1) / windowPatches, group: index / runsPerStep)
+            useHosts(
+                windows: sources.lowerBound / windowPatches...(sources.upperBound - 1) / windowPatches,
+                group: index / runsPerStep)
         }
         // Guest: slots column·G + patches.
-        let visited = ((column * G + patches.lowerBound) / P..<(column * G + patches.upperBound - 1) / P + 1).clamped(to: seeing(patches))
+        let visited = ((column * G + patches.lowerBound) / P..<(column * G + patches.upperBound - 1) / P + 1).clamped(
+            to: seeing(patches))
         useBlocks(target.blocks(of: visited))
         return next == Int.max ? nil : next
     }

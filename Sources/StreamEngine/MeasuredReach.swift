@@ -33,9 +33,12 @@ public enum MeasuredReach {
     /// Follows the output of token `token` after 1 ... `passes` passes. Reach never shrinks with depth.
     ///
     /// - Parameters:
-    ///   - config: P, convolutions, causality and delegation count; selective delegation, which depends on the data, gives nothing.
+    ///   - config: P, convolutions, causality and delegation count; selective delegation, which depends on the data,
+    ///     gives nothing.
     ///   - isMasked: false to see what a causal model would reach if its patches had no masks.
-    public static func follow(_ config: ModelConfig, _ geometry: SequenceGeometry, token: Int, passes: Int, isMasked: Bool = true) throws -> [Depth] {
+    public static func follow(
+        _ config: ModelConfig, _ geometry: SequenceGeometry, token: Int, passes: Int, isMasked: Bool = true
+    ) throws -> [Depth] {
         var limits = ReachFollower.Limits()
         // A cause is worth less time than the reach itself.
         if config.isCausal && !isMasked { limits.work /= 3 }
@@ -43,18 +46,26 @@ public enum MeasuredReach {
     }
 
     /// The tokens themselves, of a short sequence.
-    public static func tokens(_ config: ModelConfig, _ geometry: SequenceGeometry, token: Int, passes: Int) throws -> [Set<Int>] {
+    public static func tokens(_ config: ModelConfig, _ geometry: SequenceGeometry, token: Int, passes: Int) throws
+        -> [Set<Int>]
+    {
         var reached: [Set<Int>] = []
-        _ = try follow(config, geometry, token: token, passes: passes, isMasked: true, limits: ReachFollower.Limits()) { reached.append($0.tokens(below: geometry.tokens)) }
+        _ = try follow(config, geometry, token: token, passes: passes, isMasked: true, limits: ReachFollower.Limits()) {
+            reached.append($0.tokens(below: geometry.tokens))
+        }
         return reached
     }
 
     /// - Parameter visit: called with the set of every depth, the last as far as it is known.
     static func follow(
-        _ config: ModelConfig, _ geometry: SequenceGeometry, token: Int, passes: Int, isMasked: Bool, limits: ReachFollower.Limits, visit: (PatchSet) -> Void
+        _ config: ModelConfig, _ geometry: SequenceGeometry, token: Int, passes: Int, isMasked: Bool,
+        limits: ReachFollower.Limits, visit: (PatchSet) -> Void
     ) throws -> [Depth] {
-        guard config.delegation != .selective, geometry.patchSize == config.patchSize, (0..<geometry.tokens).contains(token) else { return [] }
-        var follower = ReachFollower(config: config, geometry: geometry, token: token, isMasked: isMasked && config.isCausal, limits: limits)
+        guard config.delegation != .selective, geometry.patchSize == config.patchSize,
+            (0..<geometry.tokens).contains(token)
+        else { return [] }
+        var follower = ReachFollower(
+            config: config, geometry: geometry, token: token, isMasked: isMasked && config.isCausal, limits: limits)
         var depths: [Depth] = []
         // One wiring for every pass: the set of depth d is the set of depth d - 1, followed through one more pass.
         var isAlike = true
@@ -66,10 +77,12 @@ public enum MeasuredReach {
             var isUnchanged = false
             if isAlike {
                 let before = set.count(below: geometry.paddedTokens)
-                isUnchanged = try follower.follow(&set, through: 1, &found) && set.count(below: geometry.paddedTokens) == before
+                isUnchanged =
+                    try follower.follow(&set, through: 1, &found) && set.count(below: geometry.paddedTokens) == before
             } else {
                 set = follower.output
-                for pass in (1...depth).reversed() where try !follower.follow(&set, through: pass, &found) || found.isAll { break }
+                for pass in (1...depth).reversed()
+                where try !follower.follow(&set, through: pass, &found) || found.isAll { break }
             }
             // Reach never shrinks, so that much is sure where a chain was broken off.
             found.tokens = max(found.tokens, depths.last?.tokens ?? 1)

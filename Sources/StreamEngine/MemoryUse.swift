@@ -33,7 +33,7 @@ public enum MemoryUse {
             throw Fault(
                 .inputOutput, "no memory is left: \(ByteCount.text(available.bytes)) of what this allows are free",
                 at: Place(file: available.file),
-                    advice: "Raise the limit or end other processes; --memory overrides this.")
+                advice: "Raise the limit or end other processes; --memory overrides this.")
         }
         return available.bytes / 2
     }
@@ -41,8 +41,10 @@ public enum MemoryUse {
     /// The control groups that may limit this process, versions 1 and 2: its own and every one above it.
     private static func controlGroups(root: String) -> [ControlGroup] {
         let mount = "\(root)/sys/fs/cgroup"
-        var groups = [ControlGroup(folder: mount, version: .two),
-            ControlGroup(folder: "\(mount)/memory", version: .one)]
+        var groups = [
+            ControlGroup(folder: mount, version: .two),
+            ControlGroup(folder: "\(mount)/memory", version: .one),
+        ]
         for line in lines(of: "\(root)/proc/self/cgroup") {
             let parts = line.split(separator: ":", maxSplits: 2, omittingEmptySubsequences: false)
             guard parts.count == 3 else { continue }
@@ -109,9 +111,11 @@ private struct ControlGroup {
         let others = saturatingSum([shared, bytes("active_file"), bytes("inactive_file")])
         // Locked and not counted yet: of files on disk. Without the cache's numbers, what can be nothing else.
         let unevictable = bytes("unevictable")
-        let locked = cache > 0
+        let locked =
+            cache > 0
             ? min(unevictable, max(0, cache - others)) : max(0, unevictable - saturatingSum([anonymous, shared]))
-        let kernel = version == .two
+        let kernel =
+            version == .two
             ? ["slab_unreclaimable", "kernel_stack", "pagetables", "percpu"].map(bytes)
             : [number("memory.kmem.usage_in_bytes") ?? 0]
         return saturatingSum(kernel + [anonymous, shared, locked])
@@ -145,13 +149,15 @@ final class MemoryWatch: Sendable {
         for end in pair { _ = fcntl(end, F_SETFD, FD_CLOEXEC) }
         ends = (pair[0], pair[1])
         let start = Unmanaged.passRetained(self)
-        let status = pthread_create(&thread, nil, { argument in
-            guard let argument else { return nil }
-            let watch = Unmanaged<MemoryWatch>.fromOpaque(argument).takeRetainedValue()
-            var end = pollfd(fd: watch.ends.watched, events: Int16(POLLIN), revents: 0)
-            while poll(&end, 1, 50) <= 0 { watch.sample() }
-            return nil
-        }, start.toOpaque())
+        let status = pthread_create(
+            &thread, nil,
+            { argument in
+                guard let argument else { return nil }
+                let watch = Unmanaged<MemoryWatch>.fromOpaque(argument).takeRetainedValue()
+                var end = pollfd(fd: watch.ends.watched, events: Int16(POLLIN), revents: 0)
+                while poll(&end, 1, 50) <= 0 { watch.sample() }
+                return nil
+            }, start.toOpaque())
         running = status == 0
         if !running { start.release() }
     }

@@ -12,7 +12,9 @@ public final class NpyFile {
             let (bytes, overflow) = product.0.multipliedReportingOverflow(by: size)
             return (bytes, overflow || product.1)
         }
-        guard !expected.1 else { throw Fault(.badData, "an array of shape \(shape) is larger than any file", at: Place(file: path)) }
+        guard !expected.1 else {
+            throw Fault(.badData, "an array of shape \(shape) is larger than any file", at: Place(file: path))
+        }
         let output = try OutputFile(path)
         let sizes = shape.map(String.init).joined(separator: ", ") + (shape.count == 1 ? "," : "")
         var header = "{'descr': '\(type)', 'fortran_order': False, 'shape': (\(sizes)), }"
@@ -34,7 +36,9 @@ public final class NpyFile {
     /// Puts the complete file in place.
     public func publish() throws {
         guard written == expected else {
-            throw Fault(.inputOutput, "\(written) bytes were produced for an array of \(expected)", at: Place(file: output.path))
+            throw Fault(
+                .inputOutput, "\(written) bytes were produced for an array of \(expected)", at: Place(file: output.path)
+            )
         }
         try output.publish()
     }

@@ -3,8 +3,8 @@ import Glibc
 import PageStore
 import Support
 
-/// Refuses an output that would replace what the command reads, by whatever name: another spelling, a link, a hard link, a stream
-/// that leads there.
+/// Refuses an output that would replace what the command reads, by whatever name: another spelling, a link, a hard
+/// link, a stream that leads there.
 public struct OutputGuard {
     /// What must stay as it is, by the file itself, and what it is.
     private var kept: [FileIdentity: String] = [:]
@@ -49,9 +49,13 @@ public struct OutputGuard {
         guard let target = try OutputFile.target(output) else { return }
         let (folder, name) = (File.parent(of: target), File.name(of: target))
         // Of models and stores that the command knows nothing of, too.
-        if Self.modelFiles.contains(name), Self.modelFiles.allSatisfy({ File.exists("\(folder)/\($0)") }) { throw refuse("a file of a model") }
+        if Self.modelFiles.contains(name), Self.modelFiles.allSatisfy({ File.exists("\(folder)/\($0)") }) {
+            throw refuse("a file of a model")
+        }
         for place in [folder, File.parent(of: folder)] where Store.isStore(place) {
-            throw Fault(.usage, "\(flag) would lie in a store's folder", at: Place(file: output), advice: "Name a file outside of it.")
+            throw Fault(
+                .usage, "\(flag) would lie in a store's folder", at: Place(file: output),
+                advice: "Name a file outside of it.")
         }
     }
 }

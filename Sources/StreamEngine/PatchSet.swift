@@ -122,18 +122,21 @@ struct PatchSet {
         return tokens
     }
 
-    /// Adds the tokens of `other`, each `offset` tokens later (earlier where it is negative); those that leave the patches
-    /// 0..<`patches` are dropped.
+    /// Adds the tokens of `other`, each `offset` tokens later (earlier where it is negative); those that leave the
+    /// patches 0..<`patches` are dropped.
     mutating func formUnion(_ other: PatchSet, movedBy offset: Int, patches: Int) {
         // offset = whole · P + rest, 0 <= rest < P.
         var (whole, rest) = offset.quotientAndRemainder(dividingBy: patchSize)
         if rest < 0 { (whole, rest) = (whole - 1, rest + patchSize) }
         for (source, patch) in other.table.patches.enumerated() {
             // Indices below P - rest stay in one patch, the others pass into the next.
-            for (target, bits) in [(patch + whole, rest), (patch + whole + 1, rest - patchSize)] where target >= 0 && target < patches {
+            for (target, bits) in [(patch + whole, rest), (patch + whole + 1, rest - patchSize)]
+            where target >= 0 && target < patches {
                 guard bits > -patchSize, other.hasAny(source, movedBy: bits) else { continue }
                 let entry = self.entry(of: target)
-                for word in 0..<words { masks[entry * words + word] |= other.word(word, ofEntry: source, movedBy: bits) }
+                for word in 0..<words {
+                    masks[entry * words + word] |= other.word(word, ofEntry: source, movedBy: bits)
+                }
             }
         }
     }

@@ -4,8 +4,8 @@ import PageStore
 import ProtonModel
 import Support
 
-/// What really changes: bytes of an input are changed one by one, the model runs, and the rows of one token are compared
-/// bit by bit. Influences below the resolution of f32 are not seen.
+/// What really changes: bytes of an input are changed one by one, the model runs, and the rows of one token are
+/// compared bit by bit. Influences below the resolution of f32 are not seen.
 public enum PerturbedReach {
     /// Runs are many: one for each token.
     public static let lengths = 1...2048
@@ -18,9 +18,14 @@ public enum PerturbedReach {
     ///   - onProgress: called with the runs done, of `tokens` + 1.
     /// - Returns: for each depth the tokens that change the row, ascending.
     /// - Throws: `Fault` of the run; `usage` when `tokens` is not in `lengths` or there is no such token.
-    public static func run(model directory: String, tokens: Int, token: Int, passes: Int, onProgress: (Int) -> Void = { _ in }) throws -> [[Int]] {
+    public static func run(
+        model directory: String, tokens: Int, token: Int, passes: Int, onProgress: (Int) -> Void = { _ in }
+    ) throws -> [[Int]] {
         guard lengths.contains(tokens) else {
-            throw Fault(.usage, "--perturb runs the model once for each token: it takes a --length of 1 to \(lengths.upperBound), not \(tokens)")
+            throw Fault(
+                .usage,
+                "--perturb runs the model once for each token: it takes a --length of 1 to \(lengths.upperBound), not \(tokens)"
+            )
         }
         guard (0..<tokens).contains(token) else { throw Fault(.usage, "there is no token \(token) among \(tokens)") }
         let work = try WorkFolder("bbp-stream-contexts")
@@ -43,22 +48,28 @@ public enum PerturbedReach {
 
     /// Holds what changes a row against what following the wiring found.
     ///
-    /// - Throws: `Fault` (`inputOutput`) where a token changes the row that no path leads from: the program has a defect.
+    /// - Throws: `Fault` (`inputOutput`) where a token changes the row that no path leads from: the program has a
+    ///   defect.
     public static func check(_ changing: [[Int]], against reached: [Set<Int>], token: Int) throws {
         for (index, (tokens, set)) in zip(changing, reached).enumerated() {
             guard let stray = tokens.first(where: { !set.contains($0) }) else { continue }
             throw Fault(
-                .inputOutput, "this is a defect of bbp-stream: after \(index + 1) passes token \(token) changes with token \(stray), from which no path leads there",
+                .inputOutput,
+                "this is a defect of bbp-stream: after \(index + 1) passes token \(token) changes with token \(stray), from which no path leads there",
                 advice: "Please report it with the model's config.json and this command.")
         }
     }
 
     /// The bits of row `token` of generations 1 ... `passes`.
-    private static func rows(model: String, _ bytes: [UInt8], token: Int, passes: Int, in folder: String) throws -> [[UInt8]] {
+    private static func rows(model: String, _ bytes: [UInt8], token: Int, passes: Int, in folder: String) throws
+        -> [[UInt8]]
+    {
         let (input, directory) = ("\(folder)/bytes", "\(folder)/store")
         try File.replace(input, with: bytes)
         try File.remove(directory)
-        _ = try Ingest.run([input], store: directory, format: .raw, patchSize: ModelConfig(directory: model).patchSize, replacing: false)
+        _ = try Ingest.run(
+            [input], store: directory, format: .raw, patchSize: ModelConfig(directory: model).patchSize,
+            replacing: false)
         var options = ForwardOptions(store: directory, model: model)
         options.memory = 256 << 20
         options.threads = 1
@@ -71,7 +82,9 @@ public enum PerturbedReach {
         let kernels = try Kernels.select()
         return try (1...max(1, passes)).map { generation in
             var row: [UInt8] = []
-            try RowStream(store.reader(generation), kernels: kernels).read(token..<token + 1) { _, bytes in row = Array(bytes) }
+            try RowStream(store.reader(generation), kernels: kernels).read(token..<token + 1) { _, bytes in
+                row = Array(bytes)
+            }
             return row
         }
     }

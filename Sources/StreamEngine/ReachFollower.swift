@@ -32,7 +32,9 @@ struct ReachFollower {
 
     /// - Parameter isMasked: rows of a patch see none that come after them.
     init(config: ModelConfig, geometry: SequenceGeometry, token: Int, isMasked: Bool, limits: Limits) {
-        (self.config, self.geometry, self.token, self.isMasked, self.limits) = (config, geometry, token, isMasked, limits)
+        (self.config, self.geometry, self.token, self.isMasked, self.limits) = (
+            config, geometry, token, isMasked, limits
+        )
     }
 
     var output: PatchSet {
@@ -76,12 +78,15 @@ struct ReachFollower {
         var alone = config
         alone.stack = [convolution]
         let (before, dilation) = (alone.reach.before, convolution.dilation)
-        // Taps at t - before + k · dilation, those up to t and those after it apart: whatever lies between t and a row that
-        // exists, exists.
+        // Taps at t - before + k · dilation, those up to t and those after it apart: whatever lies between t and a row
+        // that exists, exists.
         let upTo = min(before / dilation + 1, convolution.kernelSize)
         guard var taps = run(of: set, first: -(before % dilation), step: -dilation, count: upTo) else { return nil }
         if convolution.kernelSize == upTo { return taps }
-        guard let after = run(of: set, first: dilation - before % dilation, step: dilation, count: convolution.kernelSize - upTo) else { return nil }
+        guard
+            let after = run(
+                of: set, first: dilation - before % dilation, step: dilation, count: convolution.kernelSize - upTo)
+        else { return nil }
         return add(after, movedBy: 0, to: &taps) ? taps : nil
     }
 
@@ -140,7 +145,8 @@ struct ReachFollower {
     }
 
     /// What the patches show: their own P rows and the P delegates in their slots, up to the last token that looks.
-    private mutating func look(_ asked: Askers, _ orders: ColumnOrders, _ found: inout MeasuredReach.Depth) -> PatchSet? {
+    private mutating func look(_ asked: Askers, _ orders: ColumnOrders, _ found: inout MeasuredReach.Depth) -> PatchSet?
+    {
         let (P, G) = (geometry.patchSize, geometry.patches)
         var seen = PatchSet(patchSize: P)
         var hidden = 0
@@ -157,7 +163,11 @@ struct ReachFollower {
                     hidden += 1
                 } else {
                     let index = orders.index(column: column, of: source)
-                    if isMasked && source * P + index > token { hidden += 1 } else { seen.insert(patch: source, index: index) }
+                    if isMasked && source * P + index > token {
+                        hidden += 1
+                    } else {
+                        seen.insert(patch: source, index: index)
+                    }
                 }
                 source += 1
                 if source == G { (column, source) = (column + 1, 0) }
@@ -203,7 +213,9 @@ private final class ColumnOrders {
     }
 
     /// The index of the token in column `column` of patch `patch`.
-    @inline(__always) func index(column: Int, of patch: Int) -> Int { draw == nil ? column : Int(order(of: patch)[column]) }
+    @inline(__always) func index(column: Int, of patch: Int) -> Int {
+        draw == nil ? column : Int(order(of: patch)[column])
+    }
 
     @inline(__always) func forEachColumn(of patch: Int, _ body: (_ column: Int, _ index: Int) -> Void) {
         if draw == nil {
@@ -224,7 +236,8 @@ private final class ColumnOrders {
         let place = patch & (held.count - 1)
         let order = orders.start + place * patchSize
         if held[place] != patch, let draw {
-            draw.order(ofPatch: patch, keys: UnsafeMutableBufferPointer(start: keys.start, count: patchSize), into: order)
+            draw.order(
+                ofPatch: patch, keys: UnsafeMutableBufferPointer(start: keys.start, count: patchSize), into: order)
             held[place] = patch
             work += ReachFollower.Cost.draw + patchSize * ReachFollower.Cost.drawnColumn
         }

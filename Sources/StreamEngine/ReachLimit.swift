@@ -33,28 +33,42 @@ public enum ReachLimit: Sendable, Equatable {
         case .notFollowed: "not followed further"
         case .allTokens: "n: all tokens are seen"
         case .allUpToToken: "causality: all \(number(token + 1)) tokens up to this one are seen"
-        case .length: (G < P ? "G" : "n") + ": there are only \(number(geometry.tokens)) tokens, in \(number(G)) \(G == 1 ? "patch" : "patches")"
+        case .length:
+            (G < P ? "G" : "n")
+                + ": there are only \(number(geometry.tokens)) tokens, in \(number(G)) \(G == 1 ? "patch" : "patches")"
         case .tokensUpToToken: "causality: there are only \(number(token + 1)) tokens up to this one"
-        case .masks(let tokens, let isExact): "causality: without its masks \(isExact ? "" : "more than ")\(number(tokens)) were seen"
-        case .fewPatches(let patches): "few patches: \(number(patches)) visited, which show 2P = \(2 * P) rows each at most"
-        case .hiddenRows(let rows, let patches): "causality: \(number(rows)) rows of the \(number(patches)) patches visited come later than all that look"
+        case .masks(let tokens, let isExact):
+            "causality: without its masks \(isExact ? "" : "more than ")\(number(tokens)) were seen"
+        case .fewPatches(let patches):
+            "few patches: \(number(patches)) visited, which show 2P = \(2 * P) rows each at most"
+        case .hiddenRows(let rows, let patches):
+            "causality: \(number(rows)) rows of the \(number(patches)) patches visited come later than all that look"
         case .padding(let rows): "n: \(number(rows)) of the rows seen are padding"
-        case .repeated(let patches): (G < P ? "G: only \(number(G)) patches, which" : "repeats: the \(number(patches)) patches visited") + " show some tokens more than once"
+        case .repeated(let patches):
+            (G < P ? "G: only \(number(G)) patches, which" : "repeats: the \(number(patches)) patches visited")
+                + " show some tokens more than once"
         }
     }
 
     /// The causes of a measurement, one a depth; nil where it is not less than the formula's number.
     ///
     /// - Parameter formula: `EffectiveContext` of the same depths.
-    public static func causes(_ depths: [MeasuredReach.Depth], formula: [ExactCount], _ config: ModelConfig, _ geometry: SequenceGeometry, token: Int) throws -> [ReachLimit?] {
+    public static func causes(
+        _ depths: [MeasuredReach.Depth], formula: [ExactCount], _ config: ModelConfig, _ geometry: SequenceGeometry,
+        token: Int
+    ) throws -> [ReachLimit?] {
         let isLast = !config.isCausal || token == geometry.tokens - 1
         let available = config.isCausal ? token + 1 : geometry.tokens
         func isLess(_ index: Int) -> Bool { formula[index].isMore(than: depths[index].tokens) }
         let rows = depths.indices.filter { $0 < formula.count }
         // What masks take away shows where they are left out.
-        let puzzling = rows.filter { depths[$0].isExact && isLess($0) && !depths[$0].isAll && !formula[$0].isMore(than: available) }
-        let unmasked = try config.isCausal && !puzzling.isEmpty
-            ? MeasuredReach.follow(config, geometry, token: token, passes: (puzzling.last ?? 0) + 1, isMasked: false) : []
+        let puzzling = rows.filter {
+            depths[$0].isExact && isLess($0) && !depths[$0].isAll && !formula[$0].isMore(than: available)
+        }
+        let unmasked =
+            try config.isCausal && !puzzling.isEmpty
+            ? MeasuredReach.follow(config, geometry, token: token, passes: (puzzling.last ?? 0) + 1, isMasked: false)
+            : []
         return rows.map { index in
             let depth = depths[index]
             if !depth.isExact { return .notFollowed }
@@ -67,8 +81,11 @@ public enum ReachLimit: Sendable, Equatable {
             }
             let shown = depth.visited * 2 * geometry.patchSize
             if formula[index].isMore(than: shown) { return .fewPatches(depth.visited) }
-            if formula[index].isMore(than: shown - depth.hidden) { return .hiddenRows(depth.hidden, patches: depth.visited) }
-            return formula[index].isMore(than: depth.tokens + depth.padding) ? .repeated(patches: depth.visited) : .padding(depth.padding)
+            if formula[index].isMore(than: shown - depth.hidden) {
+                return .hiddenRows(depth.hidden, patches: depth.visited)
+            }
+            return formula[index].isMore(than: depth.tokens + depth.padding)
+                ? .repeated(patches: depth.visited) : .padding(depth.padding)
         }
     }
 }

@@ -19,7 +19,9 @@ public final class RowStream {
     private let allowsAnyValue: Bool
 
     /// - Parameter allowsAnyValue: to look at what is there; else values that cannot be results are an error.
-    public init(_ generation: GenerationReader, _ table: PageTable = .states, kernels: KernelTable, allowsAnyValue: Bool = false) throws {
+    public init(
+        _ generation: GenerationReader, _ table: PageTable = .states, kernels: KernelTable, allowsAnyValue: Bool = false
+    ) throws {
         self.allowsAnyValue = allowsAnyValue
         self.generation = generation
         self.table = table
@@ -33,7 +35,8 @@ public final class RowStream {
     }
 
     /// Visits the rows of tokens `range` in order: `body(first token, rows)` with contiguous rows of `rowBytes`.
-    public func read(_ range: Range<Int>, _ body: (_ first: Int, _ rows: UnsafeRawBufferPointer) throws -> Void) throws {
+    public func read(_ range: Range<Int>, _ body: (_ first: Int, _ rows: UnsafeRawBufferPointer) throws -> Void) throws
+    {
         if range.isEmpty { return }
         let P = generation.geometry.patchSize
         let patches = range.lowerBound / P..<(range.upperBound - 1) / P + 1
@@ -44,19 +47,21 @@ public final class RowStream {
             for column in 0..<P {
                 for patch in 0..<held.count {
                     let index = indices.count > 0 ? Int(indices[column * held.count + patch]) : column
-                    (natural.start + (patch * P + index) * rowBytes).update(from: columns.start + column * columnBytes + patch * rowBytes, count: rowBytes)
+                    (natural.start + (patch * P + index) * rowBytes).update(
+                        from: columns.start + column * columnBytes + patch * rowBytes, count: rowBytes)
                 }
             }
             let tokens = (held.lowerBound * P..<held.upperBound * P).clamped(to: range)
             let start = (tokens.lowerBound - held.lowerBound * P) * rowBytes
-            let rows = UnsafeRawBufferPointer(rebasing: UnsafeRawBufferPointer(natural.bytes)[start..<start + tokens.count * rowBytes])
+            let rows = UnsafeRawBufferPointer(
+                rebasing: UnsafeRawBufferPointer(natural.bytes)[start..<start + tokens.count * rowBytes])
             if !allowsAnyValue { try check(rows, of: tokens, block: block) }
             try body(tokens.lowerBound, rows)
         }
     }
 
-    /// Refuses rows of tokens that are no results, whatever their checksums say: ids that are none, states and surprisal that are
-    /// not finite; but that of the first token, which nothing predicts, is NaN.
+    /// Refuses rows of tokens that are no results, whatever their checksums say: ids that are none, states and
+    /// surprisal that are not finite; but that of the first token, which nothing predicts, is NaN.
     private func check(_ rows: UnsafeRawBufferPointer, of tokens: Range<Int>, block: Int) throws {
         let skipped = table == .surprisal && tokens.lowerBound == 0 ? 1 : 0
         let checked = UnsafeRawBufferPointer(rebasing: rows[(skipped * rowBytes)...])
@@ -69,7 +74,8 @@ public final class RowStream {
             if skipped == 1, let first = bits.first, !first.isNaN {
                 throw Fault(
                     .badData, "token 0 has a surprisal, and nothing predicts it",
-                    at: Place(file: generation.file, generation: generation.record.index, block: block), advice: PageHeader.damageAdvice)
+                    at: Place(file: generation.file, generation: generation.record.index, block: block),
+                    advice: PageHeader.damageAdvice)
             }
             found = bits[skipped...].firstIndex { !($0 >= 0 && $0.isFinite) }.map { $0 - skipped }
         } else {
@@ -78,8 +84,12 @@ public final class RowStream {
         guard let found else { return }
         let token = tokens.lowerBound + skipped + found * element.size / rowBytes
         throw Fault(
-            .badData, element == .token ? "token \(token) has an id that is none" : "the \(table.rawValue) of token \(token) \(table == .states ? "are not finite" : "is no number of bits")",
-            at: Place(file: generation.file, generation: generation.record.index, block: block), advice: PageHeader.damageAdvice)
+            .badData,
+            element == .token
+                ? "token \(token) has an id that is none"
+                : "the \(table.rawValue) of token \(token) \(table == .states ? "are not finite" : "is no number of bits")",
+            at: Place(file: generation.file, generation: generation.record.index, block: block),
+            advice: PageHeader.damageAdvice)
     }
 
     /// The column that each token of each patch of an ordered block stands in.
@@ -97,7 +107,8 @@ public final class RowStream {
     private func decode(_ block: Int) throws {
         let (P, patches) = (generation.geometry.patchSize, generation.grid.patches(ofBlock: block).count)
         try reader.read(
-            generation, table, block: block, columns: 0..<P, into: { UnsafeMutableRawBufferPointer(columns.piece($0, of: patches * rowBytes)) },
+            generation, table, block: block, columns: 0..<P,
+            into: { UnsafeMutableRawBufferPointer(columns.piece($0, of: patches * rowBytes)) },
             indices: { indices.count > 0 ? indices.piece($0, of: patches) : nil })
         if indices.count == 0 { return }
         var seen = [Int](repeating: -1, count: P)
@@ -106,8 +117,11 @@ public final class RowStream {
                 let index = Int(indices[column * patches + patch])
                 guard seen[index] != patch else {
                     throw Fault(
-                        .badData, "token \(index) of patch \(generation.grid.patches(ofBlock: block).lowerBound + patch) is in two columns",
-                        at: Place(file: generation.file, generation: generation.record.index, block: block, column: column), advice: PageHeader.damageAdvice)
+                        .badData,
+                        "token \(index) of patch \(generation.grid.patches(ofBlock: block).lowerBound + patch) is in two columns",
+                        at: Place(
+                            file: generation.file, generation: generation.record.index, block: block, column: column),
+                        advice: PageHeader.damageAdvice)
                 }
                 seen[index] = patch
             }

@@ -15,8 +15,8 @@ struct RunProgress: Equatable {
     /// [rows, D]: the rows of s before the next block that its convolutions reach.
     var carry: [Float] = []
 
-    // Little-endian: magic and version u32; bytes in all, nextBlock, storedBytes u64; bits f64; bitsCount u64; nextBits f32,
-    // zero u32; values of carry u64, then these; XXH3-64 of all that.
+    // Little-endian: magic and version u32; bytes in all, nextBlock, storedBytes u64; bits f64; bitsCount u64; nextBits
+    // f32, zero u32; values of carry u64, then these; XXH3-64 of all that.
     private static let magic: UInt32 = 0x5250_4242
     private static let version: UInt32 = 1
     private static let fixedBytes = 64
@@ -56,26 +56,40 @@ struct RunProgress: Equatable {
     /// - Throws: `Fault` (`badData`) where `bytes` are not whole, or contradict what they describe.
     init(_ bytes: [UInt8], within bounds: Bounds, at place: Place) throws {
         func fail(_ problem: String) -> Fault {
-            Fault(.badData, "the progress of the interrupted run \(problem)", at: place, advice: "Run again with --restart.")
+            Fault(
+                .badData, "the progress of the interrupted run \(problem)", at: place,
+                advice: "Run again with --restart.")
         }
-        guard bytes.count >= Self.fixedBytes + Self.checksumBytes else { throw fail("has \(bytes.count) bytes, which is too few") }
+        guard bytes.count >= Self.fixedBytes + Self.checksumBytes else {
+            throw fail("has \(bytes.count) bytes, which is too few")
+        }
         func get<T: FixedWidthInteger>(_ type: T.Type, _ offset: Int) -> T {
             bytes.withUnsafeBytes { T(littleEndian: $0.loadUnaligned(fromByteOffset: offset, as: T.self)) }
         }
         let end = bytes.count - Self.checksumBytes
-        guard get(UInt32.self, 0) == Self.magic, get(UInt32.self, 4) == Self.version else { throw fail("is not of this version") }
-        guard bytes[..<end].withUnsafeBytes({ checksum($0) }) == get(UInt64.self, end) else { throw fail("does not match its checksum") }
+        guard get(UInt32.self, 0) == Self.magic, get(UInt32.self, 4) == Self.version else {
+            throw fail("is not of this version")
+        }
+        guard bytes[..<end].withUnsafeBytes({ checksum($0) }) == get(UInt64.self, end) else {
+            throw fail("does not match its checksum")
+        }
         func number(_ offset: Int, atMost limit: Int, _ name: String) throws -> Int {
-            guard let number = Int(exactly: get(UInt64.self, offset)), number <= limit else { throw fail("has an impossible \(name)") }
+            guard let number = Int(exactly: get(UInt64.self, offset)), number <= limit else {
+                throw fail("has an impossible \(name)")
+            }
             return number
         }
         let carryValues = try number(56, atMost: (end - Self.fixedBytes) / 4, "carry")
-        guard carryValues == bounds.carryValues, get(UInt64.self, 8) == UInt64(bytes.count), end == Self.fixedBytes + 4 * carryValues else {
+        guard carryValues == bounds.carryValues, get(UInt64.self, 8) == UInt64(bytes.count),
+            end == Self.fixedBytes + 4 * carryValues
+        else {
             throw fail("is of another model's size")
         }
         nextBlock = try number(16, atMost: bounds.blocks, "block")
         guard bounds.committedBlocks.allSatisfy({ $0 == nextBlock }) else {
-            throw fail("says that \(nextBlock) blocks are there, its tables hold \(bounds.committedBlocks.map(String.init).joined(separator: " and "))")
+            throw fail(
+                "says that \(nextBlock) blocks are there, its tables hold \(bounds.committedBlocks.map(String.init).joined(separator: " and "))"
+            )
         }
         storedBytes = try number(24, atMost: bounds.fileBytes, "number of bytes")
         bitsCount = try number(40, atMost: bounds.tokens, "number of tokens")
@@ -83,7 +97,11 @@ struct RunProgress: Equatable {
         nextBits = Float(bitPattern: get(UInt32.self, 48))
         carry = (0..<carryValues).map { Float(bitPattern: get(UInt32.self, Self.fixedBytes + 4 * $0)) }
         // Surprisal is a number of bits; the next token's is NaN where there is none.
-        guard bits >= 0, bitsCount > 0 || bits == 0, !(nextBits < 0) else { throw fail("has an impossible sum of bits") }
-        guard bits.isFinite, !nextBits.isInfinite, carry.allSatisfy(\.isFinite) else { throw fail("holds values that are not finite") }
+        guard bits >= 0, bitsCount > 0 || bits == 0, !(nextBits < 0) else {
+            throw fail("has an impossible sum of bits")
+        }
+        guard bits.isFinite, !nextBits.isInfinite, carry.allSatisfy(\.isFinite) else {
+            throw fail("holds values that are not finite")
+        }
     }
 }

@@ -20,8 +20,8 @@ public protocol ScoringObserver: AnyObject {
 
 /// How well a model predicts files: each is ingested into a store as a sequence of its own, and run through the model.
 ///
-/// Stores are temporary. That of a file that takes long is kept until all files are scored, so that the same command goes on after
-/// an interruption: it is found again by its tokens, the model and what the arithmetic depends on.
+/// Stores are temporary. That of a file that takes long is kept until all files are scored, so that the same command
+/// goes on after an interruption: it is found again by its tokens, the model and what the arithmetic depends on.
 public struct Scoring {
     /// What a run over one file found.
     public struct Score: Sendable {
@@ -35,7 +35,9 @@ public struct Scoring {
 
         /// All of `scores` as one.
         public static func total(of scores: [Score], seconds: Double) -> Score {
-            Score(file: "total", bytes: scores.map(\.bytes).reduce(0, +), bits: scores.map(\.bits).reduce(0, +), seconds: seconds)
+            Score(
+                file: "total", bytes: scores.map(\.bytes).reduce(0, +), bits: scores.map(\.bits).reduce(0, +),
+                seconds: seconds)
         }
     }
 
@@ -80,7 +82,10 @@ public struct Scoring {
     ///   - temporary: the folder that temporary stores are made in; nil for $TMPDIR or /tmp.
     ///   - store: keeps the store of the one file here.
     /// - Throws: `Fault` of the model.
-    public init(_ options: ForwardOptions, temporary: String? = nil, store: String? = nil, others: [(name: String, folder: String)] = []) throws {
+    public init(
+        _ options: ForwardOptions, temporary: String? = nil, store: String? = nil,
+        others: [(name: String, folder: String)] = []
+    ) throws {
         self.options = options
         self.temporary = temporary ?? File.temporaryFolder
         // One store by one name, also where a link leads there.
@@ -99,7 +104,8 @@ public struct Scoring {
     /// Scores `files`, in order; "-" is standard input. All are read before the first is scored.
     ///
     /// - Returns: the files that could not be read, if others could.
-    /// - Throws: `Fault` of ingest or run. Temporary stores are removed in any case, and `options.nll` appears complete or not at all.
+    /// - Throws: `Fault` of ingest or run. Temporary stores are removed in any case, and `options.nll` appears complete
+    ///   or not at all.
     public func run(_ files: [String], observer: any ScoringObserver) throws -> [Fault] {
         try check(files)
         // Beside the store that is to stay, so that it is one rename away.
@@ -111,7 +117,9 @@ public struct Scoring {
                 let path = "\(work.path)/\(index)"
                 // What is not there as a whole may keep one waiting.
                 if file == "-" || File.exists(file) && File.size(file) == nil { observer.reading(file, bytes: 0) }
-                let read = try Ingest.run([file], store: path, format: .documents, patchSize: model.config.patchSize, replacing: false) {
+                let read = try Ingest.run(
+                    [file], store: path, format: .documents, patchSize: model.config.patchSize, replacing: false
+                ) {
                     observer.reading(file, bytes: $0)
                 }
                 inputs.append(Input(file: file, store: path, bytes: read.inputBytes))
@@ -131,15 +139,18 @@ public struct Scoring {
             let watch = Stopwatch()
             var path = input.store
             // Not where another process scores the same: it needs no waiting for.
-            let isKept = try store != nil
-                || (secondsPerByte.map { $0 * Double(input.bytes) > Self.secondsWorthKeeping } == true && !Store.isBeingWritten(keptPlace(of: input)))
+            let isKept =
+                try store != nil
+                || (secondsPerByte.map { $0 * Double(input.bytes) > Self.secondsWorthKeeping } == true
+                    && !Store.isBeingWritten(keptPlace(of: input)))
             if isKept {
                 path = try keep(input)
                 if store == nil { kept.append(path) }
             }
             let each = FileObserver(observer) { progress in
                 Progress(
-                    file: input.file, number: index + 1, files: inputs.count, layer: progress.layer, layers: progress.layers,
+                    file: input.file, number: index + 1, files: inputs.count, layer: progress.layer,
+                    layers: progress.layers,
                     share: (Double(done) + progress.share * Double(input.bytes)) / Double(total), bytes: total)
             }
             let bits = try score(path, isKept: isKept, file: input.file, observer: each) * Double(input.bytes)
@@ -156,20 +167,30 @@ public struct Scoring {
     private func check(_ files: [String]) throws {
         if let store {
             guard files.count == 1 else {
-                throw Fault(.usage, "--store keeps the store of one file; \(files.count) are named", advice: "Leave it out: what takes long is kept by itself.")
+                throw Fault(
+                    .usage, "--store keeps the store of one file; \(files.count) are named",
+                    advice: "Leave it out: what takes long is kept by itself.")
             }
             guard !store.isEmpty else { throw Fault(.usage, "--store names no folder") }
-            guard !File.exists(store) || File.isDirectory(store) else { throw Fault(.cannotCreate, "this is a file; a store is a folder", at: Place(file: store)) }
-            guard File.isDirectory(File.parent(of: store)) else { throw Fault(.noInput, "there is no folder for the store", at: Place(file: store)) }
+            guard !File.exists(store) || File.isDirectory(store) else {
+                throw Fault(.cannotCreate, "this is a file; a store is a folder", at: Place(file: store))
+            }
+            guard File.isDirectory(File.parent(of: store)) else {
+                throw Fault(.noInput, "there is no folder for the store", at: Place(file: store))
+            }
         }
-        guard files.filter({ $0 == "-" }).count <= 1 else { throw Fault(.usage, "standard input can be read once only") }
+        guard files.filter({ $0 == "-" }).count <= 1 else {
+            throw Fault(.usage, "standard input can be read once only")
+        }
         guard let nll = options.nll else { return }
         var kept = OutputGuard()
         kept.keep(model: model.directory)
         if let store { kept.keep(store: store) }
         for file in files { kept.keep(input: file) }
         try kept.check(nll, flag: "--nll")
-        if let store, let target = try OutputFile.target(nll), let folder = File.resolved(File.parent(of: store)), target == "\(folder)/\(File.name(of: store))" {
+        if let store, let target = try OutputFile.target(nll), let folder = File.resolved(File.parent(of: store)),
+            target == "\(folder)/\(File.name(of: store))"
+        {
             throw Fault(.usage, "--nll and --store name one place", at: Place(file: nll))
         }
     }
@@ -192,13 +213,16 @@ public struct Scoring {
             throw fault
         }
         // Bytes follow BOS; there is one at least, or ingest had said so.
-        guard let bits = summary?.bitsPerByte.value else { throw Fault(.inputOutput, "the run gave no surprisal", at: Place(file: file)) }
+        guard let bits = summary?.bitsPerByte.value else {
+            throw Fault(.inputOutput, "the run gave no surprisal", at: Place(file: file))
+        }
         return bits
     }
 
     private func append(_ tokens: Range<Int>, of directory: String, to file: NpyFile) throws {
         let store = try Store.open(directory)
-        try RowStream(store.reader(model.config.passes), .surprisal, kernels: Kernels.select()).read(tokens) { _, rows in
+        try RowStream(store.reader(model.config.passes), .surprisal, kernels: Kernels.select()).read(tokens) {
+            _, rows in
             try Interruption.check { "nothing of this file is kept" }
             try file.write(rows)
         }
@@ -206,12 +230,16 @@ public struct Scoring {
 
     // MARK: What it will take
 
-    /// Says what all files will take, where that is more than a moment, and returns the seconds a byte takes, if that is known.
+    /// Says what all files will take, where that is more than a moment, and returns the seconds a byte takes, if that
+    /// is known.
     private func forecast(_ inputs: [Input], _ observer: any ScoringObserver) throws -> Double? {
         let total = inputs.map(\.bytes).reduce(0, +)
-        guard total > 4 * CompressionSample.tokens(model.config), let longest = inputs.max(by: { $0.bytes < $1.bytes }) else { return nil }
+        guard total > 4 * CompressionSample.tokens(model.config), let longest = inputs.max(by: { $0.bytes < $1.bytes })
+        else { return nil }
         observer.measuring()
-        guard let plan = try plan(longest, model: options.model), let seconds = plan.estimatedSeconds else { return nil }
+        guard let plan = try plan(longest, model: options.model), let seconds = plan.estimatedSeconds else {
+            return nil
+        }
         let perByte = seconds / Double(longest.bytes)
         var forecast = Forecast(bytes: total, seconds: perByte * Double(total))
         if forecast.seconds > Self.secondsWorthKeeping {
@@ -269,12 +297,14 @@ public struct Scoring {
 
     // MARK: Stores that are kept
 
-    /// Where the store of a file that takes long is kept: a name that the same tokens and the same computation have again.
+    /// Where the store of a file that takes long is kept: a name that the same tokens and the same computation have
+    /// again.
     private func keptPlace(of input: Input) throws -> String {
         let kernels = try Kernels.select(options.compute ?? .f32)
         let tokens = try Store.open(input.store).manifest.tokensFingerprint
         let text = [
-            tokens, model.fingerprint, options.state?.name ?? "", options.convolution?.rawValue ?? "", Kernels.compute(of: kernels).rawValue,
+            tokens, model.fingerprint, options.state?.name ?? "", options.convolution?.rawValue ?? "",
+            Kernels.compute(of: kernels).rawValue,
             Kernels.isPlain(kernels) ? "plain" : "",
         ].joined(separator: " ")
         let digits = String(Array(text.utf8).withUnsafeBytes(checksum), radix: 16)
@@ -286,11 +316,15 @@ public struct Scoring {
         let path = try store ?? keptPlace(of: input)
         if let info = File.infoOfLink(path), !info.isDirectory || !File.names(in: path).isEmpty {
             guard store != nil || (info.isDirectory && info.st_uid == geteuid()) else {
-                throw Fault(.cannotCreate, "what is done would be kept here, and the name is taken by another user", at: Place(file: path), advice: "Name another folder with --temporary.")
+                throw Fault(
+                    .cannotCreate, "what is done would be kept here, and the name is taken by another user",
+                    at: Place(file: path), advice: "Name another folder with --temporary.")
             }
             guard let found = try? Store.open(path).manifest.tokensFingerprint else {
                 guard store == nil else {
-                    throw Fault(.cannotCreate, "this is no whole store", at: Place(file: path), advice: "Name another --store, or remove this one.")
+                    throw Fault(
+                        .cannotCreate, "this is no whole store", at: Place(file: path),
+                        advice: "Name another --store, or remove this one.")
                 }
                 let aside = path + ".damaged"
                 try File.remove(aside)
@@ -298,7 +332,9 @@ public struct Scoring {
                 return try keep(input)
             }
             guard try found == Store.open(input.store).manifest.tokensFingerprint else {
-                throw Fault(.cannotCreate, "the store here holds other bytes than \(input.file.escaped)", at: Place(file: path), advice: "Name another --store, or remove this one.")
+                throw Fault(
+                    .cannotCreate, "the store here holds other bytes than \(input.file.escaped)", at: Place(file: path),
+                    advice: "Name another --store, or remove this one.")
             }
             try File.remove(input.store)
         } else {

@@ -35,8 +35,11 @@ public enum SelfTest {
         }
     }
 
-    /// Repeats `body` on every worker for about `seconds`, after one that warms up, and returns how many a second all managed.
-    private static func rate(_ pipeline: Pipeline, seconds: Double, _ body: @escaping (_ worker: Int) throws -> Void) throws -> Double {
+    /// Repeats `body` on every worker for about `seconds`, after one that warms up, and returns how many a second all
+    /// managed.
+    private static func rate(_ pipeline: Pipeline, seconds: Double, _ body: @escaping (_ worker: Int) throws -> Void)
+        throws -> Double
+    {
         let total = Locked(0.0)
         try pipeline.wait(for: pipeline.add(pipeline.workers) { worker, _ in try body(worker) })
         let stage = pipeline.add(pipeline.workers) { worker, _ in
@@ -60,13 +63,17 @@ public enum SelfTest {
         return try rate(pipeline, seconds: 0.2) { _ in test.run() } * test.operations
     }
 
-    /// The model's tiles, over and over: the window's delegates in their hosts, mix, feed-forward. Tiles just before and just after
-    /// the middle of a long sequence stand for all: half of their hosts and guests are seen.
-    public static func arithmetic(_ model: Model, threads: Int, way: ConvolutionWay, kernels: KernelTable, seconds: Double = 0.4) throws -> Arithmetic {
+    /// The model's tiles, over and over: the window's delegates in their hosts, mix, feed-forward. Tiles just before
+    /// and just after the middle of a long sequence stand for all: half of their hosts and guests are seen.
+    public static func arithmetic(
+        _ model: Model, threads: Int, way: ConvolutionWay, kernels: KernelTable, seconds: Double = 0.4
+    ) throws -> Arithmetic {
         let config = model.config
         let P = config.patchSize
         let R = Tiling(patchSize: P).patchesPerTile
-        guard let geometry = SequenceGeometry(tokens: 4096 * R * P * P, patchSize: P) else { throw Fault(.usage, "patches of \(P) tokens are no patches") }
+        guard let geometry = SequenceGeometry(tokens: 4096 * R * P * P, patchSize: P) else {
+            throw Fault(.usage, "patches of \(P) tokens are no patches")
+        }
         let pipeline = try Pipeline(workers: threads)
         let tiles = try (0..<threads).map { _ in try TileTest(model, geometry: geometry, way: way, kernels: kernels) }
         let block = try BlockWeights(model, layer: 0, arithmetic: tiles[0].arithmetic)
@@ -76,7 +83,9 @@ public enum SelfTest {
         let first = try rate(pipeline, seconds: seconds / 2) { try tiles[$0].layer(block, .tokens(embedding)) }
         let heads = try rate(pipeline, seconds: seconds / 4) { tiles[$0].head(head) }
         let tokens = Double(tiles[0].tokens)
-        return Arithmetic(tokenLayersPerSecond: layers * tokens, firstLayerTokensPerSecond: first * tokens, headTokensPerSecond: heads * tokens)
+        return Arithmetic(
+            tokenLayersPerSecond: layers * tokens, firstLayerTokensPerSecond: first * tokens,
+            headTokensPerSecond: heads * tokens)
     }
 
     /// One worker's share: as many tiles as go through the feed-forward at a time.
@@ -107,7 +116,9 @@ public enum SelfTest {
             columns = try Memory(rows * config.hiddenSize * 2)
             s = try Memory((config.reach.before + rows + config.reach.after) * config.hiddenSize)
             // A row for each token of the window that asks; one in P of them is written.
-            answers = try Memory((arithmetic.groupPatches * config.patchSize + 2 * config.patchSize) * config.patchSize * config.hiddenSize)
+            answers = try Memory(
+                (arithmetic.groupPatches * config.patchSize + 2 * config.patchSize) * config.patchSize
+                    * config.hiddenSize)
             output = try Memory(rows * config.hiddenSize)
             targets = try Memory(rows)
             bits = try Memory(rows)
@@ -133,13 +144,19 @@ public enum SelfTest {
                 /// Rows of a group's patches, and those of its delegates.
                 func load(_ patch: Int, local: Bool, delegates: Bool) throws {
                     let loaded = patch..<patch + patches
-                    if local { try arithmetic.loadLocal(loaded, place: 0, as: input) { .init(rows: columns.start + $0 * readBytes, indices: nil) } }
+                    if local {
+                        try arithmetic.loadLocal(loaded, place: 0, as: input) {
+                            .init(rows: columns.start + $0 * readBytes, indices: nil)
+                        }
+                    }
                     guard delegates else { return }
                     for run in arithmetic.geometry.guests(of: loaded) {
                         for source in stride(from: run.sources.lowerBound, to: run.sources.upperBound, by: tiles * R) {
                             let sources = source..<min(source + tiles * R, run.sources.upperBound)
                             let row = run.firstSlot + source - run.sources.lowerBound - patch * P
-                            arithmetic.loadDelegates(.init(rows: columns.start, indices: nil), as: input, row: row, sources: sources, column: run.column)
+                            arithmetic.loadDelegates(
+                                .init(rows: columns.start, indices: nil), as: input, row: row, sources: sources,
+                                column: run.column)
                         }
                     }
                 }
@@ -150,16 +167,23 @@ public enum SelfTest {
                 let hosts = arithmetic.geometry.hosts(of: window, column: column).prefix(patches)
                 try load(hosts.startIndex, local: seen, delegates: true)
                 arithmetic.attend(
-                    hosts.map { .delegates(of: window, in: slots, at: $0, patchSize: P) }, seesOthers: seen, block: block, toLocal: nil, toDelegates: answers.start, firstToken: window.lowerBound * P)
+                    hosts.map { .delegates(of: window, in: slots, at: $0, patchSize: P) }, seesOthers: seen,
+                    block: block, toLocal: nil, toDelegates: answers.start, firstToken: window.lowerBound * P)
                 try load(own, local: true, delegates: seen)
-                arithmetic.mix(own..<own + patches, withGuests: seen, block: block, s: s.start + (config.reach.before + first * P) * D)
+                arithmetic.mix(
+                    own..<own + patches, withGuests: seen, block: block,
+                    s: s.start + (config.reach.before + first * P) * D)
             }
             let step = arithmetic.tilesAtOnce * R
             for first in stride(from: 0, to: tiles * R, by: step) {
                 let patches = min(step, tiles * R - first)
-                arithmetic.feedForward(s.start + first * P * D, first: (middle + first) * P, rows: patches * P, block: block, output: output.start)
+                arithmetic.feedForward(
+                    s.start + first * P * D, first: (middle + first) * P, rows: patches * P, block: block,
+                    output: output.start)
                 let place = columns.start + first * D * 2
-                arithmetic.store(output.start, patches: patches, asBF16: true) { UnsafeMutableRawPointer(place + $0 * columnBytes) }
+                arithmetic.store(output.start, patches: patches, asBF16: true) {
+                    UnsafeMutableRawPointer(place + $0 * columnBytes)
+                }
             }
         }
 
@@ -174,16 +198,20 @@ public enum SelfTest {
     /// Bytes that the test of the arithmetic takes a worker, about.
     static func workerBytes(_ arithmetic: TileArithmetic) -> Int {
         let P = arithmetic.config.patchSize
-        return 2 * arithmetic.ownedBytes + 6 * arithmetic.outputValues + (arithmetic.groupPatches + 2) * P * P * arithmetic.config.hiddenSize * 4
+        return 2 * arithmetic.ownedBytes + 6 * arithmetic.outputValues + (arithmetic.groupPatches + 2) * P * P
+            * arithmetic.config.hiddenSize * 4
     }
 
-    /// A new file without a name, so that it goes with its descriptor, or with one that nobody else uses until it has been removed.
+    /// A new file without a name, so that it goes with its descriptor, or with one that nobody else uses until it has
+    /// been removed.
     private static func measuredFile(in directory: String) throws -> (descriptor: Int32, path: String) {
         let nameless = File.nameless(in: directory, O_RDWR, mode: 0o600)
         if nameless >= 0 { return (nameless, directory) }
         let path = "\(directory)/.bbp-stream-tune-\(String(UInt64.random(in: 0...UInt64.max), radix: 36))"
         let descriptor = File.descriptor(path, O_RDWR | O_CREAT | O_EXCL | O_NOFOLLOW, mode: 0o600)
-        guard descriptor >= 0 else { throw File.fault(.cannotCreate, "cannot create a file to measure the disk with", path) }
+        guard descriptor >= 0 else {
+            throw File.fault(.cannotCreate, "cannot create a file to measure the disk with", path)
+        }
         _ = path.withFileName { unlink($0) }
         return (descriptor, path)
     }
@@ -201,7 +229,9 @@ public enum SelfTest {
         let chunks = bytes >> 20
         var watch = Stopwatch()
         for part in 0..<chunks {
-            guard pwrite(descriptor, chunk.start, 1 << 20, part << 20) == 1 << 20 else { throw File.fault(.inputOutput, "cannot write", path) }
+            guard pwrite(descriptor, chunk.start, 1 << 20, part << 20) == 1 << 20 else {
+                throw File.fault(.inputOutput, "cannot write", path)
+            }
         }
         guard fdatasync(descriptor) == 0 else { throw File.fault(.inputOutput, "cannot sync", path) }
         let written = Double(bytes) / watch.seconds
@@ -209,7 +239,9 @@ public enum SelfTest {
         watch = Stopwatch()
         for part in 0..<chunks {
             posix_fadvise(descriptor, (part + 8) << 20, 1 << 20, POSIX_FADV_WILLNEED)
-            guard pread(descriptor, chunk.start, 1 << 20, part << 20) == 1 << 20 else { throw File.fault(.inputOutput, "cannot read", path) }
+            guard pread(descriptor, chunk.start, 1 << 20, part << 20) == 1 << 20 else {
+                throw File.fault(.inputOutput, "cannot read", path)
+            }
         }
         return Disk(readBytesPerSecond: Double(bytes) / watch.seconds, writtenBytesPerSecond: written)
     }

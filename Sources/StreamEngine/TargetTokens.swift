@@ -21,8 +21,11 @@ final class TargetTokens {
     /// Forgets what it holds: another layer, or another store, begins.
     func reset() { held = -1 }
 
-    /// Writes the tokens of `patches` and the one after to `target`, which has room for all of them. One caller at a time.
-    func load(_ patches: Range<Int>, of tokens: GenerationReader, with reader: PageReader, into target: Memory<UInt16>) throws {
+    /// Writes the tokens of `patches` and the one after to `target`, which has room for all of them. One caller at a
+    /// time.
+    func load(_ patches: Range<Int>, of tokens: GenerationReader, with reader: PageReader, into target: Memory<UInt16>)
+        throws
+    {
         let P = geometry.patchSize
         let count = patches.count * P
         target[count] = Element.noToken
@@ -32,7 +35,8 @@ final class TargetTokens {
             if held != block {
                 held = -1
                 try reader.read(
-                    tokens, block: block, columns: 0..<P, into: { UnsafeMutableRawBufferPointer(decoded.piece($0, of: inBlock.count)) },
+                    tokens, block: block, columns: 0..<P,
+                    into: { UnsafeMutableRawBufferPointer(decoded.piece($0, of: inBlock.count)) },
                     indices: { indices.count > 0 ? indices.piece($0, of: inBlock.count) : nil })
                 held = block
             }
@@ -43,8 +47,11 @@ final class TargetTokens {
                     let (token, position) = (patch * P + index, (patch - patches.lowerBound) * P + index)
                     let id = decoded[row]
                     guard token < geometry.tokens ? id < Element.tokenIDs : id == Element.noToken else {
-                        throw Fault(.badData, "token \(token) has id \(id), which a sequence of \(geometry.tokens) tokens cannot have there",
-                            at: Place(file: tokens.file, generation: 0, block: block, column: column), advice: PageHeader.damageAdvice)
+                        throw Fault(
+                            .badData,
+                            "token \(token) has id \(id), which a sequence of \(geometry.tokens) tokens cannot have there",
+                            at: Place(file: tokens.file, generation: 0, block: block, column: column),
+                            advice: PageHeader.damageAdvice)
                     }
                     if position <= count { target[position] = id }
                 }

@@ -14,7 +14,9 @@ public final class TokenWriter {
     private let natural: Memory<UInt16>
     private let columns: Memory<UInt16>
     /// Says which token of each of some patches goes to which column, from their ids; nil for the tokens' own order.
-    public typealias Ordering = (_ patches: Range<Int>, _ ids: UnsafePointer<UInt16>, _ order: UnsafeMutablePointer<UInt16>) throws -> Void
+    public typealias Ordering = (
+        _ patches: Range<Int>, _ ids: UnsafePointer<UInt16>, _ order: UnsafeMutablePointer<UInt16>
+    ) throws -> Void
     private let ordering: Ordering?
     private let order: Memory<UInt16>
     private let indices: Memory<UInt16>
@@ -30,14 +32,19 @@ public final class TokenWriter {
 
     /// - Parameter order: what the tokens are ordered by, and how.
     public init(
-        store: String, identity: (GenerationRecord) -> GenerationIdentity, patchSize: Int, order named: (name: String, ordering: Ordering)? = nil, kernels: KernelTable
+        store: String, identity: (GenerationRecord) -> GenerationIdentity, patchSize: Int,
+        order named: (name: String, ordering: Ordering)? = nil, kernels: KernelTable
     ) throws {
         let T = Self.patchesPerBlock(patchSize: patchSize)
         self.patchSize = patchSize
         record = GenerationRecord(
-            index: 0, directory: Store.unusedDirectory(store, generation: 0), element: .token, patchesPerBlock: T, width: 1, tables: [.states], order: named?.name)
+            index: 0, directory: Store.unusedDirectory(store, generation: 0), element: .token, patchesPerBlock: T,
+            width: 1, tables: [.states], order: named?.name)
         writer = try GenerationWriter(store: store, identity: identity(record), record: record)
-        encoder = try PageEncoder(largest: PageHeader(element: .token, generation: 0, block: 0, firstPatch: 0, patches: T, columns: patchSize, width: 1, isOrdered: named != nil))
+        encoder = try PageEncoder(
+            largest: PageHeader(
+                element: .token, generation: 0, block: 0, firstPatch: 0, patches: T, columns: patchSize, width: 1,
+                isOrdered: named != nil))
         codec = try ColumnCodec(columnBytes: 2 * T, kernels: kernels)
         natural = try Memory(T * patchSize)
         columns = try Memory(T * patchSize)
@@ -64,12 +71,18 @@ public final class TokenWriter {
             }
         }
         for column in 0..<patchSize {
-            for patch in 0..<patches { columns[column * patches + patch] = natural[patch * patchSize + (ordering == nil ? column : Int(indices[column * patches + patch]))] }
+            for patch in 0..<patches {
+                columns[column * patches + patch] =
+                    natural[patch * patchSize + (ordering == nil ? column : Int(indices[column * patches + patch]))]
+            }
         }
         let header = PageHeader(
-            element: .token, generation: 0, block: block, firstPatch: firstPatch, patches: patches, columns: patchSize, width: 1, isOrdered: ordering != nil)
+            element: .token, generation: 0, block: block, firstPatch: firstPatch, patches: patches, columns: patchSize,
+            width: 1, isOrdered: ordering != nil)
         for column in 0..<patchSize {
-            encoder.encode(column, of: header, values: columns.start + column * patches, indices: ordering == nil ? nil : indices.start + column * patches, with: codec)
+            encoder.encode(
+                column, of: header, values: columns.start + column * patches,
+                indices: ordering == nil ? nil : indices.start + column * patches, with: codec)
         }
         let page = encoder.finish(header)
         try writer.append(.states, block: block, page: page)

@@ -29,11 +29,14 @@ public struct TokenRange: Sendable, Equatable {
     ///
     /// - Throws: `Fault` (`usage`) where that passes an end or leaves none.
     public func resolved(tokens: Int, store: String) throws -> Range<Int> {
-        func place(_ bound: Int?, _ fallback: Int) -> Int { bound.map { $0 < 0 ? max(-1, tokens + max($0, -tokens - 1)) : $0 } ?? fallback }
+        func place(_ bound: Int?, _ fallback: Int) -> Int {
+            bound.map { $0 < 0 ? max(-1, tokens + max($0, -tokens - 1)) : $0 } ?? fallback
+        }
         let (first, end) = (place(lower, 0), place(upper, tokens))
         guard first >= 0, first < end, end <= tokens else {
             let text = "\(lower.map(String.init) ?? ""):\(upper.map(String.init) ?? "")"
-            throw Fault(.usage, "--range \(text) is not within the store, which has \(tokens) tokens", at: Place(file: store))
+            throw Fault(
+                .usage, "--range \(text) is not within the store, which has \(tokens) tokens", at: Place(file: store))
         }
         return first..<end
     }

@@ -32,12 +32,16 @@ public struct Tuning: Codable, Sendable {
     /// What is known of this machine; empty where nothing is, or the file is of another machine or damaged.
     public static func load() -> Tuning {
         let machine = Self.thisMachine()
-        guard let bytes = try? File.read(file), var known = try? JSONDecoder().decode(Tuning.self, from: Data(bytes)), known.version == version, known.machine == machine else {
+        guard let bytes = try? File.read(file), var known = try? JSONDecoder().decode(Tuning.self, from: Data(bytes)),
+            known.version == version, known.machine == machine
+        else {
             return Tuning(machine: machine)
         }
         // Whatever wrote it: rates are positive numbers.
         func isRate(_ value: Double) -> Bool { value.isFinite && value > 1e-6 }
-        known.arithmetic = known.arithmetic.filter { isRate($1.tokenLayersPerSecond) && isRate($1.firstLayerTokensPerSecond) && isRate($1.headTokensPerSecond) }
+        known.arithmetic = known.arithmetic.filter {
+            isRate($1.tokenLayersPerSecond) && isRate($1.firstLayerTokensPerSecond) && isRate($1.headTokensPerSecond)
+        }
         known.disks = known.disks.filter { isRate($1.readBytesPerSecond) && isRate($1.writtenBytesPerSecond) }
         return known
     }
@@ -54,8 +58,10 @@ public struct Tuning: Codable, Sendable {
     }
 
     public static func key(_ config: ModelConfig, threads: Int, way: ConvolutionWay, kernels: KernelTable) -> String {
-        let convolutions = config.convolutions.map { "\($0.kernelSize)x\($0.dilation):\($0.channels)" }.joined(separator: ",")
-        return "D\(config.hiddenSize) \(convolutions) H\(config.heads) P\(config.patchSize)\(config.isCausal ? "" : " bidirectional")\(config.delegation == .transpose ? "" : " ordered"), "
+        let convolutions = config.convolutions.map { "\($0.kernelSize)x\($0.dilation):\($0.channels)" }.joined(
+            separator: ",")
+        return
+            "D\(config.hiddenSize) \(convolutions) H\(config.heads) P\(config.patchSize)\(config.isCausal ? "" : " bidirectional")\(config.delegation == .transpose ? "" : " ordered"), "
             + "\(way.rawValue), \(threads) threads, \(String(cString: kernels.pointee.name))"
     }
 
@@ -65,7 +71,10 @@ public struct Tuning: Codable, Sendable {
 
     private static func thisMachine() -> String {
         let text = (try? File.read("/proc/cpuinfo")).map { String(decoding: $0, as: UTF8.self) } ?? ""
-        let name = text.split(separator: "\n").first { $0.hasPrefix("model name") }?.split(separator: ":").last.map { $0.drop { $0 == " " } } ?? "unknown processor"
+        let name =
+            text.split(separator: "\n").first { $0.hasPrefix("model name") }?.split(separator: ":").last.map {
+                $0.drop { $0 == " " }
+            } ?? "unknown processor"
         return "\(name), \(sysconf(Int32(_SC_NPROCESSORS_ONLN))) cores"
     }
 }

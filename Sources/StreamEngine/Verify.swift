@@ -21,7 +21,9 @@ public enum Verify {
 
     /// - Parameters:
     ///   - onPage: called before each page with generation, block and number of blocks.
-    public static func run(store directory: String, onPage: (_ generation: Int, _ block: Int, _ blocks: Int) -> Void = { _, _, _ in }) throws -> Report {
+    public static func run(
+        store directory: String, onPage: (_ generation: Int, _ block: Int, _ blocks: Int) -> Void = { _, _, _ in }
+    ) throws -> Report {
         let store = try Store.open(directory)
         let kernels = try Kernels.select()
         var report = Report()
@@ -36,27 +38,36 @@ public enum Verify {
             do {
                 let generation = try store.reader(record.index, checkingLength: false)
                 for table in PageTable.allCases where record.holds(table) {
-                    try check(generation, table, kernels: kernels, fingerprint: record.index == 0 ? fingerprint : nil, &report, onPage)
+                    try check(
+                        generation, table, kernels: kernels, fingerprint: record.index == 0 ? fingerprint : nil,
+                        &report, onPage)
                 }
             } catch let fault as Fault where fault.kind != .interrupted {
                 report.add(fault)
             }
         }
         if report.faults.isEmpty && fingerprint.text != store.manifest.tokensFingerprint {
-            report.faults.append(Fault(.badData, "the tokens do not match the fingerprint in the manifest", at: Place(file: directory, generation: 0)))
+            report.faults.append(
+                Fault(
+                    .badData, "the tokens do not match the fingerprint in the manifest",
+                    at: Place(file: directory, generation: 0)))
         }
         return report
     }
 
     private static func check(
-        _ generation: GenerationReader, _ table: PageTable, kernels: KernelTable, fingerprint: TokenFingerprint?, _ report: inout Report,
+        _ generation: GenerationReader, _ table: PageTable, kernels: KernelTable, fingerprint: TokenFingerprint?,
+        _ report: inout Report,
         _ onPage: (Int, Int, Int) -> Void
     ) throws {
         let rows = try RowStream(generation, table, kernels: kernels)
         let P = generation.geometry.patchSize
         let present = try generation.blocksPresent(table)
         if present != generation.grid.blocks {
-            report.faults.append(Fault(.badData, "\(present) blocks in table '\(table.rawValue)', \(generation.grid.blocks) expected", at: Place(file: generation.file, generation: generation.record.index)))
+            report.faults.append(
+                Fault(
+                    .badData, "\(present) blocks in table '\(table.rawValue)', \(generation.grid.blocks) expected",
+                    at: Place(file: generation.file, generation: generation.record.index)))
         }
         // A few missing blocks are named one by one; a tail of them is what was said above.
         for block in 0..<(generation.grid.blocks - present > 1000 ? present : generation.grid.blocks) {

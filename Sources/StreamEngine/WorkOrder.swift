@@ -15,9 +15,13 @@ struct WorkOrder: Sequence {
     ///
     /// - Parameter firstWindow: of the first layer: windows before it are done.
     static func layerByLayer(_ layers: ClosedRange<Int>, windows: Int, firstWindow: Int = 0) -> WorkOrder {
-        WorkOrder(AnySequence(layers.lazy.flatMap { layer in
-            ((layer == layers.lowerBound ? firstWindow : 0)..<windows).lazy.map { Task(layer: layer, window: $0) }
-        }))
+        WorkOrder(
+            AnySequence(
+                layers.lazy.flatMap { layer in
+                    ((layer == layers.lowerBound ? firstWindow : 0)..<windows).lazy.map {
+                        Task(layer: layer, window: $0)
+                    }
+                }))
     }
 
     init(_ tasks: AnySequence<Task>) { self.tasks = tasks }
@@ -31,7 +35,9 @@ struct WorkOrder: Sequence {
         var finished = [firstLayer: done]
         for task in self {
             let below = task.layer > firstLayer ? finished[task.layer - 1] ?? 0 : windows
-            guard task.layer >= firstLayer, task.window < windows, task.window == finished[task.layer] ?? 0, below > task.window else { return false }
+            guard task.layer >= firstLayer, task.window < windows, task.window == finished[task.layer] ?? 0,
+                below > task.window
+            else { return false }
             finished[task.layer] = task.window + 1
         }
         return true

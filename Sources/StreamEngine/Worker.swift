@@ -16,6 +16,7 @@ final class Worker {
         self.arithmetic = arithmetic
         reader = try PageReader(pageBytes: pageBytes, columnBytes: columnBytes, kernels: kernels)
         output = try Memory(arithmetic.outputValues)
-        order = try Memory(arithmetic.config.delegation == .transpose ? 0 : arithmetic.outputValues / arithmetic.config.hiddenSize)
+        order = try Memory(
+            arithmetic.config.delegation == .transpose ? 0 : arithmetic.outputValues / arithmetic.config.hiddenSize)
     }
 }

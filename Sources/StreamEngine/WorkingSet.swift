@@ -53,7 +53,10 @@ struct ColumnDemand {
     /// Where those begin; nil where tokens stand in their own order.
     let indexOffset: Int?
 
-    init(geometry: SequenceGeometry, source: BlockGrid, target: BlockGrid, windowPatches: Int, rowBytes: Int, isOrdered: Bool) {
+    init(
+        geometry: SequenceGeometry, source: BlockGrid, target: BlockGrid, windowPatches: Int, rowBytes: Int,
+        isOrdered: Bool
+    ) {
         self.geometry = geometry
         self.source = source
         self.target = target
@@ -74,13 +77,16 @@ struct ColumnDemand {
     }
 
     /// Blocks that `patches` consecutive patches touch at most.
-    private func blocks(_ patches: Int) -> Int { min(source.blocks, (patches + source.patchesPerBlock - 2) / source.patchesPerBlock + 1) }
+    private func blocks(_ patches: Int) -> Int {
+        min(source.blocks, (patches + source.patchesPerBlock - 2) / source.patchesPerBlock + 1)
+    }
 
-    /// Columns that the step for `runs` runs of hosts reads at most: the hosts, the window's delegates and their company,
-    /// and strays where two runs meet.
+    /// Columns that the step for `runs` runs of hosts reads at most: the hosts, the window's delegates and their
+    /// company, and strays where two runs meet.
     func hosts(runs: Int) -> Int {
         if geometry.patches < 2 * P {
-            // Then a patch's slots hold columns from end to end: all slots of the runs count, and the columns that they are in.
+            // Then a patch's slots hold columns from end to end: all slots of the runs count, and the columns that they
+            // are in.
             let hosts = min(geometry.patches, (runs * geometry.patches + P - 2) / P + 1)
             return min(all, P * blocks(hosts) + (hosts * P / geometry.patches + 2) * source.blocks)
         }

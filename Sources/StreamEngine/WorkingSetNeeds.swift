@@ -40,24 +40,30 @@ struct WorkingSetNeeds {
     /// Bytes of the longest column that is read or written.
     func columnBytes(T: Int) -> Int { max(T * stateRowBytes, tokenBlockBytes / P, T * 4) }
     /// Bytes of the longest page.
-    func pageBytes(T: Int) -> Int { max(stateBlockBytes(T: T), tokenBlockBytes) + PageHeader.size + 2 * P * ColumnEntry.size }
+    func pageBytes(T: Int) -> Int {
+        max(stateBlockBytes(T: T), tokenBlockBytes) + PageHeader.size + 2 * P * ColumnEntry.size
+    }
 
     /// The largest page of a table of the states' generations.
     func largestPage(_ table: PageTable, T: Int) -> PageHeader {
         let isStates = table == .states
         return PageHeader(
-            element: isStates ? state : .f32, generation: 1, block: 0, firstPatch: 0, patches: T, columns: P, width: isStates ? config.hiddenSize : 1, isOrdered: isStates && isOrdered)
+            element: isStates ? state : .f32, generation: 1, block: 0, firstPatch: 0, patches: T, columns: P,
+            width: isStates ? config.hiddenSize : 1, isOrdered: isStates && isOrdered)
     }
 
     func tokenDemand(T: Int, W: Int) -> ColumnDemand {
         ColumnDemand(
-            geometry: geometry, source: BlockGrid(patches: geometry.patches, patchesPerBlock: tokenPatchesPerBlock), target: BlockGrid(patches: geometry.patches, patchesPerBlock: T),
+            geometry: geometry, source: BlockGrid(patches: geometry.patches, patchesPerBlock: tokenPatchesPerBlock),
+            target: BlockGrid(patches: geometry.patches, patchesPerBlock: T),
             windowPatches: W, rowBytes: 2, isOrdered: isOrdered)
     }
 
     func stateDemand(T: Int, W: Int) -> ColumnDemand {
         let grid = BlockGrid(patches: geometry.patches, patchesPerBlock: T)
-        return ColumnDemand(geometry: geometry, source: grid, target: grid, windowPatches: W, rowBytes: stateRowBytes, isOrdered: isOrdered)
+        return ColumnDemand(
+            geometry: geometry, source: grid, target: grid, windowPatches: W, rowBytes: stateRowBytes,
+            isOrdered: isOrdered)
     }
 
     /// Bytes of one generation as it is in memory; nil beyond 2^63.
@@ -74,7 +80,8 @@ struct WorkingSetNeeds {
     /// - Parameters:
     ///   - slots: columns of states to keep; nil for both generations in memory.
     ///   - visitsOnce: with a window that is the whole sequence: visit hosts once for local rows and delegates.
-    func workingSet(T: Int, W: Int, slots: Int?, visitsOnce: Bool = false, overlap: Overlap, commit: Int) -> WorkingSet {
+    func workingSet(T: Int, W: Int, slots: Int?, visitsOnce: Bool = false, overlap: Overlap, commit: Int) -> WorkingSet
+    {
         let D = config.hiddenSize
         let reach = config.reach
         let carryBytes = reach.before * D * 4
@@ -82,14 +89,20 @@ struct WorkingSetNeeds {
         // Layer 1 reads tokens, a hundredth of the bytes: its slots are bounded for the sake of their bookkeeping.
         let readsStates = config.passes > 1
         let stateSlots = readsStates ? slots ?? 0 : 0
-        let tokenSlots = min(tokens.all, max(overlap == .none ? tokens.least : tokens.comfortable, min(1 << 14, 4 * stateSlots)))
-        // A generation in memory takes turns with a cache of all its columns, whose last block is as long as the others.
+        let tokenSlots = min(
+            tokens.all, max(overlap == .none ? tokens.least : tokens.comfortable, min(1 << 14, 4 * stateSlots)))
+        // A generation in memory takes turns with a cache of all its columns, whose last block is as long as the
+        // others.
         let whole = states.all.multipliedReportingOverflow(by: states.columnBytes)
-        let statesBytes = max(slots == nil ? whole.overflow ? Int.max : whole.partialValue : stateSlots * states.columnBytes, tokenSlots * tokens.columnBytes)
+        let statesBytes = max(
+            slots == nil ? whole.overflow ? Int.max : whole.partialValue : stateSlots * states.columnBytes,
+            tokenSlots * tokens.columnBytes)
         var (windows, blocks, steps) = overlap == .none ? (1, 1, 1) : (visitsOnce ? 1 : 2, 3, 3)
         // The last rows of a window wait for the first ones of the next.
         if reach.after > 0 && W < geometry.patches { windows = 2 }
-        let outgoing = (slots == nil ? 0 : stateBlockBytes(T: T)) + PageEncoder.footprint(largestPage(.surprisal, T: T)) + PageEncoder.footprint(largestPage(.states, T: T)) + (T * P + 1) * 10 + 4 * carryBytes
+        let outgoing =
+            (slots == nil ? 0 : stateBlockBytes(T: T)) + PageEncoder.footprint(largestPage(.surprisal, T: T))
+            + PageEncoder.footprint(largestPage(.states, T: T)) + (T * P + 1) * 10 + 4 * carryBytes
         let orders = slots == nil && isOrdered ? 2 * 2 * min(geometry.paddedTokens, Int.max / 8) : 0
         let reader = PageReader.footprint(pageBytes: pageBytes(T: T), columnBytes: columnBytes(T: T))
         let parts = [
@@ -103,22 +116,29 @@ struct WorkingSetNeeds {
             ("blocks being written", blocks * outgoing),
             ("tokens to predict", tokenBlockBytes),
             ("uncommitted pages", commit + pageBytes(T: T) + 4 * carryBytes + (3 << 20)),
-            ("\(threads) worker\(threads == 1 ? "" : "s")", threads * (arithmeticBytes + outputValues * 4 + outputValues / D * indexBytes + reader)),
+            (
+                "\(threads) worker\(threads == 1 ? "" : "s")",
+                threads * (arithmeticBytes + outputValues * 4 + outputValues / D * indexBytes + reader)
+            ),
         ]
         return WorkingSet(
-            patchesPerBlock: T, windowPatches: W, isResident: slots == nil, visitsOnce: visitsOnce, statesBytes: statesBytes, stateSlots: stateSlots, tokenSlots: tokenSlots, windowsInFlight: windows,
-            blocksInFlight: blocks, stepsInFlight: steps, commitBytes: commit, parts: parts.map { .init(name: $0.0, bytes: $0.1) })
+            patchesPerBlock: T, windowPatches: W, isResident: slots == nil, visitsOnce: visitsOnce,
+            statesBytes: statesBytes, stateSlots: stateSlots, tokenSlots: tokenSlots, windowsInFlight: windows,
+            blocksInFlight: blocks, stepsInFlight: steps, commitBytes: commit,
+            parts: parts.map { .init(name: $0.0, bytes: $0.1) })
     }
 
     // MARK: The choice
 
-    /// A column of about 128 KiB and a block of at least 256 KiB make reads long, and directories and LMDB's overhead small.
+    /// A column of about 128 KiB and a block of at least 256 KiB make reads long, and directories and LMDB's overhead
+    /// small.
     private var preferredPatchesPerBlock: Int {
         let wanted = max(128 << 10, (256 << 10) / P) / stateRowBytes
         return min(roundedToTile(wanted), roundedToTile(geometry.patches))
     }
 
-    /// A run of hosts is then four tiles, and the patches at its ends, which are visited for a part of their slots, are few.
+    /// A run of hosts is then four tiles, and the patches at its ends, which are visited for a part of their slots, are
+    /// few.
     private func widestWindow(T: Int) -> Int {
         let sufficient = max((4 * tile * P + T - 1) / T * T, narrowestWindow(T: T))
         return min(sufficient, (geometry.patches + T - 1) / T * T)
@@ -141,10 +161,12 @@ struct WorkingSetNeeds {
         func halved(_ size: Int, unit: Int) -> Int { max(unit, (size / 2 + unit - 1) / unit * unit) }
         let largest = fixedPatchesPerBlock ?? preferredPatchesPerBlock
 
-        // Both generations in memory. A window that is the whole sequence saves wide models an eighth of their arithmetic; narrow ones
-        // lose as much to the memory that its rows take (tools/bench).
+        // Both generations in memory. A window that is the whole sequence saves wide models an eighth of their
+        // arithmetic; narrow ones lose as much to the memory that its rows take (tools/bench).
         if config.hiddenSize >= 128, generationBytes.map({ $0 < min(budget, 1 << 56) }) == true {
-            let whole = workingSet(T: largest, W: (geometry.patches + largest - 1) / largest * largest, slots: nil, visitsOnce: true, overlap: .full, commit: commit)
+            let whole = workingSet(
+                T: largest, W: (geometry.patches + largest - 1) / largest * largest, slots: nil, visitsOnce: true,
+                overlap: .full, commit: commit)
             if whole.totalBytes <= budget { return whole }
         }
         for window in [widestWindow(T: largest), narrowestWindow(T: largest)] where generationBytes != nil {
@@ -152,16 +174,19 @@ struct WorkingSetNeeds {
             if resident.totalBytes <= budget { return resident }
         }
 
-        // Else blocks as long as fit, windows as wide as fit, and the rest of the memory for columns that are read again. Blocks
-        // are shorter than a quarter of a run of G / P patches, whose two ends are read for their part of it alone, unless
-        // there is memory for all of them.
+        // Else blocks as long as fit, windows as wide as fit, and the rest of the memory for columns that are read
+        // again. Blocks are shorter than a quarter of a run of G / P patches, whose two ends are read for their part of
+        // it alone, unless there is memory for all of them.
         var T = largest
         while true {
             var W = widestWindow(T: T)
             while true {
                 let demand = stateDemand(T: T, W: W)
                 let set = workingSet(T: T, W: W, slots: demand.comfortable, overlap: .full, commit: commit)
-                if set.totalBytes <= budget && (demand.comfortable == demand.all || T <= max(tile, geometry.patches / (4 * P)) || fixedPatchesPerBlock != nil) {
+                if set.totalBytes <= budget
+                    && (demand.comfortable == demand.all || T <= max(tile, geometry.patches / (4 * P))
+                        || fixedPatchesPerBlock != nil)
+                {
                     return filled(set, demand, .full, budget)
                 }
                 if W <= max(narrowestWindow(T: T), tile * P) { break }
@@ -171,7 +196,8 @@ struct WorkingSetNeeds {
             T = halved(T, unit: tile)
         }
 
-        // Else one thing after another, with as wide a window as fits, for narrow ones visit the same hosts again and again.
+        // Else one thing after another, with as wide a window as fits, for narrow ones visit the same hosts again and
+        // again.
         let small = 1 << 20
         var W = widestWindow(T: T)
         while true {
@@ -180,9 +206,13 @@ struct WorkingSetNeeds {
             if set.totalBytes <= budget { return filled(set, demand, .none, budget) }
             guard W > narrowestWindow(T: T) else {
                 throw Fault(
-                    .usage, "a memory budget of \(ByteCount.text(budget)) is too small for any window: "
+                    .usage,
+                    "a memory budget of \(ByteCount.text(budget)) is too small for any window: "
                         + "the least that works here is \(ByteCount.flag(set.totalBytes + Self.jitter))",
-                    advice: (fixedPatchesPerBlock == nil ? "" : "The run was begun with blocks of \(T) patches; --restart may do with less. ") + "Of that, \(set.parts.filter { $0.bytes > 0 }.map { "\(ByteCount.text($0.bytes)) for \($0.name)" }.joined(separator: ", ")).")
+                    advice: (fixedPatchesPerBlock == nil
+                        ? "" : "The run was begun with blocks of \(T) patches; --restart may do with less. ")
+                        + "Of that, \(set.parts.filter { $0.bytes > 0 }.map { "\(ByteCount.text($0.bytes)) for \($0.name)" }.joined(separator: ", "))."
+                )
             }
             W = max(halved(W, unit: T), narrowestWindow(T: T))
         }
@@ -192,7 +222,8 @@ struct WorkingSetNeeds {
     private func filled(_ set: WorkingSet, _ demand: ColumnDemand, _ overlap: Overlap, _ budget: Int) -> WorkingSet {
         let slot = demand.columnBytes + ColumnCache.bookkeepingBytes
         let slots = min(demand.all, set.stateSlots + max(0, budget - set.totalBytes) / slot)
-        let wider = workingSet(T: set.patchesPerBlock, W: set.windowPatches, slots: slots, overlap: overlap, commit: set.commitBytes)
+        let wider = workingSet(
+            T: set.patchesPerBlock, W: set.windowPatches, slots: slots, overlap: overlap, commit: set.commitBytes)
         return wider.totalBytes <= budget ? wider : set
     }
 }

@@ -24,9 +24,11 @@ public enum ByteCount {
         guard let value = Double(number), value > 0 else { return nil }
         let factors: [String: Double] = [
             "": 1, "b": 1, "k": 1024, "kb": 1000, "kib": 1024, "m": 1_048_576, "mb": 1e6, "mib": 1_048_576,
-            "g": 1_073_741_824, "gb": 1e9, "gib": 1_073_741_824, "t": 1_099_511_627_776, "tb": 1e12, "tib": 1_099_511_627_776,
+            "g": 1_073_741_824, "gb": 1e9, "gib": 1_073_741_824, "t": 1_099_511_627_776, "tb": 1e12,
+            "tib": 1_099_511_627_776,
         ]
-        guard let factor = factors[String(lower.dropFirst(number.count)).filter { $0 != " " }], value * factor < 9e18 else { return nil }
+        guard let factor = factors[String(lower.dropFirst(number.count)).filter { $0 != " " }], value * factor < 9e18
+        else { return nil }
         return Int(value * factor)
     }
 }

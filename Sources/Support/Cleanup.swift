@@ -1,4 +1,5 @@
-/// What is to be removed should the process be stopped before its owner removes it: temporary folders, half-made outputs.
+/// What is to be removed should the process be stopped before its owner removes it: temporary folders, half-made
+/// outputs.
 public enum Cleanup {
     /// One thing to remove.
     public struct Entry: Sendable {

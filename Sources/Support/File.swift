@@ -28,7 +28,9 @@ public enum File {
     public static func exists(_ path: String) -> Bool { infoOfLink(path) != nil }
 
     /// Whether the process may use what a path leads to as `mode` says: R_OK, W_OK, X_OK.
-    public static func isAccessible(_ path: String, _ mode: Int32) -> Bool { path.withFileName { access($0, mode) } == 0 }
+    public static func isAccessible(_ path: String, _ mode: Int32) -> Bool {
+        path.withFileName { access($0, mode) } == 0
+    }
 
     /// What a path leads to, links followed and spelled in one way; nil where that is not there.
     public static func resolved(_ path: String) -> String? {
@@ -50,7 +52,9 @@ public enum File {
     ///
     /// - Throws: `Fault` (`inputOutput`) when it cannot be read.
     public static func list(_ directory: String) throws -> [String] {
-        guard let handle = directory.withFileName(opendir) else { throw fault(.inputOutput, "cannot read the folder", directory) }
+        guard let handle = directory.withFileName(opendir) else {
+            throw fault(.inputOutput, "cannot read the folder", directory)
+        }
         defer { closedir(handle) }
         var names: [String] = []
         while let entry = readdir(handle) {
@@ -96,7 +100,9 @@ public enum File {
         defer { close(descriptor) }
         var info = stat()
         guard fstat(descriptor, &info) == 0, info.isRegular else {
-            throw Fault(.noInput, info.isDirectory ? "this is a folder, not a file" : "not a regular file", at: Place(file: path))
+            throw Fault(
+                .noInput, info.isDirectory ? "this is a folder, not a file" : "not a regular file",
+                at: Place(file: path))
         }
         var bytes: [UInt8] = []
         var chunk = [UInt8](repeating: 0, count: 1 << 16)
@@ -106,7 +112,10 @@ public enum File {
             guard count >= 0 else { throw fault(.inputOutput, "cannot read", path) }
             if count == 0 { return bytes }
             guard bytes.count <= largestRead - count else {
-                throw Fault(.badData, "the file is longer than \(ByteCount.text(largestRead)), which is no length for what it is", at: Place(file: path))
+                throw Fault(
+                    .badData,
+                    "the file is longer than \(ByteCount.text(largestRead)), which is no length for what it is",
+                    at: Place(file: path))
             }
             bytes.append(contentsOf: chunk[0..<count])
         }
@@ -128,7 +137,9 @@ public enum File {
         guard descriptor >= 0 else { throw fault(.inputOutput, "cannot open the folder", path) }
         defer { close(descriptor) }
         // Some file systems cannot sync a folder and say EINVAL; there is nothing more to ask of them.
-        guard fsync(descriptor) == 0 || errno == EINVAL else { throw fault(.inputOutput, "cannot sync the folder", path) }
+        guard fsync(descriptor) == 0 || errno == EINVAL else {
+            throw fault(.inputOutput, "cannot sync the folder", path)
+        }
     }
 
     /// Bytes that an ordinary user can still write to the file system of `path`.
@@ -169,7 +180,9 @@ public enum File {
     public static func fault(_ kind: Fault.Kind, _ action: String, _ path: String, offset: Int? = nil) -> Fault {
         let code = errno
         let advice = code == ENOSPC ? "The disk is full: free space and run the same command again." : nil
-        return Fault(kind, "\(action): \(String(cString: strerror(code)))", at: Place(file: path, byteOffset: offset), advice: advice)
+        return Fault(
+            kind, "\(action): \(String(cString: strerror(code)))", at: Place(file: path, byteOffset: offset),
+            advice: advice)
     }
 }
 

@@ -1,27 +1,38 @@
 import Glibc
 
-/// File names are bytes, and Linux allows all but "/" and NUL in them. A Swift string holds Unicode only, so bytes that are
-/// not UTF-8 stand in it as scalars of a private range, one for each byte: nothing is lost, and the way back is exact.
+/// File names are bytes, and Linux allows all but "/" and NUL in them. A Swift string holds Unicode only, so bytes that
+/// are not UTF-8 stand in it as scalars of a private range, one for each byte: nothing is lost, and the way back is
+/// exact.
 public enum FileName {
     /// U+10FE00 + byte. A name that has such scalars of its own has their four bytes stand so, one by one.
     private static let base: UInt32 = 0x10_FE00
     private static let range = base...base + 0xFF
 
     /// The byte that a scalar stands for; nil for an ordinary one.
-    static func byte(_ scalar: Unicode.Scalar) -> UInt8? { range.contains(scalar.value) ? UInt8(truncatingIfNeeded: scalar.value) : nil }
+    static func byte(_ scalar: Unicode.Scalar) -> UInt8? {
+        range.contains(scalar.value) ? UInt8(truncatingIfNeeded: scalar.value) : nil
+    }
 
     private static func scalar(_ byte: UInt8) -> Unicode.Scalar { Unicode.Scalar(base + UInt32(byte)) ?? "\u{FFFD}" }
 
     /// The string that stands for a name's bytes.
     public static func text(_ bytes: some Collection<UInt8>) -> String {
-        if let text = String(validating: bytes, as: UTF8.self), !text.unicodeScalars.contains(where: { byte($0) != nil }) { return text }
+        if let text = String(validating: bytes, as: UTF8.self),
+            !text.unicodeScalars.contains(where: { byte($0) != nil })
+        {
+            return text
+        }
         let bytes = Array(bytes)
         var text = String.UnicodeScalarView()
         var at = 0
         while at < bytes.count {
             // The longest scalar is four bytes; the shortest prefix that is valid is the scalar.
-            let end = (at + 1...at + 4).first { $0 <= bytes.count && String(validating: bytes[at..<$0], as: UTF8.self) != nil }
-            if let end, let scalar = String(decoding: bytes[at..<end], as: UTF8.self).unicodeScalars.first, byte(scalar) == nil {
+            let end = (at + 1...at + 4).first {
+                $0 <= bytes.count && String(validating: bytes[at..<$0], as: UTF8.self) != nil
+            }
+            if let end, let scalar = String(decoding: bytes[at..<end], as: UTF8.self).unicodeScalars.first,
+                byte(scalar) == nil
+            {
                 text.append(scalar)
                 at = end
             } else {
@@ -42,7 +53,11 @@ public enum FileName {
         var bytes: [UInt8] = []
         bytes.reserveCapacity(text.utf8.count)
         for scalar in text.unicodeScalars {
-            if let byte = byte(scalar) { bytes.append(byte) } else { bytes += UTF8.encode(scalar).map(Array.init) ?? [] }
+            if let byte = byte(scalar) {
+                bytes.append(byte)
+            } else {
+                bytes += UTF8.encode(scalar).map(Array.init) ?? []
+            }
         }
         return bytes
     }
@@ -66,8 +81,8 @@ extension String {
         }
     }
 
-    /// The text as it is safe to show: control characters, marks that turn the direction of text, line separators and bytes
-    /// that are not UTF-8 are written out, `\n`, `\x1b`, `\xe9`, `\u{202e}`.
+    /// The text as it is safe to show: control characters, marks that turn the direction of text, line separators and
+    /// bytes that are not UTF-8 are written out, `\n`, `\x1b`, `\xe9`, `\u{202e}`.
     public var escaped: String {
         if !unicodeScalars.contains(where: \.isUnsafeToShow) { return self }
         var text = ""
@@ -81,7 +96,11 @@ extension String {
                 case "\n": text += "\\n"
                 case "\r": text += "\\r"
                 case "\t": text += "\\t"
-                default: text += scalar.value < 0x80 ? "\\x" + UInt8(truncatingIfNeeded: scalar.value).hexadecimal : "\\u{\(String(scalar.value, radix: 16))}"
+                default:
+                    text +=
+                        scalar.value < 0x80
+                        ? "\\x" + UInt8(truncatingIfNeeded: scalar.value).hexadecimal
+                        : "\\u{\(String(scalar.value, radix: 16))}"
                 }
             }
         }
@@ -91,13 +110,14 @@ extension String {
     /// Several lines as they are safe to show: as `escaped`, but for their line ends.
     public var escapedLines: String {
         if !unicodeScalars.contains(where: { $0.isUnsafeToShow && $0 != "\n" }) { return self }
-        return split(separator: "\n", omittingEmptySubsequences: false).map { String($0).escaped }.joined(separator: "\n")
+        return split(separator: "\n", omittingEmptySubsequences: false).map { String($0).escaped }.joined(
+            separator: "\n")
     }
 }
 
 extension String {
-    /// A JSON document with what `escaped` writes out as JSON writes it: such signs can stand in its strings only. Bytes that are not
-    /// UTF-8, which JSON cannot have, stand there as people see them.
+    /// A JSON document with what `escaped` writes out as JSON writes it: such signs can stand in its strings only.
+    /// Bytes that are not UTF-8, which JSON cannot have, stand there as people see them.
     public var escapedInJSON: String {
         if !unicodeScalars.contains(where: { $0.isUnsafeToShow && $0 != "\n" }) { return self }
         var text = ""

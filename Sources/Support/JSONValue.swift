@@ -94,7 +94,8 @@ private struct JSONParser {
     }
 
     private func fault(_ problem: String, at offset: Int? = nil, field: String? = nil) -> Fault {
-        Fault(.badData, "not JSON: \(problem)",
+        Fault(
+            .badData, "not JSON: \(problem)",
             at: Place(file: file, byteOffset: origin + (offset ?? position), field: field))
     }
 
@@ -315,14 +316,21 @@ public struct JSONFields {
     }
 
     /// An integer within `range`; `fallback` where the field is absent, an error where there is none.
-    public mutating func integer(_ name: String, in range: ClosedRange<Int>, default fallback: Int? = nil) throws -> Int {
-        guard let value = take(name) ?? fallback.map(JSONValue.integer) else { throw fault(name, "the field is missing") }
+    public mutating func integer(_ name: String, in range: ClosedRange<Int>, default fallback: Int? = nil) throws -> Int
+    {
+        guard let value = take(name) ?? fallback.map(JSONValue.integer) else {
+            throw fault(name, "the field is missing")
+        }
         guard case .integer(let number) = value else { throw fault(name, "must be an integer") }
-        guard range.contains(number) else { throw fault(name, "is \(number); must be \(range.lowerBound) to \(range.upperBound)") }
+        guard range.contains(number) else {
+            throw fault(name, "is \(number); must be \(range.lowerBound) to \(range.upperBound)")
+        }
         return number
     }
 
-    public mutating func number(_ name: String, in range: ClosedRange<Double>, default fallback: Double) throws -> Double {
+    public mutating func number(_ name: String, in range: ClosedRange<Double>, default fallback: Double) throws
+        -> Double
+    {
         let number: Double
         switch take(name) {
         case nil: number = fallback
@@ -330,12 +338,18 @@ public struct JSONFields {
         case .integer(let value): number = Double(value)
         default: throw fault(name, "must be a number")
         }
-        guard range.contains(number) else { throw fault(name, "is \(number); must be \(range.lowerBound) to \(range.upperBound)") }
+        guard range.contains(number) else {
+            throw fault(name, "is \(number); must be \(range.lowerBound) to \(range.upperBound)")
+        }
         return number
     }
 
-    public mutating func string(_ name: String, among choices: [String], default fallback: String? = nil) throws -> String {
-        guard let value = take(name) ?? fallback.map(JSONValue.string) else { throw fault(name, "the field is missing") }
+    public mutating func string(_ name: String, among choices: [String], default fallback: String? = nil) throws
+        -> String
+    {
+        guard let value = take(name) ?? fallback.map(JSONValue.string) else {
+            throw fault(name, "the field is missing")
+        }
         guard case .string(let text) = value else { throw fault(name, "must be a string") }
         guard choices.contains(where: text.hasSameBytes) else {
             throw fault(name, "is '\(text.shortened)'; must be one of \(choices.joined(separator: ", "))")
@@ -344,8 +358,11 @@ public struct JSONFields {
     }
 
     /// One of the choices that `Choice` names.
-    public mutating func choice<Choice: RawRepresentable & CaseIterable>(_ name: String, default fallback: Choice) throws -> Choice where Choice.RawValue == String {
-        Choice(rawValue: try string(name, among: Choice.allCases.map(\.rawValue), default: fallback.rawValue)) ?? fallback
+    public mutating func choice<Choice: RawRepresentable & CaseIterable>(_ name: String, default fallback: Choice)
+        throws -> Choice where Choice.RawValue == String
+    {
+        Choice(rawValue: try string(name, among: Choice.allCases.map(\.rawValue), default: fallback.rawValue))
+            ?? fallback
     }
 
     public mutating func bool(_ name: String, default fallback: Bool) throws -> Bool {
@@ -359,7 +376,10 @@ public struct JSONFields {
     /// Leaves out a field that says nothing where it is one of `values`; else it counts as unknown.
     public mutating func drop(_ name: String, where values: [String]) {
         if case .string(let text)? = object[name],
-            values.contains(where: text.hasSameBytes) { _ = object.removeValue(named: name) }
+            values.contains(where: text.hasSameBytes)
+        {
+            _ = object.removeValue(named: name)
+        }
     }
 
     /// Fails on the first field nobody took.

@@ -28,13 +28,19 @@ public enum Kernels {
     }
 
     /// What the products of `kernels` are computed in.
-    public static func compute(of kernels: KernelTable) -> Compute { kernels.pointee.rounds_products != 0 ? .bf16 : .f32 }
+    public static func compute(of kernels: KernelTable) -> Compute {
+        kernels.pointee.rounds_products != 0 ? .bf16 : .f32
+    }
 
     /// Whether they round as the plain ones do; all others agree.
-    public static func isPlain(_ kernels: KernelTable) -> Bool { String(cString: kernels.pointee.name).hasPrefix("plain") }
+    public static func isPlain(_ kernels: KernelTable) -> Bool {
+        String(cString: kernels.pointee.name).hasPrefix("plain")
+    }
 
     private static func selectF32() throws -> KernelTable {
-        let paths: [(name: String, path: bbp_path)] = [("avx512", BBP_AVX512), ("avx2", BBP_AVX2), ("plain", BBP_PLAIN)]
+        let paths: [(name: String, path: bbp_path)] = [
+            ("avx512", BBP_AVX512), ("avx2", BBP_AVX2), ("plain", BBP_PLAIN),
+        ]
         if let forced = getenv(variable).map({ String(cString: $0) }), !forced.isEmpty {
             guard let choice = paths.first(where: { $0.name == forced }) else {
                 throw Fault(.usage, "\(variable) is '\(forced)'; it must be plain, avx2 or avx512")

@@ -13,11 +13,17 @@ public final class Memory<Element>: @unchecked Sendable where Element: BitwiseCo
 
     /// - Throws: `Fault` (`inputOutput`) when the system has no memory left.
     public init(_ count: Int) throws {
-        func none() -> Fault { Fault(.inputOutput, "out of memory: \(count) values of \(Element.self)", advice: "Lower --memory or free memory.") }
+        func none() -> Fault {
+            Fault(
+                .inputOutput, "out of memory: \(count) values of \(Element.self)",
+                advice: "Lower --memory or free memory.")
+        }
         let (bytes, overflow) = max(count, 1).multipliedReportingOverflow(by: MemoryLayout<Element>.stride)
         guard !overflow, count >= 0 else { throw none() }
         if bytes >= 1 << 20 {
-            guard let raw = mmap(nil, bytes, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0), raw != MAP_FAILED else { throw none() }
+            guard let raw = mmap(nil, bytes, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0),
+                raw != MAP_FAILED
+            else { throw none() }
             if bytes >= 4 << 20 { madvise(raw, bytes, MADV_HUGEPAGE) }
             mappedBytes = bytes
             start = raw.bindMemory(to: Element.self, capacity: count)
@@ -43,7 +49,9 @@ public final class Memory<Element>: @unchecked Sendable where Element: BitwiseCo
     /// Piece `index` of consecutive pieces of `length` values; empty where it does not lie inside.
     public func piece(_ index: Int, of length: Int) -> UnsafeMutableBufferPointer<Element> {
         let (first, overflow) = index.multipliedReportingOverflow(by: length)
-        guard !overflow, first >= 0, length >= 0, first <= count - length else { return UnsafeMutableBufferPointer(start: nil, count: 0) }
+        guard !overflow, first >= 0, length >= 0, first <= count - length else {
+            return UnsafeMutableBufferPointer(start: nil, count: 0)
+        }
         return UnsafeMutableBufferPointer(start: start + first, count: length)
     }
 

@@ -2,9 +2,9 @@ import Glibc
 
 /// A file that appears under its name only when it is complete.
 ///
-/// It is written without a name, in the folder it will be in, and gets its name at the end: dropped without `publish`, or with the
-/// process killed, it leaves nothing behind. Where the file system cannot do that, it has a name of its own until then, which
-/// nobody else uses. A stream, a device or a pipe takes the bytes as they come.
+/// It is written without a name, in the folder it will be in, and gets its name at the end: dropped without `publish`,
+/// or with the process killed, it leaves nothing behind. Where the file system cannot do that, it has a name of its own
+/// until then, which nobody else uses. A stream, a device or a pipe takes the bytes as they come.
 public final class OutputFile {
     /// What an output path stands for.
     enum Place: Equatable {
@@ -52,7 +52,9 @@ public final class OutputFile {
         case .file(let target):
             let folder = try Folder(of: target, for: path)
             self.folder = folder
-            for name in File.names(in: folder.path) where Self.isTemporary(name) { Leftover.remove("\(folder.path)/\(name)") }
+            for name in File.names(in: folder.path) where Self.isTemporary(name) {
+                Leftover.remove("\(folder.path)/\(name)")
+            }
             let nameless = isNameless && File.isAccessible("/proc/self/fd", X_OK) ? folder.nameless() : -1
             if nameless >= 0 {
                 descriptor = nameless
@@ -73,11 +75,15 @@ public final class OutputFile {
         case .stream(let given):
             let flags = fcntl(given, F_GETFL)
             if flags >= 0 && flags & O_ACCMODE == O_RDONLY { errno = EBADF }
-            guard flags >= 0, flags & O_ACCMODE != O_RDONLY else { throw File.fault(.cannotCreate, "cannot write to the stream", path) }
+            guard flags >= 0, flags & O_ACCMODE != O_RDONLY else {
+                throw File.fault(.cannotCreate, "cannot write to the stream", path)
+            }
         case .special:
             guard File.isAccessible(path, W_OK) else { throw File.fault(.cannotCreate, "cannot create", path) }
         case .file(let target):
-            guard File.isAccessible(File.parent(of: target), W_OK | X_OK), !File.exists(target) || File.isAccessible(target, W_OK) else {
+            guard File.isAccessible(File.parent(of: target), W_OK | X_OK),
+                !File.exists(target) || File.isAccessible(target, W_OK)
+            else {
                 throw File.fault(.cannotCreate, "cannot create", path)
             }
         }
@@ -157,7 +163,9 @@ public final class OutputFile {
         return (descriptor, Temporary(name: name, cleanup: Cleanup.add { folder.unlink(name) }))
     }
 
-    private static func unusedName() -> String { "\(prefix)\(String(UInt64.random(in: 0...UInt64.max), radix: 36))\(suffix)" }
+    private static func unusedName() -> String {
+        "\(prefix)\(String(UInt64.random(in: 0...UInt64.max), radix: 36))\(suffix)"
+    }
 
     // MARK: Writing
 
@@ -258,7 +266,9 @@ private final class Folder: Sendable {
         let readable = openat(descriptor, ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC)
         if readable < 0 && errno == EACCES { return }
         defer { if readable >= 0 { close(readable) } }
-        guard readable >= 0, fsync(readable) == 0 || errno == EINVAL else { throw File.fault(.inputOutput, "cannot sync the folder", output) }
+        guard readable >= 0, fsync(readable) == 0 || errno == EINVAL else {
+            throw File.fault(.inputOutput, "cannot sync the folder", output)
+        }
     }
 }
 

@@ -60,12 +60,15 @@ public final class Pipeline {
 
     /// Adds a stage of `count` tasks that begins when every stage of `after` is done.
     ///
-    /// After a task has thrown, no later one is begun and every `wait` throws. Earlier ones, of this stage and of those added
-    /// before it, are done all the same: so which error is thrown does not hang on which thread was quicker.
+    /// After a task has thrown, no later one is begun and every `wait` throws. Earlier ones, of this stage and of those
+    /// added before it, are done all the same: so which error is thrown does not hang on which thread was quicker.
     ///
     /// - Parameter name: what `Times.byStage` has its seconds under.
     @discardableResult
-    public func add(_ count: Int = 1, named name: String = "other", after: [Stage] = [], lane: Lane = .cores, _ body: @escaping (_ worker: Int, _ task: Int) throws -> Void) -> Stage {
+    public func add(
+        _ count: Int = 1, named name: String = "other", after: [Stage] = [], lane: Lane = .cores,
+        _ body: @escaping (_ worker: Int, _ task: Int) throws -> Void
+    ) -> Stage {
         crew.add(count, named: name, after: after, lane: lane, body)
     }
 
@@ -124,15 +127,20 @@ private final class Crew: @unchecked Sendable {
             let lane: Pipeline.Lane = worker == max(1, workers) ? .writer : .cores
             var thread = pthread_t()
             let start = Unmanaged.passRetained(ThreadStart { [self] in serve(worker, lane) })
-            let status = pthread_create(&thread, nil, { argument in
-                guard let argument else { return nil }
-                Unmanaged<ThreadStart>.fromOpaque(argument).takeRetainedValue().body()
-                return nil
-            }, start.toOpaque())
+            let status = pthread_create(
+                &thread, nil,
+                { argument in
+                    guard let argument else { return nil }
+                    Unmanaged<ThreadStart>.fromOpaque(argument).takeRetainedValue().body()
+                    return nil
+                }, start.toOpaque())
             guard status == 0 else {
                 start.release()
                 close()
-                throw Fault(.inputOutput, "cannot start thread \(worker + 1) of \(workers + 1): \(String(cString: strerror(status)))", advice: "Lower --threads.")
+                throw Fault(
+                    .inputOutput,
+                    "cannot start thread \(worker + 1) of \(workers + 1): \(String(cString: strerror(status)))",
+                    advice: "Lower --threads.")
             }
             threads.append(thread)
         }
@@ -171,9 +179,14 @@ private final class Crew: @unchecked Sendable {
 
     var currentTimes: Pipeline.Times { locked { times } }
 
-    func share(of stage: Stage) -> Double { locked { stage.count > 0 ? Double(stage.finished) / Double(stage.count) : 1 } }
+    func share(of stage: Stage) -> Double {
+        locked { stage.count > 0 ? Double(stage.finished) / Double(stage.count) : 1 }
+    }
 
-    func add(_ count: Int, named name: String, after: [Stage], lane: Pipeline.Lane, _ body: @escaping (Int, Int) throws -> Void) -> Stage {
+    func add(
+        _ count: Int, named name: String, after: [Stage], lane: Pipeline.Lane,
+        _ body: @escaping (Int, Int) throws -> Void
+    ) -> Stage {
         locked {
             let stage = Stage(name: name, number: stages, count: count, lane: lane, body: body)
             stages += 1
@@ -193,8 +206,12 @@ private final class Crew: @unchecked Sendable {
     private func release(_ stage: Stage) {
         if stage.count <= 0 { return finish(stage) }
         switch stage.lane {
-        case .cores: readyForCores.insert(stage, at: readyForCores.firstIndex { $0.number > stage.number } ?? readyForCores.endIndex)
-        case .writer: readyForWriter.insert(stage, at: readyForWriter.firstIndex { $0.number > stage.number } ?? readyForWriter.endIndex)
+        case .cores:
+            readyForCores.insert(
+                stage, at: readyForCores.firstIndex { $0.number > stage.number } ?? readyForCores.endIndex)
+        case .writer:
+            readyForWriter.insert(
+                stage, at: readyForWriter.firstIndex { $0.number > stage.number } ?? readyForWriter.endIndex)
         }
         pthread_cond_broadcast(work)
     }
@@ -223,7 +240,11 @@ private final class Crew: @unchecked Sendable {
                 let hasWork = open > 0
                 pthread_cond_wait(work, mutex)
                 if lane == .cores && hasWork {
-                    if forWriter { times.waitingForWriter += seconds() - since } else { times.idle += seconds() - since }
+                    if forWriter {
+                        times.waitingForWriter += seconds() - since
+                    } else {
+                        times.idle += seconds() - since
+                    }
                 }
                 continue
             }

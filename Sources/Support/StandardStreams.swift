@@ -10,8 +10,8 @@ public enum StandardStreams {
         (0...2).contains(descriptor) || given.withLock { $0?.contains(descriptor) ?? true }
     }
 
-    /// Opens /dev/null on those that are closed: the next file that is opened would take their number, and receive what is
-    /// meant for people.
+    /// Opens /dev/null on those that are closed: the next file that is opened would take their number, and receive what
+    /// is meant for people.
     ///
     /// Called before anything else is opened; it notes which other streams the process was given.
     public static func occupy() {
@@ -20,7 +20,9 @@ public enum StandardStreams {
             _ = open("/dev/null", descriptor == 0 ? O_RDONLY : O_WRONLY)
         }
         var limit = rlimit()
-        let end = getrlimit(__rlimit_resource_t(RLIMIT_NOFILE.rawValue), &limit) == 0 ? Int32(clamping: min(limit.rlim_cur, 65_536)) : 1024
+        let end =
+            getrlimit(__rlimit_resource_t(RLIMIT_NOFILE.rawValue), &limit) == 0
+            ? Int32(clamping: min(limit.rlim_cur, 65_536)) : 1024
         given.withLock { $0 = Set((3..<max(3, end)).filter { fcntl($0, F_GETFD) >= 0 }) }
     }
 }

@@ -1,9 +1,10 @@
 import Glibc
 
-/// A folder for what a command needs while it runs: removed when the object goes, when the process is stopped, or, after a kill,
-/// when the next process makes one in the same place.
+/// A folder for what a command needs while it runs: removed when the object goes, when the process is stopped, or,
+/// after a kill, when the next process makes one in the same place.
 ///
-/// Its maker holds a lock on it, which the system drops with the process: so a folder in use is told from an abandoned one.
+/// Its maker holds a lock on it, which the system drops with the process: so a folder in use is told from an abandoned
+/// one.
 public final class WorkFolder {
     public let path: String
     private let descriptor: Int32
@@ -14,21 +15,26 @@ public final class WorkFolder {
     /// - Parameter parent: $TMPDIR or /tmp if not given.
     public init(_ name: String, in parent: String? = nil) throws {
         let parent = parent ?? File.temporaryFolder
-        for other in File.names(in: parent) where other.hasPrefix(name + "-") && other.utf8.count == name.utf8.count + 7 {
+        for other in File.names(in: parent) where other.hasPrefix(name + "-") && other.utf8.count == name.utf8.count + 7
+        {
             Leftover.remove("\(parent)/\(other)")
         }
-        // mkdtemp puts letters in place of the last six. Nobody takes the folder for abandoned before it is locked: until then
-        // it is called otherwise.
+        // mkdtemp puts letters in place of the last six. Nobody takes the folder for abandoned before it is locked:
+        // until then it is called otherwise.
         let template = "\(parent)/.new-\(name)-XXXXXX"
         var filled = FileName.bytes(template) + [0]
-        let isMade = filled.withUnsafeMutableBytes { $0.baseAddress.map { mkdtemp($0.assumingMemoryBound(to: CChar.self)) } ?? nil } != nil
+        let isMade =
+            filled.withUnsafeMutableBytes {
+                $0.baseAddress.map { mkdtemp($0.assumingMemoryBound(to: CChar.self)) } ?? nil
+            } != nil
         guard isMade else { throw File.fault(.cannotCreate, "cannot create a temporary folder", parent) }
         let made = FileName.text(filled.dropLast())
         let path = "\(parent)/\(name)-\(made.suffix(6))"
         descriptor = File.descriptor(made, O_RDONLY | O_DIRECTORY)
         self.path = path
         cleanup = Cleanup.add { try? File.remove(path) }
-        guard descriptor >= 0, flock(descriptor, LOCK_EX | LOCK_NB) == 0, (try? File.rename(made, to: path)) != nil else {
+        guard descriptor >= 0, flock(descriptor, LOCK_EX | LOCK_NB) == 0, (try? File.rename(made, to: path)) != nil
+        else {
             let fault = File.fault(.cannotCreate, "cannot create a temporary folder", parent)
             try? File.remove(made)
             throw fault

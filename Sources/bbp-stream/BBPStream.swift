@@ -28,7 +28,8 @@ struct BBPStream: ParsableCommand {
             """,
         version: "0.1.0",
         subcommands: [
-            IngestCommand.self, ModelCommand.self, ForwardCommand.self, ScoreCommand.self, ExportCommand.self, DumpCommand.self, VerifyCommand.self, TuneCommand.self,
+            IngestCommand.self, ModelCommand.self, ForwardCommand.self, ScoreCommand.self, ExportCommand.self,
+            DumpCommand.self, VerifyCommand.self, TuneCommand.self,
             ContextCommand.self,
         ])
 
@@ -69,9 +70,13 @@ struct BBPStream: ParsableCommand {
 
 /// What standard error says while a command works.
 struct ProgressOptions: ParsableArguments {
-    @Option(help: "What standard error says: lines for people, one JSON object a line (progress, notes and errors), or errors only.")
+    @Option(
+        help:
+            "What standard error says: lines for people, one JSON object a line (progress, notes and errors), or errors only."
+    )
     var progress: Console.Mode = .line
-    @Flag(name: .shortAndLong, help: "Say nothing but errors on standard error: the same as --progress none.") var quiet = false
+    @Flag(name: .shortAndLong, help: "Say nothing but errors on standard error: the same as --progress none.")
+    var quiet = false
 }
 
 extension Console.Mode: ExpressibleByArgument {}

@@ -27,7 +27,9 @@ enum Console {
     }()
 
     /// The program's arguments; names that are not UTF-8 stay what they are (`FileName`).
-    static let arguments: [String] = (0..<Int(CommandLine.argc)).compactMap { CommandLine.unsafeArgv[$0].map { FileName.text($0) } }
+    static let arguments: [String] = (0..<Int(CommandLine.argc)).compactMap {
+        CommandLine.unsafeArgv[$0].map { FileName.text($0) }
+    }
 
     /// Whether standard error is a terminal on which a line can be rewritten.
     static let isRewritable = isatty(2) == 1 && !["dumb", ""].contains(FileName.variable("TERM") ?? "")
@@ -89,7 +91,9 @@ enum Console {
     static func print(json text: String) throws {
         // One line an object, where it stands among others.
         if resultDescriptor == 2 && mode == .json {
-            return write(#"{"event": "result", "result": \#(text.split(separator: "\n").joined(separator: " ").escapedInJSON)}"# + "\n")
+            return write(
+                #"{"event": "result", "result": \#(text.split(separator: "\n").joined(separator: " ").escapedInJSON)}"#
+                    + "\n")
         }
         try printSafe(text.escapedInJSON)
     }
@@ -133,7 +137,8 @@ enum Console {
     /// - Parameter width: of the longest key of all lines, where these are but some of them.
     static func aligned(_ rows: [(key: String, value: String)], width: Int = 0) -> String {
         let width = max(width, rows.map(\.key.count).max() ?? 0)
-        return rows.map { $0.key + String(repeating: " ", count: width - $0.key.count) + " : " + $0.value }.joined(separator: "\n")
+        return rows.map { $0.key + String(repeating: " ", count: width - $0.key.count) + " : " + $0.value }.joined(
+            separator: "\n")
     }
 }
 
@@ -161,6 +166,8 @@ func duration(_ seconds: Double) -> String {
     if seconds < 100 { return count(max(1, Int(seconds.rounded())), "second") }
     let minutes = Int((seconds / 60).rounded())
     if minutes < 120 { return count(minutes, "minute") }
-    if minutes < 48 * 60 { return count(minutes / 60, "hour") + (minutes % 60 == 0 ? "" : " " + count(minutes % 60, "minute")) }
+    if minutes < 48 * 60 {
+        return count(minutes / 60, "hour") + (minutes % 60 == 0 ? "" : " " + count(minutes % 60, "minute"))
+    }
     return count(Int((seconds / 86400).rounded()), "day")
 }

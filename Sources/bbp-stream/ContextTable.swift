@@ -19,7 +19,9 @@ struct ContextTable {
         self.formula = formula
     }
 
-    var title: String { "Context by depth: P = \(config.patchSize), \(delegation), \(config.isCausal ? "causal" : "bidirectional")" }
+    var title: String {
+        "Context by depth: P = \(config.patchSize), \(delegation), \(config.isCausal ? "causal" : "bidirectional")"
+    }
 
     private var delegation: String {
         if case .monteCarlo(let seed) = config.delegation { return "\(config.delegation.mode) (seed \(seed))" }
@@ -27,18 +29,28 @@ struct ContextTable {
     }
 
     private var convolutions: String {
-        config.convolutions.map { "\($0.kernelSize)" + ($0.dilation > 1 ? " (every \($0.dilation) rows)" : "") }.joined(separator: ", ")
+        config.convolutions.map { "\($0.kernelSize)" + ($0.dilation > 1 ? " (every \($0.dilation) rows)" : "") }.joined(
+            separator: ", ")
     }
 
     // MARK: Text
 
     var text: String {
         var rows = [
-            ("patch size (P)", "\(config.patchSize)"), ("kernel size (K)", convolutions), ("delegation", delegation), ("causal", config.isCausal ? "yes" : "no"),
-            ("passes", "\(config.passes)" + (config.recurrence > 1 ? ": \(config.layers) layers, each \(config.recurrence) times" : "")),
+            ("patch size (P)", "\(config.patchSize)"), ("kernel size (K)", convolutions), ("delegation", delegation),
+            ("causal", config.isCausal ? "yes" : "no"),
+            (
+                "passes",
+                "\(config.passes)"
+                    + (config.recurrence > 1 ? ": \(config.layers) layers, each \(config.recurrence) times" : "")
+            ),
         ]
         if let (geometry, token) = sequence {
-            rows.append(("tokens (n)", "\(grouped(geometry.tokens)), in \(grouped(geometry.patches)) \(geometry.patches == 1 ? "patch" : "patches")"))
+            rows.append(
+                (
+                    "tokens (n)",
+                    "\(grouped(geometry.tokens)), in \(grouped(geometry.patches)) \(geometry.patches == 1 ? "patch" : "patches")"
+                ))
             rows.append(("token followed", "\(grouped(token))" + (token == geometry.tokens - 1 ? ", the last" : "")))
         }
         return ([Console.aligned(rows), "", table] + notes).joined(separator: "\n")
@@ -46,9 +58,14 @@ struct ContextTable {
 
     private var table: String {
         let powers = formula.map(Self.power)
-        var columns: [(head: String, cells: [String])] = [("depth", formula.indices.map { "\($0 + 1)" }), ("formula", formula.map(\.grouped))]
+        var columns: [(head: String, cells: [String])] = [
+            ("depth", formula.indices.map { "\($0 + 1)" }), ("formula", formula.map(\.grouped)),
+        ]
         if powers.contains(where: { !$0.isEmpty }) { columns.append(("about", powers)) }
-        if !measured.isEmpty { columns.append(("measured", measured.map { $0.isExact ? grouped($0.tokens) : "more than \(grouped($0.moreThan))" })) }
+        if !measured.isEmpty {
+            columns.append(
+                ("measured", measured.map { $0.isExact ? grouped($0.tokens) : "more than \(grouped($0.moreThan))" }))
+        }
         if !perturbed.isEmpty { columns.append(("perturbed", perturbed.map(grouped))) }
         let reasons = formula.indices.map(cause)
         let widths = columns.map { column in (column.cells + [column.head]).map(\.count).max() ?? 0 }
@@ -56,13 +73,17 @@ struct ContextTable {
         func line(_ cells: [String]) -> String {
             var text = ""
             for (index, cell) in cells.enumerated() {
-                text += (index > 0 ? "  " : "") + String(repeating: " ", count: max(0, (index < widths.count ? widths[index] : 0) - cell.count)) + cell
+                text +=
+                    (index > 0 ? "  " : "")
+                    + String(repeating: " ", count: max(0, (index < widths.count ? widths[index] : 0) - cell.count))
+                    + cell
             }
             while text.last == " " { text.removeLast() }
             return text
         }
         if !reasons.allSatisfy(\.isEmpty) { columns.append(("why less", reasons)) }
-        return ([line(columns.map(\.head))] + formula.indices.map { row in line(columns.map { $0.cells[row] }) }).joined(separator: "\n")
+        return ([line(columns.map(\.head))] + formula.indices.map { row in line(columns.map { $0.cells[row] }) })
+            .joined(separator: "\n")
     }
 
     /// "~10^80" beside numbers too long to count their digits; "" beside others.
@@ -83,11 +104,15 @@ struct ContextTable {
                     + "the formula multiplies by P a pass and leaves the convolutions out.")
         }
         if !perturbed.isEmpty {
-            notes.append("Perturbed: bytes that change the token's row when they are changed. Influences below the resolution of f32 are not seen" + (config.delegation == .selective ? "." : ": it is never more than what is measured."))
+            notes.append(
+                "Perturbed: bytes that change the token's row when they are changed. Influences below the resolution of f32 are not seen"
+                    + (config.delegation == .selective ? "." : ": it is never more than what is measured."))
         }
         guard let (geometry, _) = sequence else { return notes.isEmpty ? [] : [""] + notes }
         if config.delegation == .selective {
-            notes.append("Nothing is found by following the wiring: selective delegation depends on the data." + (perturbed.isEmpty ? " --perturb measures it." : ""))
+            notes.append(
+                "Nothing is found by following the wiring: selective delegation depends on the data."
+                    + (perturbed.isEmpty ? " --perturb measures it." : ""))
         }
         notes.append(Self.wiring(config, geometry))
         return [""] + notes
@@ -96,10 +121,13 @@ struct ContextTable {
     /// Patch 0 and what it receives; tokens counted from one.
     private static func wiring(_ config: ModelConfig, _ geometry: SequenceGeometry) -> String {
         func list(_ tokens: [Int]) -> String {
-            tokens.prefix(8).map { $0 < geometry.tokens ? "\($0 + 1)" : "(padding)" }.joined(separator: " ") + (tokens.count > 8 ? " ..." : "")
+            tokens.prefix(8).map { $0 < geometry.tokens ? "\($0 + 1)" : "(padding)" }.joined(separator: " ")
+                + (tokens.count > 8 ? " ..." : "")
         }
         let start = "patch 0 holds tokens \(list(Array(0..<geometry.patchSize)))"
-        guard let delegates = delegates(config, geometry) else { return start + "; whose delegates it receives depends on the data" }
+        guard let delegates = delegates(config, geometry) else {
+            return start + "; whose delegates it receives depends on the data"
+        }
         var end = ""
         if case .monteCarlo = config.delegation { end = ", in the first pass" }
         return "\(start) and receives the delegates of tokens \(list(delegates))\(end) (counted from one)"
@@ -134,12 +162,14 @@ struct ContextTable {
     var json: String {
         var report = Report()
         report.add("patch size", config.patchSize)
-        report.add("convolutions", objects: config.convolutions.map { convolution in
-            var object = Report()
-            object.add("kernel size", convolution.kernelSize)
-            object.add("dilation", convolution.dilation)
-            return object
-        })
+        report.add(
+            "convolutions",
+            objects: config.convolutions.map { convolution in
+                var object = Report()
+                object.add("kernel size", convolution.kernelSize)
+                object.add("dilation", convolution.dilation)
+                return object
+            })
         report.add("causality", config.isCausal ? "causal" : "none")
         report.add("delegation", config.delegation.mode)
         if case .monteCarlo(let seed) = config.delegation { Self.add("delegation seed", ExactCount(seed), to: &report) }
@@ -150,7 +180,8 @@ struct ContextTable {
             Self.add("token", ExactCount(token), to: &report)
             report.add("patch 0 tokens", (0..<geometry.patchSize).map { .number($0, shown: "\($0)") })
             if let delegates = Self.delegates(config, geometry) {
-                report.add("patch 0 delegates", delegates.map { $0 < 1 << 53 ? .number($0, shown: "\($0)") : .text("\($0)") })
+                report.add(
+                    "patch 0 delegates", delegates.map { $0 < 1 << 53 ? .number($0, shown: "\($0)") : .text("\($0)") })
             }
         }
         report.add("depths", objects: formula.indices.map(depth))
@@ -163,7 +194,9 @@ struct ContextTable {
         Self.add("formula", formula[row], to: &object)
         if row < measured.count {
             let found = measured[row]
-            Self.add(found.isExact ? "measured" : "measured more than", ExactCount(found.isExact ? found.tokens : found.moreThan), to: &object)
+            Self.add(
+                found.isExact ? "measured" : "measured more than",
+                ExactCount(found.isExact ? found.tokens : found.moreThan), to: &object)
         }
         if row < perturbed.count { object.add("perturbed", perturbed[row]) }
         let reason = cause(row)
@@ -172,6 +205,10 @@ struct ContextTable {
     }
 
     private static func add(_ key: String, _ count: ExactCount, to report: inout Report) {
-        if let number = count.exact, number <= 1 << 53 { report.add(key, number) } else { report.add(key, count.digits) }
+        if let number = count.exact, number <= 1 << 53 {
+            report.add(key, number)
+        } else {
+            report.add(key, count.digits)
+        }
     }
 }

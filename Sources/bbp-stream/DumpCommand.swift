@@ -9,11 +9,16 @@ struct DumpCommand: ParsableCommand {
         commandName: "dump", abstract: "Look into a store: the store, a generation, a block, a column, its values.")
 
     @Option(help: ArgumentHelp("The store.", valueName: "dir")) var store: String
-    @Option(help: ArgumentHelp("0 for the tokens, l for the states after layer l.", valueName: "l")) var generation: Int?
+    @Option(help: ArgumentHelp("0 for the tokens, l for the states after layer l.", valueName: "l")) var generation:
+        Int?
     @Option(help: ArgumentHelp("A block of the generation.", valueName: "b")) var block: Int?
-    @Option(help: ArgumentHelp("A column of the block: token index j of every patch, or place j in the order of its delegates.", valueName: "j")) var column: Int?
+    @Option(
+        help: ArgumentHelp(
+            "A column of the block: token index j of every patch, or place j in the order of its delegates.",
+            valueName: "j")) var column: Int?
     @Flag(help: "The values themselves: of a column, or of every column of a block.") var values = false
-    @Flag(help: "Of a generation of many blocks read all, not some, for least, mean and greatest value.") var all = false
+    @Flag(help: "Of a generation of many blocks read all, not some, for least, mean and greatest value.") var all =
+        false
     @Flag(help: "The order of a block's delegates: the column (ρ) of each token of each patch.") var order = false
     @Flag(help: "One JSON object instead of lines.") var json = false
 
@@ -22,7 +27,9 @@ struct DumpCommand: ParsableCommand {
     func validate() throws {
         if block != nil && generation == nil { throw ValidationError("--block needs --generation.") }
         if column != nil && block == nil { throw ValidationError("--column needs --block.") }
-        if order && (block == nil || column != nil || values) { throw ValidationError("--order needs --block, and no --column or --values.") }
+        if order && (block == nil || column != nil || values) {
+            throw ValidationError("--order needs --block, and no --column or --values.")
+        }
         if all && (generation == nil || block != nil) {
             throw ValidationError("--all needs --generation, and no --block.")
         }
@@ -39,7 +46,8 @@ struct DumpCommand: ParsableCommand {
         switch (generation, block, column) {
         case (let generation?, let block?, let column?):
             try inspection.columns(of: block, of: generation, only: column) { report = Report($0) }
-        case (let generation?, let block?, nil) where order: report = Report(order: try inspection.order(ofBlock: block, of: generation))
+        case (let generation?, let block?, nil) where order:
+            report = Report(order: try inspection.order(ofBlock: block, of: generation))
         case (let generation?, let block?, nil): report = Report(try inspection.block(block, of: generation))
         case (let generation?, nil, _): report = Report(try inspection.generation(generation, all: all))
         default: report = Report(inspection.store)

@@ -26,71 +26,81 @@ extension Report {
             add("keep", run.keep)
             add("run", run.complete ? "complete" : "not complete: forward goes on with it")
         }
-        add("generations", objects: manifest.generations.map { record in
-            var report = Report()
-            report.add("generation", record.index)
-            report.add("element", record.element)
-            report.add("width", record.width)
-            report.add("patches per block", record.patchesPerBlock)
-            report.add("holds", record.tables.map(Value.text))
-            if let order = record.order { report.add("order", order) }
-            report.add("state", record.complete ? "complete" : "being computed")
-            report.add("file", bytes: File.size("\(store.directory)/\(record.directory)/data.mdb") ?? 0)
-            return report
-        })
-        add("documents", objects: manifest.documents.enumerated().map { index, document in
-            var report = Report()
-            report.add("document", index)
-            report.add("name", document.name)
-            report.add("tokens", document.tokens)
-            report.add("first", document.firstToken)
-            return report
-        })
+        add(
+            "generations",
+            objects: manifest.generations.map { record in
+                var report = Report()
+                report.add("generation", record.index)
+                report.add("element", record.element)
+                report.add("width", record.width)
+                report.add("patches per block", record.patchesPerBlock)
+                report.add("holds", record.tables.map(Value.text))
+                if let order = record.order { report.add("order", order) }
+                report.add("state", record.complete ? "complete" : "being computed")
+                report.add("file", bytes: File.size("\(store.directory)/\(record.directory)/data.mdb") ?? 0)
+                return report
+            })
+        add(
+            "documents",
+            objects: manifest.documents.enumerated().map { index, document in
+                var report = Report()
+                report.add("document", index)
+                report.add("name", document.name)
+                report.add("tokens", document.tokens)
+                report.add("first", document.firstToken)
+                return report
+            })
     }
 
     init(_ tables: [Inspection.GenerationSummary]) {
-        add("tables", objects: tables.map { table in
-            var report = Report()
-            report.add("generation", table.record.index)
-            report.add("table", table.table.rawValue)
-            report.add("element", table.table == .surprisal ? Element.f32.name : table.record.element)
-            report.add("blocks", table.blocks)
-            report.add("patches per block (T)", table.record.patchesPerBlock)
-            report.add("columns (P)", table.columns)
-            report.add("width", table.table == .surprisal ? 1 : table.record.width)
-            report.add("raw", bytes: table.rawBytes)
-            report.add("stored", bytes: table.storedBytes)
-            report.add("ratio", Double(table.rawBytes) / Double(max(1, table.storedBytes)))
-            report.add("file", bytes: table.fileBytes)
-            let isAll = table.blocksRead == table.blocks
-            let shown = "\(grouped(table.blocksRead)) of \(grouped(table.blocks)) blocks: --all reads all"
-            report.rows.append(("blocks read", .number(table.blocksRead, shown: isAll ? "all" : shown)))
-            if let model = table.record.modelFingerprint { report.add("model fingerprint", model) }
-            report.add(table.statistics)
-            return report
-        }, linesOfTheirOwn: true)
+        add(
+            "tables",
+            objects: tables.map { table in
+                var report = Report()
+                report.add("generation", table.record.index)
+                report.add("table", table.table.rawValue)
+                report.add("element", table.table == .surprisal ? Element.f32.name : table.record.element)
+                report.add("blocks", table.blocks)
+                report.add("patches per block (T)", table.record.patchesPerBlock)
+                report.add("columns (P)", table.columns)
+                report.add("width", table.table == .surprisal ? 1 : table.record.width)
+                report.add("raw", bytes: table.rawBytes)
+                report.add("stored", bytes: table.storedBytes)
+                report.add("ratio", Double(table.rawBytes) / Double(max(1, table.storedBytes)))
+                report.add("file", bytes: table.fileBytes)
+                let isAll = table.blocksRead == table.blocks
+                let shown = "\(grouped(table.blocksRead)) of \(grouped(table.blocks)) blocks: --all reads all"
+                report.rows.append(("blocks read", .number(table.blocksRead, shown: isAll ? "all" : shown)))
+                if let model = table.record.modelFingerprint { report.add("model fingerprint", model) }
+                report.add(table.statistics)
+                return report
+            }, linesOfTheirOwn: true)
     }
 
     /// ρ of a block's patches.
     init(order: [(patch: Int, columns: [Int])]) {
-        add("orders", objects: order.map { patch, columns in
-            var report = Report()
-            report.rows.append(("patch", .number(patch, shown: "\(patch)")))
-            report.add("columns of its tokens", columns.map { .number($0, shown: "\($0)") })
-            return report
-        })
+        add(
+            "orders",
+            objects: order.map { patch, columns in
+                var report = Report()
+                report.rows.append(("patch", .number(patch, shown: "\(patch)")))
+                report.add("columns of its tokens", columns.map { .number($0, shown: "\($0)") })
+                return report
+            })
     }
 
     /// A block, and what its directory says of its columns.
     init(_ block: Inspection.BlockSummary) {
         self.init(head: block)
-        add("columns", objects: block.columns.enumerated().map { index, entry in
-            var report = Report()
-            report.add("column", index)
-            report.add("offset", entry.offset)
-            report.add(entry)
-            return report
-        })
+        add(
+            "columns",
+            objects: block.columns.enumerated().map { index, entry in
+                var report = Report()
+                report.add("column", index)
+                report.add("offset", entry.offset)
+                report.add(entry)
+                return report
+            })
     }
 
     private init(head block: Inspection.BlockSummary) {
@@ -114,8 +124,10 @@ extension Report {
     }
 
     /// Writes columns of a block with their values, as they are read: one, or all after the block's own header.
-    static func writeValues(_ inspection: Inspection, generation: Int, block: Int, column: Int?, isJSON: Bool,
-        put: @escaping (String) throws -> Void) throws {
+    static func writeValues(
+        _ inspection: Inspection, generation: Int, block: Int, column: Int?, isJSON: Bool,
+        put: @escaping (String) throws -> Void
+    ) throws {
         let summary = try inspection.block(block, of: generation)
         let header = summary.header
         let lastToken = min(inspection.store.manifest.tokens, (header.firstPatch + header.patches) * header.columns) - 1

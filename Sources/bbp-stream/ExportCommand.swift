@@ -21,9 +21,13 @@ struct ExportCommand: ParsableCommand {
     @Option(help: ArgumentHelp("0 for the tokens, l for the states after layer l.", valueName: "l")) var generation: Int
     @Option(
         parsing: .unconditional,
-        help: ArgumentHelp("Tokens a up to but without b: 0:10, 10:, :10, -5: (the last five), :-5. All if not given.", valueName: "a:b"))
+        help: ArgumentHelp(
+            "Tokens a up to but without b: 0:10, 10:, :10, -5: (the last five), :-5. All if not given.",
+            valueName: "a:b"))
     var range: TokenRange?
-    @Option(parsing: .unconditional, help: ArgumentHelp("The file to write; '-' is standard output.", valueName: "file.npy")) var out: String
+    @Option(
+        parsing: .unconditional, help: ArgumentHelp("The file to write; '-' is standard output.", valueName: "file.npy")
+    ) var out: String
     @Flag(help: "Print one JSON object that says what was written.") var json = false
     @OptionGroup var reporting: ProgressOptions
 
@@ -41,7 +45,9 @@ struct ExportCommand: ParsableCommand {
             }
         }
         let type = generation == 0 ? "uint16" : "float32"
-        guard json else { return Console.note("wrote \(out.escaped): \(type) [\(shape.map(String.init).joined(separator: ", "))]") }
+        guard json else {
+            return Console.note("wrote \(out.escaped): \(type) [\(shape.map(String.init).joined(separator: ", "))]")
+        }
         var report = Report()
         report.add("store", store)
         report.add("generation", generation)

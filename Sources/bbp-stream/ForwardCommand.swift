@@ -19,7 +19,8 @@ extension ConvolutionWay: ExpressibleByArgument {}
 /// A number of bytes on the command line.
 func byteSize(_ text: String) throws -> Int {
     guard let bytes = ByteCount.parse(text) else {
-        throw ValidationError("'\(text)' is no size: write 256MiB, 2GiB, 1.5g or a number of bytes, more than 0 and less than 8 EiB.")
+        throw ValidationError(
+            "'\(text)' is no size: write 256MiB, 2GiB, 1.5g or a number of bytes, more than 0 and less than 8 EiB.")
     }
     return bytes
 }
@@ -42,15 +43,31 @@ struct ForwardCommand: ParsableCommand {
             """)
 
     @Option(help: ArgumentHelp("The store.", valueName: "dir")) var store: String
-    @Option(help: ArgumentHelp("The model: a folder with config.json and model.safetensors, or base or nano.", valueName: "dir")) var model: String
-    @Option(help: ArgumentHelp("Bound on anonymous memory: 256MiB, 2GiB. Half of what is free if not given.", valueName: "size"), transform: byteSize) var memory: Int?
+    @Option(
+        help: ArgumentHelp(
+            "The model: a folder with config.json and model.safetensors, or base or nano.", valueName: "dir"))
+    var model: String
+    @Option(
+        help: ArgumentHelp(
+            "Bound on anonymous memory: 256MiB, 2GiB. Half of what is free if not given.", valueName: "size"),
+        transform: byteSize) var memory: Int?
     @Option(help: ArgumentHelp("Worker threads. One a core if not given.", valueName: "n")) var threads: Int?
     @Option(help: "Number format of stored states. (default: bf16)") var state: Element?
-    @Option(help: "What matrix products are computed in: bf16 where the processor has it, else f32 with a word. (default: f32)") var compute: Compute?
-    @Option(help: "How convolutions are computed: direct, or through Fourier transforms where kernels are long, which is faster; a row's last bits then depend on rows near it, later ones too. (default: direct where that takes about a second, else fourier)")
+    @Option(
+        help:
+            "What matrix products are computed in: bf16 where the processor has it, else f32 with a word. (default: f32)"
+    ) var compute: Compute?
+    @Option(
+        help:
+            "How convolutions are computed: direct, or through Fourier transforms where kernels are long, which is faster; a row's last bits then depend on rows near it, later ones too. (default: direct where that takes about a second, else fourier)"
+    )
     var convolution: ConvolutionWay?
     @Option(help: "Which states to keep. (default: last)") var keep: ForwardOptions.Keep?
-    @Option(parsing: .unconditional, help: ArgumentHelp("Write surprisal in bits, f32 [tokens], to this NumPy file; '-' is standard output.", valueName: "file.npy"))
+    @Option(
+        parsing: .unconditional,
+        help: ArgumentHelp(
+            "Write surprisal in bits, f32 [tokens], to this NumPy file; '-' is standard output.", valueName: "file.npy")
+    )
     var nll: String?
     @Flag(help: "Print the summary as one JSON object; with --dry-run, the plan.") var json = false
     @Flag(help: "Drop the states of an earlier run and begin anew.") var restart = false
@@ -90,29 +107,44 @@ struct ForwardCommand: ParsableCommand {
     private func describe(_ summary: ForwardSummary) -> String {
         var rows = [
             ("tokens", grouped(summary.tokens)),
-            ("bits per byte", summary.bitsPerByte.value.map { fixed($0, digits: 4) + " over \(grouped(summary.scoredTokens)) bytes" + (summary.untrained ? ", untrained weights" : "") + (summary.surprisalCaveat.map { "; \($0)" } ?? "") } ?? "none: no byte has a predecessor"),
+            (
+                "bits per byte",
+                summary.bitsPerByte.value.map {
+                    fixed($0, digits: 4) + " over \(grouped(summary.scoredTokens)) bytes"
+                        + (summary.untrained ? ", untrained weights" : "")
+                        + (summary.surprisalCaveat.map { "; \($0)" } ?? "")
+                } ?? "none: no byte has a predecessor"
+            ),
             ("seconds", fixed(summary.seconds, digits: 2)),
         ]
         if let rate = summary.tokensPerSecond.value {
             rows.append(("tokens/s", grouped(Int(rate))))
-            rows.append(("peak anonymous memory", "\(exactBytes(summary.peakAnonymousBytes)) of \(ByteCount.text(summary.memoryBudgetBytes ?? 0))"))
+            rows.append(
+                (
+                    "peak anonymous memory",
+                    "\(exactBytes(summary.peakAnonymousBytes)) of \(ByteCount.text(summary.memoryBudgetBytes ?? 0))"
+                ))
             for layer in summary.layers {
                 guard layer.bytesRead + layer.bytesWritten > layer.resultBytes || layer.reads > 0.1 else {
                     rows.append(("layer \(layer.layer)", "\(fixed(layer.seconds, digits: 1)) s, in memory"))
                     continue
                 }
-                rows.append((
-                    "layer \(layer.layer)",
-                    "read \(fixed(layer.reads, digits: 2)) N (own \(fixed(layer.readsOwn, digits: 2)), hosts \(fixed(layer.readsHosts, digits: 2)), guests \(fixed(layer.readsGuests, digits: 2))), "
-                        + "\(ByteCount.text(layer.bytesRead)); wrote \(fixed(layer.writes, digits: 2)) N, \(ByteCount.text(layer.bytesWritten)); \(fixed(layer.seconds, digits: 1)) s; "
-                        + "cores waited \(fixed(100 * layer.waitingForDisk, digits: 1)) % for the disk, \(fixed(100 * layer.idle, digits: 1)) % for each other; "
-                        + "the disk \(fixed(100 * layer.waitingForCores, digits: 0)) % for cores"))
+                rows.append(
+                    (
+                        "layer \(layer.layer)",
+                        "read \(fixed(layer.reads, digits: 2)) N (own \(fixed(layer.readsOwn, digits: 2)), hosts \(fixed(layer.readsHosts, digits: 2)), guests \(fixed(layer.readsGuests, digits: 2))), "
+                            + "\(ByteCount.text(layer.bytesRead)); wrote \(fixed(layer.writes, digits: 2)) N, \(ByteCount.text(layer.bytesWritten)); \(fixed(layer.seconds, digits: 1)) s; "
+                            + "cores waited \(fixed(100 * layer.waitingForDisk, digits: 1)) % for the disk, \(fixed(100 * layer.idle, digits: 1)) % for each other; "
+                            + "the disk \(fixed(100 * layer.waitingForCores, digits: 0)) % for cores"
+                    ))
             }
         }
         if let bounds = summary.bounds {
-            rows.append((
-                "against the limits",
-                "\(fixed(bounds.ratio, digits: 2)) times the greater of arithmetic, \(fixed(bounds.arithmeticSeconds, digits: 1)) s, and disk, \(fixed(bounds.diskSeconds, digits: 1)) s"))
+            rows.append(
+                (
+                    "against the limits",
+                    "\(fixed(bounds.ratio, digits: 2)) times the greater of arithmetic, \(fixed(bounds.arithmeticSeconds, digits: 1)) s, and disk, \(fixed(bounds.diskSeconds, digits: 1)) s"
+                ))
         }
         rows.append(("generations", summary.generations.map(String.init).joined(separator: ", ")))
         return Console.aligned(rows)

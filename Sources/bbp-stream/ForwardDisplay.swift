@@ -29,7 +29,10 @@ final class ForwardDisplay: ForwardObserver {
         }
         switch Console.mode {
         case .none: break
-        case .json: if let json = try? plan.json() { Console.write(#"{"event": "plan", "plan": \#(json.escapedInJSON)}"# + "\n") }
+        case .json:
+            if let json = try? plan.json() {
+                Console.write(#"{"event": "plan", "plan": \#(json.escapedInJSON)}"# + "\n")
+            }
         case .line: Console.note(describe(plan))
         }
     }
@@ -37,23 +40,50 @@ final class ForwardDisplay: ForwardObserver {
     private func describe(_ plan: ForwardPlan) -> String {
         let (geometry, set) = (plan.geometry, plan.set)
         let windows = (geometry.patches + set.windowPatches - 1) / set.windowPatches
-        let (columns, tooMany) = ((geometry.patches + set.patchesPerBlock - 1) / set.patchesPerBlock).multipliedReportingOverflow(by: geometry.patchSize)
-        let kept = set.isResident ? "in memory, read and written there" : "on disk, \(tooMany ? "0" : fixed(100 * Double(min(columns, set.stateSlots)) / Double(columns), digits: 1)) % of them kept in memory"
-        let shrink = switch plan.compression {
-        case .none: ""
-        case .sampled(let ratio, let tokens): " (states shrink by \(fixed(ratio, digits: 2)), as \(grouped(tokens)) of these tokens did)"
-        case .known(let ratio): " (states shrank by \(fixed(ratio, digits: 2)))"
-        }
+        let (columns, tooMany) = ((geometry.patches + set.patchesPerBlock - 1) / set.patchesPerBlock)
+            .multipliedReportingOverflow(by: geometry.patchSize)
+        let kept =
+            set.isResident
+            ? "in memory, read and written there"
+            : "on disk, \(tooMany ? "0" : fixed(100 * Double(min(columns, set.stateSlots)) / Double(columns), digits: 1)) % of them kept in memory"
+        let shrink =
+            switch plan.compression {
+            case .none: ""
+            case .sampled(let ratio, let tokens):
+                " (states shrink by \(fixed(ratio, digits: 2)), as \(grouped(tokens)) of these tokens did)"
+            case .known(let ratio): " (states shrank by \(fixed(ratio, digits: 2)))"
+            }
         var rows = [
             ("tokens", "\(grouped(geometry.tokens)) in \(grouped(geometry.patches)) patches of \(geometry.patchSize)"),
-            ("model", plan.config.summary + (plan.untrained == nil ? "" : "; untrained weights") + (plan.config.surprisalCaveat.map { "; \($0)" } ?? "")),
-            ("states", "\(plan.state.name), \(kept); blocks of \(grouped(set.patchesPerBlock)) patches, \(grouped(windows)) window\(windows == 1 ? "" : "s") of \(grouped(set.windowPatches))"),
-            ("memory", "\(ByteCount.text(set.totalBytes)) of \(ByteCount.text(plan.budget)) (" + set.parts.sorted { $0.bytes > $1.bytes }.prefix(3).map { "\($0.name) \(ByteCount.text($0.bytes))" }.joined(separator: ", ") + ", …)"),
-            ("disk", "about \(ByteCount.text(plan.diskNeeded)) more at its peak\(shrink), \(ByteCount.text(plan.diskFree)) free; keeping \(plan.keep.rawValue)"),
-            ("compute", "\(plan.threads) thread\(plan.threads == 1 ? "" : "s"), \(plan.kernels) kernels, convolutions \(plan.convolution.rawValue)"),
+            (
+                "model",
+                plan.config.summary + (plan.untrained == nil ? "" : "; untrained weights")
+                    + (plan.config.surprisalCaveat.map { "; \($0)" } ?? "")
+            ),
+            (
+                "states",
+                "\(plan.state.name), \(kept); blocks of \(grouped(set.patchesPerBlock)) patches, \(grouped(windows)) window\(windows == 1 ? "" : "s") of \(grouped(set.windowPatches))"
+            ),
+            (
+                "memory",
+                "\(ByteCount.text(set.totalBytes)) of \(ByteCount.text(plan.budget)) ("
+                    + set.parts.sorted { $0.bytes > $1.bytes }.prefix(3).map {
+                        "\($0.name) \(ByteCount.text($0.bytes))"
+                    }.joined(separator: ", ") + ", …)"
+            ),
+            (
+                "disk",
+                "about \(ByteCount.text(plan.diskNeeded)) more at its peak\(shrink), \(ByteCount.text(plan.diskFree)) free; keeping \(plan.keep.rawValue)"
+            ),
+            (
+                "compute",
+                "\(plan.threads) thread\(plan.threads == 1 ? "" : "s"), \(plan.kernels) kernels, convolutions \(plan.convolution.rawValue)"
+            ),
         ]
         if let seconds = plan.estimatedSeconds { rows.append(("time", "about \(clock(seconds))")) }
-        if plan.isComplete { rows.append(("resuming", "nothing: all is computed")) } else if plan.firstLayer > 1 {
+        if plan.isComplete {
+            rows.append(("resuming", "nothing: all is computed"))
+        } else if plan.firstLayer > 1 {
             rows.append(("resuming", "\(pass) \(plan.firstLayer) of \(plan.config.passes)"))
         }
         return Console.aligned(rows)
@@ -74,7 +104,10 @@ final class ForwardDisplay: ForwardObserver {
         }
         if let lately, seconds - lately.seconds > 1 {
             let span = seconds - lately.seconds
-            byteRates = (Double(progress.bytesRead - lately.progress.bytesRead) / span, Double(progress.bytesWritten - lately.progress.bytesWritten) / span)
+            byteRates = (
+                Double(progress.bytesRead - lately.progress.bytesRead) / span,
+                Double(progress.bytesWritten - lately.progress.bytesWritten) / span
+            )
             self.lately = (seconds, progress)
         }
         let here = "\(pass) \(progress.layer)/\(progress.layers)  \(fixed(100 * share, digits: 1)) %"
@@ -99,7 +132,8 @@ final class ForwardDisplay: ForwardObserver {
             }
         case .line:
             line.show(share: share) {
-                here + "  \(grouped(Int(rate * Double(progress.tokens)))) tokens/s" + (left.map { "  ETA \(clock($0))" } ?? "")
+                here + "  \(grouped(Int(rate * Double(progress.tokens)))) tokens/s"
+                    + (left.map { "  ETA \(clock($0))" } ?? "")
                     + "  \(fixed(byteRates.read / 1e6, digits: 0)) MB/s read  \(fixed(byteRates.written / 1e6, digits: 0)) MB/s written"
             }
         }

@@ -31,7 +31,10 @@ struct IngestCommand: ParsableCommand {
     @Option(help: ArgumentHelp("Lay the tokens out for this model: a folder, or base or nano.", valueName: "dir"))
     var model: String?
 
-    @Option(help: ArgumentHelp("P of the tokens' layout, where no --model is given. forward changes it to its model's where they differ. (default: that of the model base)", valueName: "p"))
+    @Option(
+        help: ArgumentHelp(
+            "P of the tokens' layout, where no --model is given. forward changes it to its model's where they differ. (default: that of the model base)",
+            valueName: "p"))
     var patchSize: Int?
 
     @Flag(help: "Replace an existing store.")
@@ -42,7 +45,9 @@ struct IngestCommand: ParsableCommand {
 
     func validate() throws {
         if raw && tokens { throw ValidationError("--raw and --tokens exclude each other.") }
-        if model != nil && patchSize != nil { throw ValidationError("--patch-size is the model's: leave it out beside --model.") }
+        if model != nil && patchSize != nil {
+            throw ValidationError("--patch-size is the model's: leave it out beside --model.")
+        }
         if let patchSize, !SequenceGeometry.patchSizes.contains(patchSize) {
             throw ValidationError("--patch-size must be 1 to \(SequenceGeometry.patchSizes.upperBound).")
         }
@@ -51,7 +56,8 @@ struct IngestCommand: ParsableCommand {
     /// P of the model that is told, or of the one that most will run.
     private func layout() throws -> Int {
         if let model { return try ModelConfig(directory: ModelFolder.find(model)).patchSize }
-        return ModelFolder.installed(ModelFolder.defaultName).flatMap { try? ModelConfig(directory: $0).patchSize } ?? 32
+        return ModelFolder.installed(ModelFolder.defaultName).flatMap { try? ModelConfig(directory: $0).patchSize }
+            ?? 32
     }
 
     func run() throws {
@@ -61,10 +67,15 @@ struct IngestCommand: ParsableCommand {
         do {
             defer { line.close() }
             summary = try Ingest.run(
-                files, store: store, format: tokens ? .tokens : raw ? .raw : .documents, patchSize: patchSize, replacing: force
+                files, store: store, format: tokens ? .tokens : raw ? .raw : .documents, patchSize: patchSize,
+                replacing: force
             ) { bytes in
                 // Short inputs need no progress.
-                if line.seconds > 1 { line.show(share: 0) { "ingest: \(ByteCount.text(bytes)) at \(ByteCount.text(Int(Double(bytes) / line.seconds)))/s" } }
+                if line.seconds > 1 {
+                    line.show(share: 0) {
+                        "ingest: \(ByteCount.text(bytes)) at \(ByteCount.text(Int(Double(bytes) / line.seconds)))/s"
+                    }
+                }
             }
         }
         for note in summary.notes { Console.note(note) }

@@ -5,30 +5,45 @@ import StreamEngine
 import Support
 
 struct ModelCommand: ParsableCommand {
-    static let configuration = CommandConfiguration(commandName: "model", abstract: "Make or describe a model.", subcommands: [Init.self, Info.self, List.self])
+    static let configuration = CommandConfiguration(
+        commandName: "model", abstract: "Make or describe a model.", subcommands: [Init.self, Info.self, List.self])
 
     struct Init: ParsableCommand {
         static let configuration = CommandConfiguration(
             commandName: "init", abstract: "Write a model with random weights.",
-            discussion: "The weights are untrained, and called so wherever they are used. The same seed gives the same bytes.")
+            discussion:
+                "The weights are untrained, and called so wherever they are used. The same seed gives the same bytes.")
 
         @Argument(help: ArgumentHelp("The model to make, a folder.", valueName: "dir"))
         var directory: String
 
-        @Option(help: ArgumentHelp("D, a multiple of 8 where there is a position term.", valueName: "d")) var hiddenSize = 64
+        @Option(help: ArgumentHelp("D, a multiple of 8 where there is a position term.", valueName: "d"))
+        var hiddenSize = 64
         @Option(help: ArgumentHelp("Number of blocks.", valueName: "l")) var layers = 6
         @Option(help: ArgumentHelp("H, a divisor of D.", valueName: "h")) var heads = 4
-        @Option(help: ArgumentHelp("P, 1 to \(SequenceGeometry.patchSizes.upperBound).", valueName: "p")) var patchSize = 32
+        @Option(help: ArgumentHelp("P, 1 to \(SequenceGeometry.patchSizes.upperBound).", valueName: "p"))
+        var patchSize = 32
         @Option(help: ArgumentHelp("K of the convolution. (default: 33)", valueName: "k")) var kernelSize: Int?
-        @Option(help: ArgumentHelp("F of the convolution; twice the hidden size if not given.", valueName: "f")) var intermediateSize: Int?
+        @Option(help: ArgumentHelp("F of the convolution; twice the hidden size if not given.", valueName: "f"))
+        var intermediateSize: Int?
         @Option(help: ArgumentHelp("R: how often each block runs in a row.", valueName: "r")) var recurrence = 1
-        @Option(help: ArgumentHelp("Which token of a patch plays which index in the delegate transpose: transpose (its own), monte-carlo (at random), selective (by a learned score).", valueName: "mode"))
+        @Option(
+            help: ArgumentHelp(
+                "Which token of a patch plays which index in the delegate transpose: transpose (its own), monte-carlo (at random), selective (by a learned score).",
+                valueName: "mode"))
         var delegation = Delegation.transpose.mode
-        @Option(help: ArgumentHelp("Seed of monte-carlo delegation. (default: 0)", valueName: "s")) var delegationSeed: Int?
-        @Option(help: ArgumentHelp("A stack of convolutions in place of the one: kernel size, x dilation, : channels, as in 3:64,3x2:64,3x4:64.", valueName: "list")) var tcn: String?
-        @Option(help: ArgumentHelp("What follows a convolution: gelu, relu.", valueName: "name")) var hiddenAct = Activation.gelu
-        @Option(help: ArgumentHelp("What tells positions: coord_conv, none.", valueName: "name")) var positionalEncoding = PositionalEncoding.coordConv
-        @Flag(help: "Every row sees its whole patch, and convolutions are centred: for encoders and embeddings.") var bidirectional = false
+        @Option(help: ArgumentHelp("Seed of monte-carlo delegation. (default: 0)", valueName: "s")) var delegationSeed:
+            Int?
+        @Option(
+            help: ArgumentHelp(
+                "A stack of convolutions in place of the one: kernel size, x dilation, : channels, as in 3:64,3x2:64,3x4:64.",
+                valueName: "list")) var tcn: String?
+        @Option(help: ArgumentHelp("What follows a convolution: gelu, relu.", valueName: "name")) var hiddenAct =
+            Activation.gelu
+        @Option(help: ArgumentHelp("What tells positions: coord_conv, none.", valueName: "name"))
+        var positionalEncoding = PositionalEncoding.coordConv
+        @Flag(help: "Every row sees its whole patch, and convolutions are centred: for encoders and embeddings.")
+        var bidirectional = false
         @Option(help: ArgumentHelp("Seed of the weights.", valueName: "s")) var seed: UInt64 = 0
         @Flag(help: "Replace an existing model.") var force = false
         @Flag(help: "Print one JSON object.") var json = false
@@ -36,17 +51,25 @@ struct ModelCommand: ParsableCommand {
 
         func validate() throws {
             _ = try tcn.map(Self.convolutions)
-            if !Delegation.modes.contains(delegation) { throw ValidationError("--delegation must be one of \(Delegation.modes.joined(separator: ", ")).") }
+            if !Delegation.modes.contains(delegation) {
+                throw ValidationError("--delegation must be one of \(Delegation.modes.joined(separator: ", ")).")
+            }
             if let delegationSeed {
-                if delegation != Delegation.monteCarlo(seed: 0).mode { throw ValidationError("--delegation-seed is for --delegation monte-carlo.") }
+                if delegation != Delegation.monteCarlo(seed: 0).mode {
+                    throw ValidationError("--delegation-seed is for --delegation monte-carlo.")
+                }
                 if delegationSeed < 0 { throw ValidationError("--delegation-seed must be 0 to \(Int.max).") }
             }
-            if tcn != nil && (kernelSize != nil || intermediateSize != nil) { throw ValidationError("--tcn has sizes of its own: it excludes --kernel-size and --intermediate-size.") }
+            if tcn != nil && (kernelSize != nil || intermediateSize != nil) {
+                throw ValidationError("--tcn has sizes of its own: it excludes --kernel-size and --intermediate-size.")
+            }
         }
 
         func run() throws {
             var config = ModelConfig(
-                hiddenSize: hiddenSize, intermediateSize: intermediateSize ?? (hiddenSize > 0 && hiddenSize < 1 << 40 ? 2 * hiddenSize : 1), layers: layers, heads: heads,
+                hiddenSize: hiddenSize,
+                intermediateSize: intermediateSize ?? (hiddenSize > 0 && hiddenSize < 1 << 40 ? 2 * hiddenSize : 1),
+                layers: layers, heads: heads,
                 patchSize: patchSize, kernelSize: kernelSize ?? 33)
             config.recurrence = recurrence
             config.delegation = Delegation(mode: delegation, seed: UInt64(delegationSeed ?? 0)) ?? .transpose
@@ -63,8 +86,12 @@ struct ModelCommand: ParsableCommand {
             try text.split(separator: ",", omittingEmptySubsequences: false).map { entry in
                 let parts = entry.split(separator: ":", omittingEmptySubsequences: false)
                 let sizes = parts.first?.split(separator: "x", omittingEmptySubsequences: false) ?? []
-                guard parts.count == 2, (1...2).contains(sizes.count), let kernelSize = Int(sizes[0]), let dilation = sizes.count == 2 ? Int(sizes[1]) : 1, let channels = Int(parts[1]) else {
-                    throw ValidationError("'\(entry)' in --tcn is no convolution: write kernel size, x dilation, : channels, as in 3x2:64.")
+                guard parts.count == 2, (1...2).contains(sizes.count), let kernelSize = Int(sizes[0]),
+                    let dilation = sizes.count == 2 ? Int(sizes[1]) : 1, let channels = Int(parts[1])
+                else {
+                    throw ValidationError(
+                        "'\(entry)' in --tcn is no convolution: write kernel size, x dilation, : channels, as in 3x2:64."
+                    )
                 }
                 return ConvolutionShape(kernelSize: kernelSize, dilation: dilation, channels: channels)
             }
@@ -86,7 +113,8 @@ struct ModelCommand: ParsableCommand {
     }
 
     struct List: ParsableCommand {
-        static let configuration = CommandConfiguration(commandName: "list", abstract: "List the models that are found by name.")
+        static let configuration = CommandConfiguration(
+            commandName: "list", abstract: "List the models that are found by name.")
 
         @Flag(help: "Print one JSON object.") var json = false
         @OptionGroup var reporting: ProgressOptions
@@ -94,21 +122,23 @@ struct ModelCommand: ParsableCommand {
         func run() throws {
             var list = Report()
             var faults: [Fault] = []
-            list.add("models", objects: ModelFolder.all.compactMap { name, folder in
-                do {
-                    let config = try ModelConfig(directory: folder)
-                    var report = Report()
-                    report.add("name", name)
-                    report.add("parameters", config.parameters ?? 0)
-                    report.add("patch size", config.patchSize)
-                    report.add("layers", config.layers)
-                    report.add("model", folder)
-                    return report
-                } catch {
-                    if let fault = error as? Fault { faults.append(fault) }
-                    return nil
-                }
-            })
+            list.add(
+                "models",
+                objects: ModelFolder.all.compactMap { name, folder in
+                    do {
+                        let config = try ModelConfig(directory: folder)
+                        var report = Report()
+                        report.add("name", name)
+                        report.add("parameters", config.parameters ?? 0)
+                        report.add("patch size", config.patchSize)
+                        report.add("layers", config.layers)
+                        report.add("model", folder)
+                        return report
+                    } catch {
+                        if let fault = error as? Fault { faults.append(fault) }
+                        return nil
+                    }
+                })
             for fault in faults { Console.error(fault.description, status: fault.exitStatus) }
             if case .objects(let models, _)? = list.rows.first?.value, models.isEmpty, faults.isEmpty, !json {
                 return Console.note("No model is found by name. BBP_STREAM_MODELS names the folder that they lie in.")
@@ -131,7 +161,12 @@ struct ModelCommand: ParsableCommand {
             ("layers", "\(config.layers)" + (config.recurrence > 1 ? ", each \(config.recurrence) times" : "")),
             ("heads (H)", "\(config.heads) of \(config.headSize)"),
             ("patch size (P)", "\(config.patchSize)"),
-            ("convolutions", config.convolutionText + (config.stack == nil ? ", intermediate size (F) \(config.intermediateSize)" : "") + ", " + config.activation.rawValue),
+            (
+                "convolutions",
+                config.convolutionText
+                    + (config.stack == nil ? ", intermediate size (F) \(config.intermediateSize)" : "") + ", "
+                    + config.activation.rawValue
+            ),
             ("delegation", config.delegationText),
             ("positions", config.positionalEncoding.rawValue),
             ("causal", config.causality),
@@ -153,7 +188,9 @@ struct ModelCommand: ParsableCommand {
         if config.recurrence > 1 { report.add("each repeated", config.recurrence) }
         report.add("heads (H)", config.heads)
         report.add("patch size (P)", config.patchSize)
-        report.add("convolutions", config.convolutionText + (config.stack == nil ? ", intermediate size (F) \(config.intermediateSize)" : ""))
+        report.add(
+            "convolutions",
+            config.convolutionText + (config.stack == nil ? ", intermediate size (F) \(config.intermediateSize)" : ""))
         report.add("activation", config.activation.rawValue)
         report.add("delegation", config.delegationText)
         report.add("positions", config.positionalEncoding.rawValue)

@@ -12,7 +12,11 @@ extension Console {
 extension ModelConfig {
     /// In one line.
     var summary: String {
-        var words = ["\(layers) layer\(layers == 1 ? "" : "s")" + (recurrence > 1 ? ", each \(recurrence) times" : ""), "hidden size \(hiddenSize)", "\(heads) head\(heads == 1 ? "" : "s")", (stack == nil ? "" : "convolutions ") + convolutionText]
+        var words = [
+            "\(layers) layer\(layers == 1 ? "" : "s")" + (recurrence > 1 ? ", each \(recurrence) times" : ""),
+            "hidden size \(hiddenSize)", "\(heads) head\(heads == 1 ? "" : "s")",
+            (stack == nil ? "" : "convolutions ") + convolutionText,
+        ]
         words += options
         return words.joined(separator: ", ")
     }

@@ -23,7 +23,9 @@ final class ProgressLine {
             Console.write("\r\u{1b}[K" + text().escaped.fitting(columns: Console.width - 1))
             isOpen = true
         } else {
-            guard now >= patience, now - shown >= patience, share - shownShare >= 0.1 || now - shown > 10 || (share >= 1 && shownShare < 1) else { return }
+            guard now >= patience, now - shown >= patience,
+                share - shownShare >= 0.1 || now - shown > 10 || (share >= 1 && shownShare < 1)
+            else { return }
             Console.write(text().escaped + "\n")
         }
         shown = now
@@ -64,7 +66,8 @@ extension Unicode.Scalar {
         default: break
         }
         switch value {
-        case 0x1100...0x115F, 0x2E80...0x303E, 0x3041...0xA4CF, 0xAC00...0xD7A3, 0xF900...0xFAFF, 0xFE30...0xFE6F, 0xFF00...0xFF60, 0xFFE0...0xFFE6,
+        case 0x1100...0x115F, 0x2E80...0x303E, 0x3041...0xA4CF, 0xAC00...0xD7A3, 0xF900...0xFAFF, 0xFE30...0xFE6F,
+            0xFF00...0xFF60, 0xFFE0...0xFFE6,
             0x1F300...0x1FAFF, 0x20000...0x3FFFD:
             return 2
         default: return 1

@@ -39,12 +39,16 @@ struct Report {
 
     private var lines: [(key: String, value: String)] {
         rows.flatMap { row -> [(key: String, value: String)] in
-            guard case .objects(let objects, let linesOfTheirOwn) = row.value else { return [(row.key, Self.shown(row.value))] }
+            guard case .objects(let objects, let linesOfTheirOwn) = row.value else {
+                return [(row.key, Self.shown(row.value))]
+            }
             if linesOfTheirOwn { return objects.flatMap(\.lines) }
             return objects.compactMap { object in
                 guard let first = object.rows.first else { return nil }
                 let rest = object.rows.dropFirst()
-                let value = rest.count == 1 ? rest.map { Self.shown($0.value) } : rest.map { "\($0.key) \(Self.shown($0.value))" }
+                let value =
+                    rest.count == 1
+                    ? rest.map { Self.shown($0.value) } : rest.map { "\($0.key) \(Self.shown($0.value))" }
                 return ("\(first.key) \(Self.shown(first.value))", value.joined(separator: ", "))
             }
         }
@@ -80,7 +84,8 @@ struct Report {
     }
 
     private static func name(_ key: String) -> String {
-        (key.split(separator: "(").first.map(String.init) ?? key).lowercased().split(separator: " ").joined(separator: "_")
+        (key.split(separator: "(").first.map(String.init) ?? key).lowercased().split(separator: " ").joined(
+            separator: "_")
     }
 
     static func quoted(_ text: String) -> String {

@@ -21,19 +21,29 @@ struct ScoreCommand: ParsableCommand {
             """)
 
     @Argument(help: ArgumentHelp("Files to score; '-' is standard input.", valueName: "file")) var files: [String]
-    @Option(help: ArgumentHelp("The model: a folder, or base or nano.", valueName: "dir")) var model = ModelFolder.defaultName
+    @Option(help: ArgumentHelp("The model: a folder, or base or nano.", valueName: "dir")) var model = ModelFolder
+        .defaultName
     @Option(
         parsing: .unconditional,
-        help: ArgumentHelp("Write the bits of every byte, f32 [bytes], all files one after another, to this NumPy file; '-' is standard output.", valueName: "file.npy"))
+        help: ArgumentHelp(
+            "Write the bits of every byte, f32 [bytes], all files one after another, to this NumPy file; '-' is standard output.",
+            valueName: "file.npy"))
     var nll: String?
     @Flag(help: "Print one JSON object.") var json = false
-    @Option(help: ArgumentHelp("Bound on anonymous memory: 256MiB, 2GiB. Half of what is free if not given.", valueName: "size"), transform: byteSize) var memory: Int?
+    @Option(
+        help: ArgumentHelp(
+            "Bound on anonymous memory: 256MiB, 2GiB. Half of what is free if not given.", valueName: "size"),
+        transform: byteSize) var memory: Int?
     @Option(help: ArgumentHelp("Worker threads. One a core if not given.", valueName: "n")) var threads: Int?
     @Option(help: "Number format of stored states. (default: bf16)") var state: Element?
     @Option(help: "What matrix products are computed in. (default: f32)") var compute: Compute?
-    @Option(help: "How convolutions are computed. (default: direct where that takes about a second, else fourier)") var convolution: ConvolutionWay?
-    @Option(help: ArgumentHelp("Keep the store of the one file here; the same command goes on with it.", valueName: "dir")) var store: String?
-    @Option(help: ArgumentHelp("Where temporary stores are made. $TMPDIR or /tmp if not given.", valueName: "dir")) var temporary: String?
+    @Option(help: "How convolutions are computed. (default: direct where that takes about a second, else fourier)")
+    var convolution: ConvolutionWay?
+    @Option(
+        help: ArgumentHelp("Keep the store of the one file here; the same command goes on with it.", valueName: "dir"))
+    var store: String?
+    @Option(help: ArgumentHelp("Where temporary stores are made. $TMPDIR or /tmp if not given.", valueName: "dir"))
+    var temporary: String?
     @OptionGroup var reporting: ProgressOptions
 
     func validate() throws { try checkThreads(threads) }
@@ -46,7 +56,9 @@ struct ScoreCommand: ParsableCommand {
         options.state = state
         options.compute = compute
         options.convolution = convolution
-        if let temporary, !File.isDirectory(temporary) { throw Fault(.noInput, "there is no such folder", at: Place(file: temporary)) }
+        if let temporary, !File.isDirectory(temporary) {
+            throw Fault(.noInput, "there is no such folder", at: Place(file: temporary))
+        }
         Console.leaveOutput(to: nll)
         let others = ModelFolder.all.filter { File.info($0.folder)?.identity != File.info(options.model)?.identity }
         let scoring = try Scoring(options, temporary: temporary, store: store, others: others)
@@ -70,12 +82,16 @@ struct ScoreCommand: ParsableCommand {
                 try Console.print(json: report(scoring.model, display.scores, total, faults).json)
             } else {
                 if display.scores.count > 1 { try Console.print(Self.row(total)) }
-                if let caveat = scoring.model.config.surprisalCaveat { try Console.print("not a prediction: \(caveat)") }
+                if let caveat = scoring.model.config.surprisalCaveat {
+                    try Console.print("not a prediction: \(caveat)")
+                }
                 if scoring.model.untrained != nil { try Console.print("the weights are untrained") }
             }
         }
         if let first = faults.first {
-            Console.error("\(faults.count) of \(files.count) files could not be read: \(faults.map { ($0.place.file ?? "").escaped }.joined(separator: ", "))", status: first.exitStatus)
+            Console.error(
+                "\(faults.count) of \(files.count) files could not be read: \(faults.map { ($0.place.file ?? "").escaped }.joined(separator: ", "))",
+                status: first.exitStatus)
             throw ExitCode(first.exitStatus)
         }
     }
@@ -85,7 +101,8 @@ struct ScoreCommand: ParsableCommand {
         "\(fixed(score.bitsPerByte, digits: 4)) bits per byte  \(fixed(12.5 * score.bitsPerByte, digits: 2)) %  \(exactBytes(score.bytes))  \(score.file.escaped)"
     }
 
-    private func report(_ model: Model, _ scores: [Scoring.Score], _ total: Scoring.Score, _ faults: [Fault]) -> Report {
+    private func report(_ model: Model, _ scores: [Scoring.Score], _ total: Scoring.Score, _ faults: [Fault]) -> Report
+    {
         func numbers(_ score: Scoring.Score, into report: inout Report) {
             report.add("bytes", score.bytes)
             report.add("bits", score.bits)
@@ -97,20 +114,24 @@ struct ScoreCommand: ParsableCommand {
         report.add("fingerprint", model.fingerprint)
         if let untrained = model.untrained { report.add("training", "untrained (\(untrained))") }
         if let caveat = model.config.surprisalCaveat { report.add("surprisal caveat", caveat) }
-        report.add("files", objects: scores.map { score in
-            var row = Report()
-            row.add("file", score.file)
-            numbers(score, into: &row)
-            return row
-        })
-        if !faults.isEmpty {
-            report.add("not read", objects: faults.map { fault in
+        report.add(
+            "files",
+            objects: scores.map { score in
                 var row = Report()
-                row.add("file", fault.place.file ?? "")
-                row.add("status", Int(fault.exitStatus))
-                row.add("text", fault.description)
+                row.add("file", score.file)
+                numbers(score, into: &row)
                 return row
             })
+        if !faults.isEmpty {
+            report.add(
+                "not read",
+                objects: faults.map { fault in
+                    var row = Report()
+                    row.add("file", fault.place.file ?? "")
+                    row.add("status", Int(fault.exitStatus))
+                    row.add("text", fault.description)
+                    return row
+                })
         }
         numbers(total, into: &report)
         report.add("tokens per second", Double(total.bytes) / max(total.seconds, 1e-9))

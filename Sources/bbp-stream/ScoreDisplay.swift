@@ -38,12 +38,14 @@ final class ScoreDisplay: ScoringObserver {
                 report.add("bytes", forecast.bytes)
                 report.add("seconds", forecast.seconds)
                 report.add("bytes per second", rate)
-                report.add("faster", objects: forecast.faster.map { other in
-                    var row = Report()
-                    row.add("model", other.name)
-                    row.add("seconds", other.seconds)
-                    return row
-                })
+                report.add(
+                    "faster",
+                    objects: forecast.faster.map { other in
+                        var row = Report()
+                        row.add("model", other.name)
+                        row.add("seconds", other.seconds)
+                        return row
+                    })
                 if let place = forecast.keptIn {
                     report.add("kept in", place)
                     report.add("disk", bytes: forecast.diskBytes)
@@ -52,10 +54,16 @@ final class ScoreDisplay: ScoringObserver {
         case .line:
             guard forecast.seconds > 10 else { return }
             line.clear()
-            Console.note("\(exactBytes(forecast.bytes)) with \(model.escaped) take about \(duration(forecast.seconds)) (\(grouped(Int(rate))) bytes/s).")
-            for other in forecast.faster { Console.note("  With \(other.name) about \(duration(other.seconds)): --model \(other.name)") }
+            Console.note(
+                "\(exactBytes(forecast.bytes)) with \(model.escaped) take about \(duration(forecast.seconds)) (\(grouped(Int(rate))) bytes/s)."
+            )
+            for other in forecast.faster {
+                Console.note("  With \(other.name) about \(duration(other.seconds)): --model \(other.name)")
+            }
             if let place = forecast.keptIn {
-                Console.note("  Ctrl-C stops and keeps what is done, in \(place.escaped) (up to \(ByteCount.text(forecast.diskBytes))); the same command goes on.")
+                Console.note(
+                    "  Ctrl-C stops and keeps what is done, in \(place.escaped) (up to \(ByteCount.text(forecast.diskBytes))); the same command goes on."
+                )
             }
         }
     }
@@ -93,7 +101,8 @@ final class ScoreDisplay: ScoringObserver {
             }
         case .line:
             line.show(share: share) {
-                (progress.files > 1 ? "\(progress.number)/\(progress.files)  " : "") + "layer \(progress.layer)/\(progress.layers)  \(fixed(100 * share, digits: 1)) %"
+                (progress.files > 1 ? "\(progress.number)/\(progress.files)  " : "")
+                    + "layer \(progress.layer)/\(progress.layers)  \(fixed(100 * share, digits: 1)) %"
                     + (left.map { "  ETA \(clock($0))" } ?? "") + "  \(progress.file.escaped)"
             }
         }

@@ -25,7 +25,9 @@ struct TuneCommand: ParsableCommand {
     }
 
     func run() throws {
-        guard File.isDirectory(directory) else { throw Fault(.noInput, "there is no such folder", at: Place(file: directory)) }
+        guard File.isDirectory(directory) else {
+            throw Fault(.noInput, "there is no such folder", at: Place(file: directory))
+        }
         let kernels = try Kernels.select()
         let threads = threads ?? max(1, Int(sysconf(Int32(_SC_NPROCESSORS_ONLN))))
         var tuning = Tuning.load()
@@ -48,9 +50,14 @@ struct TuneCommand: ParsableCommand {
                 tuning.arithmetic[Tuning.key(model.config, threads: threads, way: way, kernels: kernels)] = arithmetic
                 return arithmetic
             }
-            let (short, long) = (ConvolutionWay.preferred(model.config, tokens: 1), ConvolutionWay.preferred(model.config, tokens: 1 << 60))
+            let (short, long) = (
+                ConvolutionWay.preferred(model.config, tokens: 1),
+                ConvolutionWay.preferred(model.config, tokens: 1 << 60)
+            )
             let arithmetic = try measure(long)
-            if short != long { report.add("token layers per second with direct convolutions", try measure(short).tokenLayersPerSecond) }
+            if short != long {
+                report.add("token layers per second with direct convolutions", try measure(short).tokenLayersPerSecond)
+            }
             report.add("token layers per second", arithmetic.tokenLayersPerSecond)
             report.add("first layer tokens per second", arithmetic.firstLayerTokensPerSecond)
             report.add("head tokens per second", arithmetic.headTokensPerSecond)

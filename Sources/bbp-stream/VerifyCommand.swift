@@ -23,7 +23,9 @@ struct VerifyCommand: ParsableCommand {
             defer { line.close() }
             result = try Verify.run(store: store) { generation, block, blocks in
                 if line.seconds > 1 {
-                    line.show(share: Double(block) / Double(blocks)) { "verify: generation \(generation), block \(grouped(block)) of \(grouped(blocks))" }
+                    line.show(share: Double(block) / Double(blocks)) {
+                        "verify: generation \(generation), block \(grouped(block)) of \(grouped(blocks))"
+                    }
                 }
             }
         }
@@ -32,7 +34,9 @@ struct VerifyCommand: ParsableCommand {
         report.add("store", store)
         report.add("generations", result.generations)
         if !result.incomplete.isEmpty || json {
-            report.add(json ? "incomplete" : "not checked, being computed", result.incomplete.map { .number($0, shown: "\($0)") })
+            report.add(
+                json ? "incomplete" : "not checked, being computed",
+                result.incomplete.map { .number($0, shown: "\($0)") })
         }
         report.add("pages", result.pages)
         report.add("columns", result.columns)

@@ -29,8 +29,10 @@ private struct Patch {
         // The kernel has their addresses alone.
         defer { withExtendedLifetime((sources, rows, outputs)) {} }
         kernels.attend(
-            Int64(queries.count), sources.map { Optional(UnsafePointer($0.start)) }, visible, outputs.map { Optional($0.start) },
-            Int64(context.count), rows.map { Optional(UnsafePointer($0.start)) }, Int64(heads), Int64(headSize), 1 / Float(headSize).squareRoot(),
+            Int64(queries.count), sources.map { Optional(UnsafePointer($0.start)) }, visible,
+            outputs.map { Optional($0.start) },
+            Int64(context.count), rows.map { Optional(UnsafePointer($0.start)) }, Int64(heads), Int64(headSize),
+            1 / Float(headSize).squareRoot(),
             scratch.assumingMemoryBound(to: Float.self))
         return outputs.map(\.values)
     }
@@ -52,7 +54,9 @@ struct AttentionKernelTests {
     @Test(arguments: VectorPath.allCases) func agreesWithPlain(_ path: VectorPath) throws {
         let (kernels, plain) = (try path.kernels(), try plainKernels())
         patches { patch in
-            for (found, expected) in zip(patch.attend(kernels), patch.attend(plain)) { #expect(found.distance(to: expected) < 1e-5) }
+            for (found, expected) in zip(patch.attend(kernels), patch.attend(plain)) {
+                #expect(found.distance(to: expected) < 1e-5)
+            }
         }
     }
 
@@ -78,7 +82,11 @@ struct AttentionKernelTests {
                 let prefix = Int(patch.visible[patch.visible.count / 2])
                 for r in prefix..<patch.context.count { spoiled.context[r] = spoiled.context[r].map { _ in .nan } }
                 for (i, found) in spoiled.attend(kernels).enumerated() {
-                    if patch.visible[i] <= prefix { #expect(found.bits == expected[i].bits) } else { #expect(found.contains { $0.isNaN }) }
+                    if patch.visible[i] <= prefix {
+                        #expect(found.bits == expected[i].bits)
+                    } else {
+                        #expect(found.contains { $0.isNaN })
+                    }
                 }
             }
         }

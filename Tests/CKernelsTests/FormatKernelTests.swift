@@ -41,7 +41,9 @@ struct FormatKernelTests {
     @Test func widensEveryWeight() {
         let count = 1 << 16
         var halves = [UInt8](repeating: 0, count: 2 * count + 1)
-        for value in 0..<count { (halves[2 * value + 1], halves[2 * value + 2]) = (UInt8(value & 255), UInt8(value >> 8)) }
+        for value in 0..<count {
+            (halves[2 * value + 1], halves[2 * value + 2]) = (UInt8(value & 255), UInt8(value >> 8))
+        }
         var half = [Float](repeating: 0, count: count), brain = half
         halves.withUnsafeBytes {
             bbp_f32_from_f16($0.baseAddress! + 1, Int64(count), &half)
@@ -64,13 +66,17 @@ struct FormatKernelTests {
         }
     }
 
-    private func split<T: FixedWidthInteger & BitwiseCopyable>(_ values: [T], _ step: (UnsafePointer<T>, Int64, Int32, UnsafeMutablePointer<UInt8>) -> Void, rotate: Int32) -> [UInt8] {
+    private func split<T: FixedWidthInteger & BitwiseCopyable>(
+        _ values: [T], _ step: (UnsafePointer<T>, Int64, Int32, UnsafeMutablePointer<UInt8>) -> Void, rotate: Int32
+    ) -> [UInt8] {
         let source = Edge(values), planes = Edge([UInt8](repeating: 0xee, count: values.count * MemoryLayout<T>.size))
         step(source.start, Int64(values.count), rotate, planes.start)
         return planes.values
     }
 
-    private func merge<T: FixedWidthInteger & BitwiseCopyable>(_ planes: [UInt8], _ step: (UnsafePointer<UInt8>, Int64, Int32, UnsafeMutablePointer<T>) -> Void, rotate: Int32) -> [T] {
+    private func merge<T: FixedWidthInteger & BitwiseCopyable>(
+        _ planes: [UInt8], _ step: (UnsafePointer<UInt8>, Int64, Int32, UnsafeMutablePointer<T>) -> Void, rotate: Int32
+    ) -> [T] {
         let source = Edge(planes), values = Edge([T](repeating: 0, count: planes.count / MemoryLayout<T>.size))
         step(source.start, Int64(values.count), rotate, values.start)
         return values.values
@@ -80,21 +86,31 @@ struct FormatKernelTests {
         let plain = try plainKernels()
         #expect(split([0x1234, 0x8001], plain.split16, rotate: 0) == [0x34, 0x01, 0x12, 0x80])
         #expect(split([0x1234, 0x8001], plain.split16, rotate: 1) == [0x68, 0x03, 0x24, 0x00])
-        #expect(split([0x1234_5678, 0x8000_0001], plain.split32, rotate: 0) == [0x78, 0x01, 0x56, 0, 0x34, 0, 0x12, 0x80])
-        #expect(split([0x1234_5678, 0x8000_0001], plain.split32, rotate: 1) == [0xf0, 0x03, 0xac, 0, 0x68, 0, 0x24, 0])
+        #expect(
+            split([0x1234_5678, 0x8000_0001], plain.split32, rotate: 0) == [0x78, 0x01, 0x56, 0, 0x34, 0, 0x12, 0x80])
+        #expect(
+            split([0x1234_5678, 0x8000_0001], plain.split32, rotate: 1) == [0xf0, 0x03, 0xac, 0, 0x68, 0, 0x24, 0])
     }
 
-    @Test(arguments: VectorPath.allCases, [Int32(0), 1]) func planesRoundTrip(_ path: VectorPath, rotate: Int32) throws {
+    @Test(arguments: VectorPath.allCases, [Int32(0), 1]) func planesRoundTrip(_ path: VectorPath, rotate: Int32) throws
+    {
         let (kernels, plain) = (try path.kernels(), try plainKernels())
         var numbers = TestNumbers(8)
         for count in counts {
             let halves = (0..<count).map { _ in UInt16.random(in: 0...(.max), using: &numbers) }
             let wholes = (0..<count).map { _ in UInt32.random(in: 0...(.max), using: &numbers) }
-            let planes16 = split(halves, plain.split16, rotate: rotate), planes32 = split(wholes, plain.split32, rotate: rotate)
-            let apart = (split(halves, kernels.split16, rotate: rotate) == planes16, split(wholes, kernels.split32, rotate: rotate) == planes32)
+            let planes16 = split(halves, plain.split16, rotate: rotate),
+                planes32 = split(wholes, plain.split32, rotate: rotate)
+            let apart = (
+                split(halves, kernels.split16, rotate: rotate) == planes16,
+                split(wholes, kernels.split32, rotate: rotate) == planes32
+            )
             #expect(apart == (true, true), "\(count) values")
             for kernels in [kernels, plain] {
-                let together = (merge(planes16, kernels.merge16, rotate: rotate) == halves, merge(planes32, kernels.merge32, rotate: rotate) == wholes)
+                let together = (
+                    merge(planes16, kernels.merge16, rotate: rotate) == halves,
+                    merge(planes32, kernels.merge32, rotate: rotate) == wholes
+                )
                 #expect(together == (true, true), "\(count) values")
             }
         }
@@ -106,7 +122,8 @@ struct FormatKernelTests {
     private func exponents(_ count: Int, far: Int) -> [UInt8] {
         var numbers = TestNumbers(10)
         return (0..<count).map { _ in
-            Int.random(in: 0..<1000, using: &numbers) < far ? UInt8.random(in: 0...100, using: &numbers) : UInt8.random(in: 106...128, using: &numbers)
+            Int.random(in: 0..<1000, using: &numbers) < far
+                ? UInt8.random(in: 0...100, using: &numbers) : UInt8.random(in: 106...128, using: &numbers)
         }
     }
 
@@ -118,7 +135,9 @@ struct FormatKernelTests {
 
     private func unfolded(_ folded: [UInt8], count: Int, _ table: bbp_kernels) -> [UInt8]? {
         let plane = Edge([UInt8](repeating: 0xee, count: count))
-        let fits = folded.withUnsafeBufferPointer { table.unfold($0.baseAddress, Int64(folded.count), Int64(count), plane.start) }
+        let fits = folded.withUnsafeBufferPointer {
+            table.unfold($0.baseAddress, Int64(folded.count), Int64(count), plane.start)
+        }
         return fits != 0 ? plane.values : nil
     }
 
@@ -132,7 +151,9 @@ struct FormatKernelTests {
         #expect(bytes.last == 1)
     }
 
-    @Test("vector paths fold as the plain one and come back", arguments: VectorPath.allCases) func paths(_ path: VectorPath) throws {
+    @Test("vector paths fold as the plain one and come back", arguments: VectorPath.allCases) func paths(
+        _ path: VectorPath
+    ) throws {
         let (kernels, plain) = (try path.kernels(), try plainKernels())
         for count in [1, 2, 3, 31, 64, 65, 127, 1000, 4096] {
             for far in [0, 3, 30, 400] {
@@ -152,7 +173,8 @@ struct FormatKernelTests {
         }
     }
 
-    @Test("every path has the same checksum", arguments: VectorPath.allCases) func checksums(_ path: VectorPath) throws {
+    @Test("every path has the same checksum", arguments: VectorPath.allCases) func checksums(_ path: VectorPath) throws
+    {
         let (kernels, plain) = (try path.kernels(), try plainKernels())
         var numbers = TestNumbers(11)
         for count in [0, 1, 8, 16, 17, 128, 129, 240, 241, 1024, 1025, 70_000] {

@@ -14,10 +14,11 @@ private final class Position {
     init() {
         let frequency = frequency.values
         func rotations(_ step: Int) -> Edge<Double> {
-            Edge((0..<64 * Self.width).map { i in
-                let angle = Double(i / Self.width * step) * frequency[i % Self.width / 2]
-                return i % 2 == 0 ? cos(angle) : sin(angle)
-            })
+            Edge(
+                (0..<64 * Self.width).map { i in
+                    let angle = Double(i / Self.width * step) * frequency[i % Self.width / 2]
+                    return i % 2 == 0 ? cos(angle) : sin(angle)
+                })
         }
         middle = rotations(64)
         fine = rotations(1)
@@ -28,20 +29,25 @@ private final class Position {
     /// What the kernel adds to zeros.
     func add(_ kernels: bbp_kernels, length: Int, first: Int, stride: Int = 1, rows: Int = 1) -> [Float] {
         var tables = bbp_position_tables(
-            width: Int64(Self.width), length: Int64(length), frequency: frequency.start, middle: middle.start, fine: fine.start,
+            width: Int64(Self.width), length: Int64(length), frequency: frequency.start, middle: middle.start,
+            fine: fine.start,
             inside: matrices[0].start, at_start: matrices[1].start, at_end: matrices[2].start, alone: matrices[3].start)
-        let x = Edge([Float](repeating: 0, count: rows * Self.width)), scratch = Edge([Double](repeating: .nan, count: 4 * Self.width))
-        (0..<rows).map { Int64(first + $0 * stride) }.withUnsafeBufferPointer { kernels.position(&tables, $0.baseAddress, Int64(rows), x.start, scratch.start) }
+        let x = Edge([Float](repeating: 0, count: rows * Self.width)),
+            scratch = Edge([Double](repeating: .nan, count: 4 * Self.width))
+        (0..<rows).map { Int64(first + $0 * stride) }.withUnsafeBufferPointer {
+            kernels.position(&tables, $0.baseAddress, Int64(rows), x.start, scratch.start)
+        }
         return x.values
     }
 
     func expected(length: Int, at t: Int) -> [Float] {
         let table = matrices[length == 1 ? 3 : t == 0 ? 1 : t == length - 1 ? 2 : 0].values
         return (0..<Self.width).map { c in
-            Float((0..<8).reduce(0.0) { sum, i in
-                let angle = Double(t) * frequency.values[(c / 8 * 8 + i) / 2]
-                return sum + (i % 2 == 0 ? sin(angle) : cos(angle)) * Double(table[8 * (c / 8 * 8 + i) + c % 8])
-            })
+            Float(
+                (0..<8).reduce(0.0) { sum, i in
+                    let angle = Double(t) * frequency.values[(c / 8 * 8 + i) / 2]
+                    return sum + (i % 2 == 0 ? sin(angle) : cos(angle)) * Double(table[8 * (c / 8 * 8 + i) + c % 8])
+                })
         }
     }
 }
@@ -56,14 +62,19 @@ struct PositionKernelTests {
             let found = position.add(kernels, length: last + 1, first: t)
             #expect(found.distance(to: position.expected(length: last + 1, at: t)) < 4e-6, "\(name) at \(t)")
         }
-        #expect(position.add(kernels, length: 1, first: 0).distance(to: position.expected(length: 1, at: 0)) < 4e-6, "\(name), N = 1")
-        #expect(position.add(kernels, length: 2, first: 0, rows: 2).distance(
-            to: position.expected(length: 2, at: 0) + position.expected(length: 2, at: 1)) < 4e-6, "\(name), N = 2")
+        #expect(
+            position.add(kernels, length: 1, first: 0).distance(to: position.expected(length: 1, at: 0)) < 4e-6,
+            "\(name), N = 1")
+        #expect(
+            position.add(kernels, length: 2, first: 0, rows: 2).distance(
+                to: position.expected(length: 2, at: 0) + position.expected(length: 2, at: 1)) < 4e-6, "\(name), N = 2")
     }
 
     @Test func plainIsTheFormula() throws { check(try plainKernels(), "plain") }
 
-    @Test(arguments: VectorPath.allCases) func vectorIsTheFormula(_ path: VectorPath) throws { check(try path.kernels(), "\(path)") }
+    @Test(arguments: VectorPath.allCases) func vectorIsTheFormula(_ path: VectorPath) throws {
+        check(try path.kernels(), "\(path)")
+    }
 
     @Test(arguments: VectorPath.allCases) func aRowDoesNotSeeItsCompany(_ path: VectorPath) throws {
         for kernels in [try path.kernels(), try plainKernels()] {
@@ -78,8 +89,10 @@ struct PositionKernelTests {
     @Test(arguments: VectorPath.allCases) func addsToWhatIsThere(_ path: VectorPath) throws {
         for kernels in [try path.kernels(), try plainKernels()] {
             var tables = bbp_position_tables(
-                width: 24, length: 9, frequency: position.frequency.start, middle: position.middle.start, fine: position.fine.start,
-                inside: position.matrices[0].start, at_start: position.matrices[1].start, at_end: position.matrices[2].start, alone: position.matrices[3].start)
+                width: 24, length: 9, frequency: position.frequency.start, middle: position.middle.start,
+                fine: position.fine.start,
+                inside: position.matrices[0].start, at_start: position.matrices[1].start,
+                at_end: position.matrices[2].start, alone: position.matrices[3].start)
             let x = Edge([Float](repeating: 100, count: 24)), scratch = Edge([Double](repeating: 0, count: 96))
             var at: Int64 = 3
             kernels.position(&tables, &at, 1, x.start, scratch.start)

@@ -10,10 +10,14 @@ import Testing
         return (0..<count).map { _ in numbers.float() }
     }
 
-    @Test("products match the plain ones, of overlapping rows too, and touch nothing beyond", arguments: VectorPath.allCases)
+    @Test(
+        "products match the plain ones, of overlapping rows too, and touch nothing beyond",
+        arguments: VectorPath.allCases)
     func product(path: VectorPath) throws {
         let (kernels, plain) = (try path.kernels(), try plainKernels())
-        for (rows, inputs, outputs, stride) in [(1, 8, 8, 8), (12, 64, 192, 64), (29, 40, 259, 40), (7, 5, 33, 2), (50, 72, 32, 8)] {
+        for (rows, inputs, outputs, stride) in [
+            (1, 8, 8, 8), (12, 64, 192, 64), (29, 40, 259, 40), (7, 5, 33, 2), (50, 72, 32, 8),
+        ] {
             let panels = (outputs + BBP_PANEL - 1) / BBP_PANEL
             var weight = values(panels * BBP_PANEL * inputs, 1), bias = values(panels * BBP_PANEL, 2)
             for panel in 0..<panels {
@@ -24,12 +28,17 @@ import Testing
             }
             let x = Edge(values((rows - 1) * stride + inputs, 3)), addend = Edge(values(rows * outputs, 4))
             for activation: Int32 in [0, 1, 2] {
-                let y = Edge([Float](repeating: .nan, count: rows * outputs)), expected = Edge([Float](repeating: .nan, count: rows * outputs))
+                let y = Edge([Float](repeating: .nan, count: rows * outputs)),
+                    expected = Edge([Float](repeating: .nan, count: rows * outputs))
                 weight.withUnsafeBufferPointer { weight in
                     bias.withUnsafeBufferPointer { bias in
-                        var matrix = bbp_matrix(inputs: Int64(inputs), outputs: Int64(outputs), panels: weight.baseAddress, bias: bias.baseAddress)
+                        var matrix = bbp_matrix(
+                            inputs: Int64(inputs), outputs: Int64(outputs), panels: weight.baseAddress,
+                            bias: bias.baseAddress)
                         for (table, target) in [(kernels, y), (plain, expected)] {
-                            table.product(x.start, Int64(stride), Int64(rows), &matrix, addend.start, Int64(outputs), activation, target.start, Int64(outputs), nil)
+                            table.product(
+                                x.start, Int64(stride), Int64(rows), &matrix, addend.start, Int64(outputs), activation,
+                                target.start, Int64(outputs), nil)
                         }
                     }
                 }
@@ -47,7 +56,9 @@ import Testing
         let (rows, inputs, outputs) = (29, 40, 70)
         let panels = (outputs + BBP_PANEL - 1) / BBP_PANEL
         let x = values(rows * inputs, 21), weight = values(panels * BBP_PANEL * inputs, 22)
-        func rounded(_ x: Float) -> Double { Double(Float(bitPattern: (x.bitPattern + 0x7fff + (x.bitPattern >> 16 & 1)) & 0xffff_0000)) }
+        func rounded(_ x: Float) -> Double {
+            Double(Float(bitPattern: (x.bitPattern + 0x7fff + (x.bitPattern >> 16 & 1)) & 0xffff_0000))
+        }
         var prepared = weight
         prepared.withUnsafeMutableBufferPointer { bbp_round_panels($0.baseAddress, Int64(panels), Int64(inputs)) }
         for table in try roundingKernels() {
@@ -55,12 +66,16 @@ import Testing
             var y = [Float](repeating: .nan, count: rows * outputs)
             var scratch = [UInt16](repeating: 0, count: BBP_ROWS_ROUNDED * inputs)
             prepared.withUnsafeBufferPointer { panels in
-                var matrix = bbp_matrix(inputs: Int64(inputs), outputs: Int64(outputs), panels: panels.baseAddress, bias: nil)
+                var matrix = bbp_matrix(
+                    inputs: Int64(inputs), outputs: Int64(outputs), panels: panels.baseAddress, bias: nil)
                 table.product(x, Int64(inputs), Int64(rows), &matrix, nil, 0, 0, &y, Int64(outputs), &scratch)
             }
             for row in 0..<rows {
                 for output in 0..<outputs {
-                    let sum = (0..<inputs).reduce(0.0) { $0 + rounded(x[row * inputs + $1]) * rounded(weight[(output / BBP_PANEL * inputs + $1) * BBP_PANEL + output % BBP_PANEL]) }
+                    let sum = (0..<inputs).reduce(0.0) {
+                        $0 + rounded(x[row * inputs + $1])
+                            * rounded(weight[(output / BBP_PANEL * inputs + $1) * BBP_PANEL + output % BBP_PANEL])
+                    }
                     #expect(abs(Double(y[row * outputs + output]) - sum) < 1e-5)
                 }
             }
@@ -91,7 +106,9 @@ import Testing
         }
         twiddles.withUnsafeBufferPointer { twiddles in
             place.withUnsafeBufferPointer { place in
-                var transform = bbp_transform(size: Int64(size), frequencies: Int64(size / 2 + 1), twiddles: twiddles.baseAddress, place: place.baseAddress)
+                var transform = bbp_transform(
+                    size: Int64(size), frequencies: Int64(size / 2 + 1), twiddles: twiddles.baseAddress,
+                    place: place.baseAddress)
                 body(&transform)
             }
         }
@@ -101,7 +118,9 @@ import Testing
         aligned_alloc(64, (count * 4 + 63) / 64 * 64).bindMemory(to: Float.self, capacity: count)
     }
 
-    @Test("transforms there, products and the way back match the plain ones", arguments: VectorPath.allCases, [16, 32, 64, 128, 256, 1024])
+    @Test(
+        "transforms there, products and the way back match the plain ones", arguments: VectorPath.allCases,
+        [16, 32, 64, 128, 256, 1024])
     func transform(path: VectorPath, size: Int) throws {
         let (kernels, plain) = (try path.kernels(), try plainKernels())
         let (frequencies, panel) = (size / 2 + 1, BBP_PANEL)
@@ -115,22 +134,34 @@ import Testing
             var spectra: [[Float]] = [], products: [[Float]] = [], backs: [[Float]] = []
             withTransform(size) { transform in
                 for table in [kernels, plain] {
-                    let spectrum = aligned(blocks * frequencies * 2 * panel), product = aligned(blocks * frequencies * 2 * panel)
+                    let spectrum = aligned(blocks * frequencies * 2 * panel),
+                        product = aligned(blocks * frequencies * 2 * panel)
                     defer { free(spectrum); free(product) }
                     for block in 0..<blocks {
-                        table.transform_forward(transform, rows.start, Int64(stride), Int64(present - block), Int64(channels), spectrum + block * frequencies * 2 * panel, Int64(2 * panel), Int64(panel), scratch)
+                        table.transform_forward(
+                            transform, rows.start, Int64(stride), Int64(present - block), Int64(channels),
+                            spectrum + block * frequencies * 2 * panel, Int64(2 * panel), Int64(panel), scratch)
                     }
                     spectra.append(Array(UnsafeBufferPointer(start: spectrum, count: blocks * frequencies * 2 * panel)))
-                    weight.withUnsafeBufferPointer { table.spectral_product(transform, spectrum, Int64(blocks), Int64(channels), $0.baseAddress, product, nil) }
+                    weight.withUnsafeBufferPointer {
+                        table.spectral_product(
+                            transform, spectrum, Int64(blocks), Int64(channels), $0.baseAddress, product, nil)
+                    }
                     products.append(Array(UnsafeBufferPointer(start: product, count: blocks * frequencies * 2 * panel)))
                     // From the spectrum itself: twice the rows, times the size.
                     let (first, count) = (size / 4, size - size / 4 - 1)
                     let out = Edge([Float](repeating: .nan, count: (count - 1) * stride + channels))
-                    bias.withUnsafeBufferPointer { table.transform_back(transform, spectrum, $0.baseAddress, Int64(first), Int64(count), Int64(channels), 0, out.start, Int64(stride), scratch) }
+                    bias.withUnsafeBufferPointer {
+                        table.transform_back(
+                            transform, spectrum, $0.baseAddress, Int64(first), Int64(count), Int64(channels), 0,
+                            out.start, Int64(stride), scratch)
+                    }
                     for row in 0..<count {
                         for channel in 0..<channels {
                             let original = first + row < present ? rows.values[(first + row) * stride + channel] : 0
-                            #expect(abs((out.values[row * stride + channel] - bias[channel]) / Float(2 * size) - original) < 1e-6)
+                            #expect(
+                                abs((out.values[row * stride + channel] - bias[channel]) / Float(2 * size) - original)
+                                    < 1e-6)
                         }
                     }
                     backs.append(out.values)

@@ -13,17 +13,21 @@ struct RowKernelTests {
         for width in counts {
             // A mean far from 0 is where a careless variance cancels.
             let x = (0..<3 * width).map { (Float($0 / width) * 50) + numbers.float() }
-            let weight = Edge((0..<width).map { _ in numbers.float() }), bias = Edge((0..<width).map { _ in numbers.float() })
+            let weight = Edge((0..<width).map { _ in numbers.float() }),
+                bias = Edge((0..<width).map { _ in numbers.float() })
             func norm(_ kernels: bbp_kernels, _ x: [Float]) -> [Float] {
                 let source = Edge(x), out = Edge(x)
-                kernels.layer_norm(source.start, weight.start, bias.start, 1e-5, Int64(x.count / width), Int64(width), out.start)
+                kernels.layer_norm(
+                    source.start, weight.start, bias.start, 1e-5, Int64(x.count / width), Int64(width), out.start)
                 return out.values
             }
             let found = norm(kernels, x)
             #expect(found.distance(to: norm(plain, x)) < 1e-4, "width \(width)")
             #expect(Array(found[..<width]).distance(to: norm(plain, Array(x[..<width]))) < 4e-6, "width \(width)")
             // A row alone, and in place.
-            #expect(norm(kernels, Array(x[width..<2 * width])).bits == Array(found[width..<2 * width]).bits, "width \(width)")
+            #expect(
+                norm(kernels, Array(x[width..<2 * width])).bits == Array(found[width..<2 * width]).bits,
+                "width \(width)")
             let inPlace = Edge(x)
             kernels.layer_norm(inPlace.start, weight.start, bias.start, 1e-5, 3, Int64(width), inPlace.start)
             #expect(inPlace.values.bits == found.bits, "width \(width)")
@@ -35,16 +39,19 @@ struct RowKernelTests {
         let kernels = try path.kernels()
         for width in counts where width > 1 {
             let x = Edge((0..<2 * width).map { $0 < width ? ($0 % 2 == 0 ? Float(3e19) : -3e19) : Float($0 % 3) })
-            let weight = Edge([Float](repeating: 1, count: width)), bias = Edge([Float](repeating: 2, count: width)), out = Edge(x.values)
+            let weight = Edge([Float](repeating: 1, count: width)), bias = Edge([Float](repeating: 2, count: width)),
+                out = Edge(x.values)
             kernels.layer_norm(x.start, weight.start, bias.start, 1e-5, 2, Int64(width), out.start)
             let rows = out.values
-            #expect(rows[..<width].allSatisfy { $0.isNaN } && rows[width...].allSatisfy { $0.isFinite }, "width \(width)")
+            #expect(
+                rows[..<width].allSatisfy { $0.isNaN } && rows[width...].allSatisfy { $0.isFinite }, "width \(width)")
         }
     }
 
     @Test func plainLayerNormIsTheFormula() throws {
         let plain = try plainKernels()
-        let x = Edge<Float>([1, 2, 3, 6]), weight = Edge<Float>([1, 2, 1, 1]), bias = Edge<Float>([0, 0, 10, 0]), out = Edge<Float>([0, 0, 0, 0])
+        let x = Edge<Float>([1, 2, 3, 6]), weight = Edge<Float>([1, 2, 1, 1]), bias = Edge<Float>([0, 0, 10, 0]),
+            out = Edge<Float>([0, 0, 0, 0])
         plain.layer_norm(x.start, weight.start, bias.start, 0.5, 1, 4, out.start)
         // Mean 3, variance (4 + 1 + 0 + 9) / 4 = 3.5, and 3.5 + 0.5 = 2 squared.
         #expect(out.values == [-1, -1, 10, 1.5])
@@ -83,7 +90,9 @@ struct RowKernelTests {
                 #expect(abs(Double(y) - exact) < 5e-7 * max(1, abs(Double(x))), "\(name) at \(x)")
             }
         }
-        for count in counts { #expect(gelu(kernels, Array(x[77..<77 + count])).bits == Array(found[77..<77 + count]).bits) }
+        for count in counts {
+            #expect(gelu(kernels, Array(x[77..<77 + count])).bits == Array(found[77..<77 + count]).bits)
+        }
         #expect(gelu(kernels, [1, .nan, 2])[1].isNaN)
     }
 
@@ -91,8 +100,10 @@ struct RowKernelTests {
         let (kernels, plain) = (try path.kernels(), try plainKernels())
         var numbers = TestNumbers(3)
         func bits(_ kernels: bbp_kernels, _ logits: [Float], _ targets: [UInt16]) -> [Float] {
-            let source = Edge(logits), target = Edge(targets), out = Edge([Float](repeating: .nan, count: targets.count))
-            kernels.surprisal(source.start, target.start, Int64(targets.count), Int64(logits.count / targets.count), out.start)
+            let source = Edge(logits), target = Edge(targets),
+                out = Edge([Float](repeating: .nan, count: targets.count))
+            kernels.surprisal(
+                source.start, target.start, Int64(targets.count), Int64(logits.count / targets.count), out.start)
             return out.values
         }
         for vocabulary in counts {

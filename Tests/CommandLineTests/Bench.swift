@@ -35,7 +35,8 @@ final class Bench: @unchecked Sendable {
 
     /// Runs a script in this folder, in which $P is the program.
     func shell(_ script: String) throws -> Outcome {
-        try Program(["-c", "P=$1; cd \"$0\" || exit 99\n\(script)", path, Program.path], executable: "/bin/bash").outcome()
+        try Program(["-c", "P=$1; cd \"$0\" || exit 99\n\(script)", path, Program.path], executable: "/bin/bash")
+            .outcome()
     }
 
     // MARK: Stores and models
@@ -56,9 +57,13 @@ final class Bench: @unchecked Sendable {
 
     /// Makes a small model and returns its path.
     @discardableResult
-    func model(_ name: String = "model", patchSize: Int = 8, hiddenSize: Int = 8, layers: Int = 2, kernelSize: Int = 3, seed: Int = 1) throws -> String {
+    func model(
+        _ name: String = "model", patchSize: Int = 8, hiddenSize: Int = 8, layers: Int = 2, kernelSize: Int = 3,
+        seed: Int = 1
+    ) throws -> String {
         try run(
-            "model", "init", file(name), "--hidden-size", "\(hiddenSize)", "--layers", "\(layers)", "--heads", "2", "--patch-size", "\(patchSize)",
+            "model", "init", file(name), "--hidden-size", "\(hiddenSize)", "--layers", "\(layers)", "--heads", "2",
+            "--patch-size", "\(patchSize)",
             "--kernel-size", "\(kernelSize)", "--intermediate-size", "\(hiddenSize)", "--seed", "\(seed)"
         ).expect(0)
         return file(name)
@@ -67,7 +72,10 @@ final class Bench: @unchecked Sendable {
     /// A copy of a fixture's model, to be broken.
     func modelCopy(_ fixture: String, _ name: String = "model") throws -> String {
         try FileManager.default.createDirectory(atPath: file(name), withIntermediateDirectories: true)
-        for part in ["config.json", "model.safetensors"] { try FileManager.default.copyItem(atPath: "\(Fixtures.path(fixture))/\(part)", toPath: file("\(name)/\(part)")) }
+        for part in ["config.json", "model.safetensors"] {
+            try FileManager.default.copyItem(
+                atPath: "\(Fixtures.path(fixture))/\(part)", toPath: file("\(name)/\(part)"))
+        }
         return file(name)
     }
 
@@ -81,7 +89,9 @@ final class Bench: @unchecked Sendable {
     /// Changes a store's manifest.
     ///
     /// - Parameter sealing: the checksum is made to fit what it says then; false for a change that the checksum tells.
-    func editManifest(of store: String = "store", sealing: Bool = true, _ change: (inout [String: Any]) throws -> Void) throws {
+    func editManifest(of store: String = "store", sealing: Bool = true, _ change: (inout [String: Any]) throws -> Void)
+        throws
+    {
         let name = "\(store)/manifest.json"
         var fields = try #require(JSONSerialization.jsonObject(with: bytes(name)) as? [String: Any])
         try change(&fields)

@@ -9,7 +9,12 @@ import Testing
 
     private func model(_ flags: String, patchSize: Int, layers: Int = 2, hiddenSize: Int = 16) throws -> String {
         let path = bench.file("model")
-        try run(["model", "init", path, "--patch-size", "\(patchSize)", "--layers", "\(layers)", "--hidden-size", "\(hiddenSize)", "--force"] + words(flags)).expect(0)
+        try run(
+            [
+                "model", "init", path, "--patch-size", "\(patchSize)", "--layers", "\(layers)", "--hidden-size",
+                "\(hiddenSize)", "--force",
+            ] + words(flags)
+        ).expect(0)
         return path
     }
 
@@ -19,11 +24,19 @@ import Testing
     private func outputs(_ bytes: [UInt8], _ model: String, _ flags: [String] = []) throws -> [NpyArray] {
         try? FileManager.default.removeItem(atPath: bench.file("store"))
         try bench.store(bytes, "--raw")
-        let summary = try run(["forward", "--store", bench.file("store"), "--model", model, "--keep", "all", "--state", "f32", "--nll", bench.file("nll.npy"), "--json"] + flags).expect(0).json()
+        let summary = try run(
+            [
+                "forward", "--store", bench.file("store"), "--model", model, "--keep", "all", "--state", "f32", "--nll",
+                bench.file("nll.npy"), "--json",
+            ] + flags
+        ).expect(0).json()
         let generations = try #require(summary["generations"] as? [Int])
         var arrays = [try bench.array("nll.npy")]
         for generation in generations.dropFirst() {
-            try run("export", "--store", bench.file("store"), "--generation", "\(generation)", "--out", bench.file("states.npy")).expect(0)
+            try run(
+                "export", "--store", bench.file("store"), "--generation", "\(generation)", "--out",
+                bench.file("states.npy")
+            ).expect(0)
             arrays.append(try bench.array("states.npy"))
         }
         return arrays
@@ -32,23 +45,33 @@ import Testing
     /// The rows in which two arrays differ, to the last bit.
     private func changed(_ a: NpyArray, _ b: NpyArray) -> [Int] {
         let width = a.shape.count > 1 ? a.shape[1] : 1
-        return (0..<a.shape[0]).filter { row in (row * width..<(row + 1) * width).contains { a.values[$0].bitPattern != b.values[$0].bitPattern } }
+        return (0..<a.shape[0]).filter { row in
+            (row * width..<(row + 1) * width).contains { a.values[$0].bitPattern != b.values[$0].bitPattern }
+        }
     }
 
     // MARK: Causality
 
-    /// Flags of a model, its patch size, and tokens. Where the convolutions' kernels are long, direct convolution is what short sequences get.
+    /// Flags of a model, its patch size, and tokens. Where the convolutions' kernels are long, direct convolution is
+    /// what short sequences get.
     static let causal = [
-        ("", 32, 3001), ("--kernel-size 9", 7, 2000), ("--recurrence 2 --kernel-size 4", 16, 1500), ("--delegation monte-carlo", 32, 3001), ("--delegation monte-carlo --delegation-seed 9 --recurrence 2", 8, 900),
-        ("--tcn 3:16,3x2:24,5x7:16", 16, 1999), ("--tcn 2x40:8,3:24 --hidden-act relu", 9, 1000), ("--positional-encoding none", 16, 1501),
-        ("--delegation monte-carlo --tcn 3:12 --positional-encoding none", 64, 700), ("--delegation transpose --hidden-size 64 --heads 2", 32, 2000),
+        ("", 32, 3001), ("--kernel-size 9", 7, 2000), ("--recurrence 2 --kernel-size 4", 16, 1500),
+        ("--delegation monte-carlo", 32, 3001), ("--delegation monte-carlo --delegation-seed 9 --recurrence 2", 8, 900),
+        ("--tcn 3:16,3x2:24,5x7:16", 16, 1999), ("--tcn 2x40:8,3:24 --hidden-act relu", 9, 1000),
+        ("--positional-encoding none", 16, 1501),
+        ("--delegation monte-carlo --tcn 3:12 --positional-encoding none", 64, 700),
+        ("--delegation transpose --hidden-size 64 --heads 2", 32, 2000),
     ]
 
-    @Test("A changed byte leaves every output before it as it was, to the last bit, and reaches far beyond its patch", arguments: causal)
+    @Test(
+        "A changed byte leaves every output before it as it was, to the last bit, and reaches far beyond its patch",
+        arguments: causal)
     func causality(flags: String, patchSize: Int, tokens: Int) throws {
         var numbers = TestNumbers(UInt64(tokens))
         let bytes = numbers.bytes(tokens)
-        let model = try model(flags.contains("--hidden-size") ? String(flags) : flags, patchSize: patchSize, hiddenSize: flags.contains("--hidden-size") ? 64 : 16)
+        let model = try model(
+            flags.contains("--hidden-size") ? String(flags) : flags, patchSize: patchSize,
+            hiddenSize: flags.contains("--hidden-size") ? 64 : 16)
         let before = try outputs(bytes, model)
         for place in [tokens / 7, tokens / 2 + 3] {
             var other = bytes
@@ -72,7 +95,9 @@ import Testing
         var other = bytes
         other[place] ^= 0x55
         let after = try outputs(other, model)
-        for (a, b) in zip(before, after).dropFirst() { #expect(try #require(changed(a, b).first) / patchSize == place / patchSize) }
+        for (a, b) in zip(before, after).dropFirst() {
+            #expect(try #require(changed(a, b).first) / patchSize == place / patchSize)
+        }
         #expect(try run("model", "info", model).expect(0).output.contains("to the patch"))
     }
 
@@ -108,7 +133,9 @@ import Testing
 
     // MARK: Orders on disk
 
-    @Test("Tokens are laid out as a model's first pass reads them, and back for another model; dump shows ρ, export natural order")
+    @Test(
+        "Tokens are laid out as a model's first pass reads them, and back for another model; dump shows ρ, export natural order"
+    )
     func layouts() throws {
         var numbers = TestNumbers(6)
         let bytes = numbers.bytes(777)
@@ -119,23 +146,33 @@ import Testing
             #expect(try bench.array("tokens.npy").values.map { UInt8($0) } == bytes)
             try run("verify", "--store", store).expect(0)
         }
-        for (flags, order) in [("--delegation monte-carlo --delegation-seed 3", "monte-carlo, seed 3"), ("--delegation selective", "selective, model"), ("", nil)] as [(String, String?)] {
+        for (flags, order) in [
+            ("--delegation monte-carlo --delegation-seed 3", "monte-carlo, seed 3"),
+            ("--delegation selective", "selective, model"), ("", nil),
+        ] as [(String, String?)] {
             let model = try model(flags, patchSize: 8)
-            try run("forward", "--store", store, "--model", model, "--restart", "--keep", "all").expect(0, "order of their delegates")
+            try run("forward", "--store", store, "--model", model, "--restart", "--keep", "all").expect(
+                0, "order of their delegates")
             try expectTokens()
             let dump = try run("dump", "--store", store).expect(0).output
             #expect(order.map { dump.contains($0) } ?? !dump.contains("order"))
             // A second run finds them as they are.
-            #expect(try !run("forward", "--store", store, "--model", model, "--restart").expect(0).error.contains("order of their delegates"))
+            #expect(
+                try !run("forward", "--store", store, "--model", model, "--restart").expect(0).error.contains(
+                    "order of their delegates"))
             let shown = try run("dump", "--store", store, "--generation", "0", "--block", "0", "--order", "--json")
             guard order != nil else {
                 shown.expect(64, "their own order")
                 continue
             }
             let orders = try #require(try shown.expect(0).json()["orders"] as? [[String: Any]])
-            #expect(orders.count == 98 && orders.allSatisfy { ($0["columns_of_its_tokens"] as? [Int])?.sorted() == Array(0..<8) })
+            #expect(
+                orders.count == 98
+                    && orders.allSatisfy { ($0["columns_of_its_tokens"] as? [Int])?.sorted() == Array(0..<8) })
             // Values of a column come with the tokens they are of.
-            let column = try run("dump", "--store", store, "--generation", "0", "--block", "0", "--column", "2", "--values", "--json").expect(0).json()
+            let column = try run(
+                "dump", "--store", store, "--generation", "0", "--block", "0", "--column", "2", "--values", "--json"
+            ).expect(0).json()
             for row in try #require(column["tokens"] as? [[String: Any]]) {
                 let token = try #require(row["token"] as? Int)
                 #expect(row["values"] as? [Int] == [Int(bytes[token])])
@@ -152,8 +189,12 @@ import Testing
         let fresh = try outputs(bytes, model)
         try? FileManager.default.removeItem(atPath: bench.file("store"))
         try bench.store(bytes, "--raw")
-        let forward = ["forward", "--store", bench.file("store"), "--model", model, "--state", "f32", "--nll", bench.file("nll.npy")]
-        try Program(["BBP_KERNELS=plain", Program.path] + forward + ["--compute", "bf16"], executable: "/usr/bin/env").outcome().expect(0)
+        let forward = [
+            "forward", "--store", bench.file("store"), "--model", model, "--state", "f32", "--nll",
+            bench.file("nll.npy"),
+        ]
+        try Program(["BBP_KERNELS=plain", Program.path] + forward + ["--compute", "bf16"], executable: "/usr/bin/env")
+            .outcome().expect(0)
         #expect(!changed(fresh[0], try bench.array("nll.npy")).isEmpty)
         try run(forward + ["--restart", "--compute", "f32"]).expect(0, "order of their delegates")
         #expect(changed(fresh[0], try bench.array("nll.npy")).isEmpty)
@@ -167,16 +208,33 @@ import Testing
         // NumPy: argsort of the keys of Philox(key=[7, 0], counter=[0, g, repeat, layer]), and the inverse of it.
         let expected: [Int: [[Int]]] = FamilyTests.orders
         for (generation, orders) in expected {
-            let shown = try run("dump", "--store", bench.file("store"), "--generation", "\(generation)", "--block", "0", "--order", "--json").expect(0).json()
-            #expect((shown["orders"] as? [[String: Any]])?.compactMap { $0["columns_of_its_tokens"] as? [Int] } == orders, "generation \(generation)")
+            let shown = try run(
+                "dump", "--store", bench.file("store"), "--generation", "\(generation)", "--block", "0", "--order",
+                "--json"
+            ).expect(0).json()
+            #expect(
+                (shown["orders"] as? [[String: Any]])?.compactMap { $0["columns_of_its_tokens"] as? [Int] } == orders,
+                "generation \(generation)")
         }
     }
 
     /// By generation: the columns of the tokens of patches 0 to 4, seed 7. Generation p is read by pass p + 1.
     private static let orders: [Int: [[Int]]] = [
-        0: [[7, 1, 4, 3, 0, 6, 2, 5], [7, 6, 0, 5, 3, 4, 2, 1], [5, 1, 3, 0, 7, 6, 4, 2], [4, 2, 7, 5, 3, 1, 0, 6], [3, 0, 1, 6, 7, 4, 5, 2]],
-        1: [[0, 3, 7, 2, 5, 1, 4, 6], [1, 7, 2, 4, 5, 3, 6, 0], [1, 5, 3, 7, 0, 6, 4, 2], [4, 7, 0, 5, 6, 1, 3, 2], [5, 6, 2, 3, 4, 1, 0, 7]],
-        2: [[6, 3, 0, 4, 5, 1, 7, 2], [0, 2, 3, 7, 5, 4, 6, 1], [7, 1, 3, 0, 6, 2, 4, 5], [4, 3, 7, 0, 1, 6, 2, 5], [7, 2, 6, 4, 5, 3, 1, 0]],
-        3: [[2, 6, 3, 7, 0, 5, 4, 1], [0, 7, 5, 2, 1, 6, 3, 4], [7, 5, 3, 2, 1, 0, 6, 4], [3, 0, 2, 6, 5, 4, 7, 1], [5, 4, 7, 1, 3, 6, 2, 0]],
+        0: [
+            [7, 1, 4, 3, 0, 6, 2, 5], [7, 6, 0, 5, 3, 4, 2, 1], [5, 1, 3, 0, 7, 6, 4, 2], [4, 2, 7, 5, 3, 1, 0, 6],
+            [3, 0, 1, 6, 7, 4, 5, 2],
+        ],
+        1: [
+            [0, 3, 7, 2, 5, 1, 4, 6], [1, 7, 2, 4, 5, 3, 6, 0], [1, 5, 3, 7, 0, 6, 4, 2], [4, 7, 0, 5, 6, 1, 3, 2],
+            [5, 6, 2, 3, 4, 1, 0, 7],
+        ],
+        2: [
+            [6, 3, 0, 4, 5, 1, 7, 2], [0, 2, 3, 7, 5, 4, 6, 1], [7, 1, 3, 0, 6, 2, 4, 5], [4, 3, 7, 0, 1, 6, 2, 5],
+            [7, 2, 6, 4, 5, 3, 1, 0],
+        ],
+        3: [
+            [2, 6, 3, 7, 0, 5, 4, 1], [0, 7, 5, 2, 1, 6, 3, 4], [7, 5, 3, 2, 1, 0, 6, 4], [3, 0, 2, 6, 5, 4, 7, 1],
+            [5, 4, 7, 1, 3, 6, 2, 0],
+        ],
     ]
 }

@@ -14,24 +14,35 @@ struct FileNameTests {
     @Test("Names that are not UTF-8 are found, written and kept apart")
     func notUTF8() throws {
         try bench.shell(#"printf AB > $'caf\xe9'; exec "$P" score --model model $'caf\xe9'"#).expect(0)
-        try bench.shell(#"""
+        try bench.shell(
+            #"""
             printf C > b
             "$P" score --model model --nll $'r\xe8.npy' b && "$P" score --model model --nll $'r\xe9.npy' b
             test -f $'r\xe8.npy' && test -f $'r\xe9.npy' && test $(ls | grep -c npy) = 2
-            """#).expect(0)
-        try bench.shell(#"""
+            """#
+        ).expect(0)
+        try bench.shell(
+            #"""
             mkdir $'s\xe9'; "$P" ingest b --store $'s\xe9' && test -f $'s\xe9/manifest.json' && test ! -e $'s\xef\xbf\xbd'
             cp -r model $'m\xff' && "$P" forward --store $'s\xe9' --model $'m\xff' --nll n.npy && "$P" verify --store $'s\xe9'
-            """#).expect(0)
+            """#
+        ).expect(0)
         // Scalars that stand for such bytes here are names too.
-        try bench.shell(#"printf D > $'\xf4\x8f\xb8\x80\xff'; exec "$P" score --model model $'\xf4\x8f\xb8\x80\xff'"#).expect(0)
-        try bench.shell(#"TMPDIR=$'t\xe9'; mkdir "$TMPDIR"; export TMPDIR; "$P" score --model model b && test -z "$(ls "$TMPDIR")""#).expect(0)
+        try bench.shell(#"printf D > $'\xf4\x8f\xb8\x80\xff'; exec "$P" score --model model $'\xf4\x8f\xb8\x80\xff'"#)
+            .expect(0)
+        try bench.shell(
+            #"TMPDIR=$'t\xe9'; mkdir "$TMPDIR"; export TMPDIR; "$P" score --model model b && test -z "$(ls "$TMPDIR")""#
+        ).expect(0)
     }
 
-    @Test("Names are shown with what could mislead written out", arguments: [
-        (#"$'caf\xe9'"#, #"caf\xe9"#), (#"$'a\nbbp-stream: all is well'"#, #"a\nbbp-stream: all is well"#), (#"$'\e[2Jb'"#, #"\x1b[2Jb"#),
-        (#"$'c\u202ed'"#, #"c\u{202e}d"#), (#"$'e\tf\r'"#, #"e\tf\r"#), (#"$'\u0085g'"#, #"\u{85}g"#), (#"$'naïve 字'"#, "naïve 字"),
-    ])
+    @Test(
+        "Names are shown with what could mislead written out",
+        arguments: [
+            (#"$'caf\xe9'"#, #"caf\xe9"#), (#"$'a\nbbp-stream: all is well'"#, #"a\nbbp-stream: all is well"#),
+            (#"$'\e[2Jb'"#, #"\x1b[2Jb"#),
+            (#"$'c\u202ed'"#, #"c\u{202e}d"#), (#"$'e\tf\r'"#, #"e\tf\r"#), (#"$'\u0085g'"#, #"\u{85}g"#),
+            (#"$'naïve 字'"#, "naïve 字"),
+        ])
     func shown(name: String, expected: String) throws {
         let missing = try bench.shell(#"exec "$P" score --model model \#(name)"#).expect(66, expected)
         let found = try bench.shell(#"printf X > \#(name); exec "$P" score --model model \#(name)"#).expect(0)
@@ -43,7 +54,10 @@ struct FileNameTests {
         // JSON has control characters as they are; bytes that are not UTF-8 it cannot have.
         if name.contains("xe9") { #expect(file == expected) } else { #expect(!file.contains("\\x")) }
         for text in [missing.error, found.output, store.output] {
-            #expect(!text.unicodeScalars.contains { $0.value < 0x20 && $0 != "\n" || (0x7F...0x9F).contains($0.value) || $0.value == 0x202E })
+            #expect(
+                !text.unicodeScalars.contains {
+                    $0.value < 0x20 && $0 != "\n" || (0x7F...0x9F).contains($0.value) || $0.value == 0x202E
+                })
         }
     }
 

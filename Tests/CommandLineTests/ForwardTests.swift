@@ -12,18 +12,25 @@ struct ForwardTests {
     }
 
     private func export(_ generation: Int, to name: String, store: String = "store") throws -> NpyArray {
-        try run("export", "--store", bench.file(store), "--generation", "\(generation)", "--out", bench.file(name)).expect(0)
+        try run("export", "--store", bench.file(store), "--generation", "\(generation)", "--out", bench.file(name))
+            .expect(0)
         return try bench.array(name)
     }
 
     // MARK: Against the model
 
     /// All of the family's cases go through `LayerPassTests`; some of them through the program as well.
-    @Test("f32 states equal the model's", arguments: Fixtures.published + ["recurrent-carlo", "selective-stack", "everything", "long-bidirectional", "narrow", "nowhere", "few-selective"])
+    @Test(
+        "f32 states equal the model's",
+        arguments: Fixtures.published + [
+            "recurrent-carlo", "selective-stack", "everything", "long-bidirectional", "narrow", "nowhere",
+            "few-selective",
+        ])
     func exact(name: String) throws {
         let model = Fixtures.path(name)
         try bench.store(fixture: name)
-        let summary = try forward(model, "--state", "f32", "--keep", "all", "--nll", bench.file("nll.npy")).expect(0).json()
+        let summary = try forward(model, "--state", "f32", "--keep", "all", "--nll", bench.file("nll.npy")).expect(0)
+            .json()
         let layers = try #require((summary["generations"] as? [Int])?.last)
         for (generation, file) in [(1, "layer1"), (layers, "hidden")] {
             let (states, expected) = (try export(generation, to: "states.npy"), try NpyArray("\(model)/\(file).npy"))
@@ -41,18 +48,27 @@ struct ForwardTests {
         if scored.isEmpty {
             #expect(summary["bits_per_byte"] is NSNull)
         } else {
-            #expect(abs(try #require(summary["bits_per_byte"] as? Double) - scored.reduce(0, +) / Double(scored.count)) < 1e-3)
+            #expect(
+                abs(try #require(summary["bits_per_byte"] as? Double) - scored.reduce(0, +) / Double(scored.count))
+                    < 1e-3)
         }
         try run("verify", "--store", bench.file("store")).expect(0)
     }
 
     // A selective order may differ where states are rounded.
-    @Test("bf16 states stay close to the model's", arguments: Fixtures.published + ["carlo", "recurrent-stack", "stack-bidirectional", "narrow"])
+    @Test(
+        "bf16 states stay close to the model's",
+        arguments: Fixtures.published + ["carlo", "recurrent-stack", "stack-bidirectional", "narrow"])
     func rounded(name: String) throws {
         try bench.store(fixture: name)
         try forward(Fixtures.path(name), "--nll", bench.file("nll.npy")).expect(0)
-        let (bits, expected) = (try bench.array("nll.npy").values.dropFirst(), try NpyArray("\(Fixtures.path(name))/nll_bits.npy").values.dropFirst())
-        func mean(_ values: ArraySlice<Float>) -> Float { values.isEmpty ? 0 : values.reduce(0, +) / Float(values.count) }
+        let (bits, expected) = (
+            try bench.array("nll.npy").values.dropFirst(),
+            try NpyArray("\(Fixtures.path(name))/nll_bits.npy").values.dropFirst()
+        )
+        func mean(_ values: ArraySlice<Float>) -> Float {
+            values.isEmpty ? 0 : values.reduce(0, +) / Float(values.count)
+        }
         #expect(abs(mean(bits) - mean(expected)) < 0.02)
     }
 
@@ -67,21 +83,26 @@ struct ForwardTests {
     }
 
     static let sizes = [
-        Sizes(patchSize: 1, tokens: 1), Sizes(patchSize: 1, tokens: 900), Sizes(patchSize: 3, tokens: 7), Sizes(patchSize: 7, tokens: 20_000, kernelSize: 40),
-        Sizes(patchSize: 8, tokens: 30_001, hiddenSize: 16), Sizes(patchSize: 31, tokens: 9000), Sizes(patchSize: 200, tokens: 500),
+        Sizes(patchSize: 1, tokens: 1), Sizes(patchSize: 1, tokens: 900), Sizes(patchSize: 3, tokens: 7),
+        Sizes(patchSize: 7, tokens: 20_000, kernelSize: 40),
+        Sizes(patchSize: 8, tokens: 30_001, hiddenSize: 16), Sizes(patchSize: 31, tokens: 9000),
+        Sizes(patchSize: 200, tokens: 500),
     ]
 
     @Test("Memory and threads change no bit", arguments: sizes)
     func identical(sizes: Sizes) throws {
         var numbers = TestNumbers(UInt64(sizes.tokens))
         let bytes = numbers.bytes(sizes.tokens)
-        let model = try bench.model(patchSize: sizes.patchSize, hiddenSize: sizes.hiddenSize, kernelSize: sizes.kernelSize)
+        let model = try bench.model(
+            patchSize: sizes.patchSize, hiddenSize: sizes.hiddenSize, kernelSize: sizes.kernelSize)
         var expected: [Data] = []
         for (threads, plentiful) in [("2", true), ("1", false), ("2", false)] {
             let store = "store \(threads) \(plentiful)"
             try bench.store(bytes, "--raw", named: store)
             let memory = try plentiful ? "1GiB" : leastMemory(store, model, threads: threads)
-            let summary = try forward(model, "--memory", memory, "--threads", threads, "--nll", bench.file("nll.npy"), store: store).expect(0).json()
+            let summary = try forward(
+                model, "--memory", memory, "--threads", threads, "--nll", bench.file("nll.npy"), store: store
+            ).expect(0).json()
             let peak = try #require(summary["peak_anonymous_bytes"] as? Int)
             // What a sanitizer notes down about memory grows with the work, and no plan knows of it.
             let budget = Program.sanitizerMebibytes > 0 ? Int.max : summary["memory_budget_bytes"] as? Int ?? 0
@@ -98,7 +119,8 @@ struct ForwardTests {
     @Test("One token in the longest patch there is")
     func longestPatch() throws {
         try bench.store([65], "--raw")
-        let summary = try forward(bench.model(patchSize: 16_384, layers: 1), "--nll", bench.file("nll.npy")).expect(0).json()
+        let summary = try forward(bench.model(patchSize: 16_384, layers: 1), "--nll", bench.file("nll.npy")).expect(0)
+            .json()
         #expect(summary["bits_per_byte"] is NSNull)
         #expect(try bench.array("nll.npy").values.map(\.isNaN) == [true])
         #expect(try export(1, to: "states.npy").values.allSatisfy(\.isFinite))
@@ -107,22 +129,32 @@ struct ForwardTests {
     /// The least that --memory may be, as the program says when it is too little.
     private func leastMemory(_ store: String, _ model: String, threads: String) throws -> String {
         let before = try bench.contents(store)
-        let refusal = try run("forward", "--store", bench.file(store), "--model", model, "--memory", "1MiB", "--threads", threads).expect(64, "too small", "the least that works here is")
+        let refusal = try run(
+            "forward", "--store", bench.file(store), "--model", model, "--memory", "1MiB", "--threads", threads
+        ).expect(64, "too small", "the least that works here is")
         #expect(try bench.contents(store) == before)
-        let word = try #require(refusal.error.components(separatedBy: "the least that works here is ").last?.split(whereSeparator: \.isWhitespace).first)
+        let word = try #require(
+            refusal.error.components(separatedBy: "the least that works here is ").last?.split(
+                whereSeparator: \.isWhitespace
+            ).first)
         return String(word)
     }
 
     // MARK: What is kept, and what is said
 
-    @Test("--keep decides which generations stay", arguments: [("last", [0, 3]), ("all", [0, 1, 2, 3]), ("none", [0, 3])])
+    @Test(
+        "--keep decides which generations stay",
+        arguments: [("last", [0, 3]), ("all", [0, 1, 2, 3]), ("none", [0, 3])])
     func keeping(keep: String, generations: [Int]) throws {
         try bench.store(fixture: "ragged")
-        let summary = try forward(Fixtures.path("ragged"), "--keep", keep, "--nll", bench.file("nll.npy")).expect(0).json()
+        let summary = try forward(Fixtures.path("ragged"), "--keep", keep, "--nll", bench.file("nll.npy")).expect(0)
+            .json()
         #expect(summary["generations"] as? [Int] == generations)
         #expect(try bench.array("nll.npy").shape == [1000])
         for generation in 0...4 {
-            let result = try run("export", "--store", bench.file("store"), "--generation", "\(generation)", "--out", bench.file("out.npy"))
+            let result = try run(
+                "export", "--store", bench.file("store"), "--generation", "\(generation)", "--out",
+                bench.file("out.npy"))
             let kept = generations.contains(generation) && !(keep == "none" && generation > 0)
             result.expect(kept ? 0 : 64, kept ? "wrote" : "generation \(generation)")
         }
@@ -133,7 +165,10 @@ struct ForwardTests {
     func summary() throws {
         try bench.store(fixture: "seven")
         let fields = try forward(Fixtures.path("seven"), "--threads", "1", "--memory", "512MiB").expect(0).json()
-        for key in ["seconds", "tokens_per_second", "bits_per_byte", "peak_anonymous_bytes", "reads_per_layer", "writes_per_layer"] {
+        for key in [
+            "seconds", "tokens_per_second", "bits_per_byte", "peak_anonymous_bytes", "reads_per_layer",
+            "writes_per_layer",
+        ] {
             #expect(try #require(fields[key] as? Double, "\(key)") > 0)
         }
         #expect(fields["tokens"] as? Int == 7)
@@ -148,27 +183,41 @@ struct ForwardTests {
     @Test("Plan and summary are for people, and call untrained weights untrained")
     func text() throws {
         try bench.store(Array("some text".utf8))
-        let result = try run("forward", "--store", bench.file("store"), "--model", bench.model()).expect(0, "tokens", "memory", "disk", "free", "untrained")
-        for word in ["bits per byte", "untrained", "tokens/s", "peak anonymous memory", "layer 2", "N"] { #expect(result.output.contains(word)) }
+        let result = try run("forward", "--store", bench.file("store"), "--model", bench.model()).expect(
+            0, "tokens", "memory", "disk", "free", "untrained")
+        for word in ["bits per byte", "untrained", "tokens/s", "peak anonymous memory", "layer 2", "N"] {
+            #expect(result.output.contains(word))
+        }
         #expect(try run("dump", "--store", bench.file("store")).expect(0).output.contains("untrained"))
     }
 
     @Test("A store laid out for another patch size is laid out anew")
     func repaging() throws {
-        try run("ingest", "\(Fixtures.path("odd"))/tokens.u16", "--tokens", "--patch-size", "64", "--store", bench.file("store")).expect(0)
+        try run(
+            "ingest", "\(Fixtures.path("odd"))/tokens.u16", "--tokens", "--patch-size", "64", "--store",
+            bench.file("store")
+        ).expect(0)
         try forward(Fixtures.path("odd"), "--state", "f32").expect(0)
-        #expect(try export(2, to: "states.npy").relativeError(to: NpyArray("\(Fixtures.path("odd"))/hidden.npy")) < 2e-4)
+        #expect(
+            try export(2, to: "states.npy").relativeError(to: NpyArray("\(Fixtures.path("odd"))/hidden.npy")) < 2e-4)
         try run("verify", "--store", bench.file("store")).expect(0)
     }
 
     // MARK: What a run is bound to
 
-    @Test("--compute bf16: close to the reference where kernels round, f32 with a word where there are none, never mixed")
+    @Test(
+        "--compute bf16: close to the reference where kernels round, f32 with a word where there are none, never mixed")
     func bf16Products() throws {
         let model = Fixtures.path("ragged")
-        try bench.store(Array(FileManager.default.contents(atPath: "\(model)/tokens.u16")!), "--tokens", "--patch-size", "16")
+        try bench.store(
+            Array(FileManager.default.contents(atPath: "\(model)/tokens.u16")!), "--tokens", "--patch-size", "16")
         func forward(_ kernels: String, _ flags: String...) throws -> Outcome {
-            try Program(["BBP_KERNELS=\(kernels)", Program.path, "forward", "--store", bench.file("store"), "--model", model, "--json"] + flags, executable: "/usr/bin/env").outcome()
+            try Program(
+                [
+                    "BBP_KERNELS=\(kernels)", Program.path, "forward", "--store", bench.file("store"), "--model", model,
+                    "--json",
+                ] + flags, executable: "/usr/bin/env"
+            ).outcome()
         }
         let rounded = try forward("plain", "--compute", "bf16", "--nll", bench.file("nll.npy")).expect(0).json()
         #expect(rounded["compute"] as? String == "bf16")
@@ -205,7 +254,9 @@ struct ForwardTests {
 
     @Test("A store's run takes the model and the flags that began it; --restart takes others")
     func boundToItsRun() throws {
-        let (model, other, otherPatch) = (try bench.model(), try bench.model("other", seed: 2), try bench.model("patch", patchSize: 4))
+        let (model, other, otherPatch) = (
+            try bench.model(), try bench.model("other", seed: 2), try bench.model("patch", patchSize: 4)
+        )
         try bench.store(Array("some text".utf8))
         try forward(model, "--state", "f32", "--keep", "all").expect(0)
         let before = try bench.contents("store")
@@ -220,12 +271,15 @@ struct ForwardTests {
         try run("verify", "--store", bench.file("store")).expect(0)
     }
 
-    @Test("--restart that cannot run drops nothing", arguments: [["--memory", "1MiB"], ["--nll", "/proc/nowhere/nll.npy"]])
+    @Test(
+        "--restart that cannot run drops nothing",
+        arguments: [["--memory", "1MiB"], ["--nll", "/proc/nowhere/nll.npy"]])
     func failedRestart(flags: [String]) throws {
         try bench.store(fixture: "ragged")
         try forward(Fixtures.path("ragged")).expect(0)
         let before = try bench.contents("store")
-        let result = try run(["forward", "--store", bench.file("store"), "--model", Fixtures.path("ragged"), "--restart"] + flags)
+        let result = try run(
+            ["forward", "--store", bench.file("store"), "--model", Fixtures.path("ragged"), "--restart"] + flags)
         #expect(result.status == 64 || result.status == 73)
         #expect(try bench.contents("store") == before)
     }
@@ -235,12 +289,15 @@ struct ForwardTests {
         try bench.store(fixture: "ragged")
         let before = try bench.contents("store")
         try forward(Fixtures.path("ragged"), "--dry-run", "--nll", bench.file("nll.npy")).expect(0)
-        try run("forward", "--store", bench.file("store"), "--model", Fixtures.path("ragged"), "--dry-run").expect(0, "memory", "disk")
+        try run("forward", "--store", bench.file("store"), "--model", Fixtures.path("ragged"), "--dry-run").expect(
+            0, "memory", "disk")
         #expect(try bench.contents("store") == before)
         #expect(!bench.exists("nll.npy"))
     }
 
-    @Test("An output that cannot be written is refused before anything is computed", arguments: ["no/such/folder/nll.npy", "."])
+    @Test(
+        "An output that cannot be written is refused before anything is computed",
+        arguments: ["no/such/folder/nll.npy", "."])
     func unwritable(place: String) throws {
         try bench.store(fixture: "seven")
         let before = try bench.contents("store")

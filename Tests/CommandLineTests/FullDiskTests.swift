@@ -5,7 +5,8 @@ import Testing
 /// A shell with mounts of its own, which nothing else sees and which go with it.
 private enum PrivateMounts {
     static let program = "/usr/bin/unshare"
-    static let areAllowed = (try? Program(["-rm", "sh", "-c", "mount -t tmpfs tmpfs /tmp"], executable: program).outcome().status) == 0
+    static let areAllowed =
+        (try? Program(["-rm", "sh", "-c", "mount -t tmpfs tmpfs /tmp"], executable: program).outcome().status) == 0
 }
 
 /// What happens where the disk is too small.
@@ -32,7 +33,9 @@ struct FullDiskTests {
     @Test("ingest says so and leaves nothing, or the store that was there")
     func ingest() throws {
         try write("large", bytes: 3_000_000)
-        try shell(megabytes: 1, """
+        try shell(
+            megabytes: 1,
+            """
             $bbp ingest "$here/large" --store store; [ $? = 74 ] && [ ! -e store ] || exit 2
             echo small > small; $bbp ingest small --store store || exit 3
             $bbp ingest "$here/large" --store store --force; [ $? = 74 ] || exit 4
@@ -46,7 +49,9 @@ struct FullDiskTests {
     func forward() throws {
         try write("input", bytes: 30_000)
         try bench.model(patchSize: 16, hiddenSize: 64)
-        try shell(megabytes: 3, """
+        try shell(
+            megabytes: 3,
+            """
             $bbp ingest "$here/input" --store store || exit 2
             $bbp forward --store store --model "$here/model"; [ $? = 73 ] || exit 3
             $bbp forward --store store --model "$here/model" --memory \(Program.memory(24)) --force; [ $? = 74 ] || exit 4
@@ -61,7 +66,9 @@ struct FullDiskTests {
     func outputs() throws {
         try write("input", bytes: 200_000)
         try bench.store(Array(bench.bytes("input")), named: "store")
-        try shell(megabytes: 1, """
+        try shell(
+            megabytes: 1,
+            """
             head -c 900000 /dev/zero > filler
             $bbp export --store "$here/store" --generation 0 --out out.npy; [ $? = 74 ] && [ "$(ls)" = filler ] || exit 2
             $bbp model init model; [ $? = 74 ] && [ ! -e model/model.safetensors ] && [ ! -e model/config.json ] || exit 3

@@ -10,7 +10,8 @@ struct IngestTests {
 
     /// The tokens of a store, read back through `export`.
     private func tokens() throws -> [UInt16] {
-        try run("export", "--store", bench.file("store"), "--generation", "0", "--out", bench.file("tokens.npy")).expect(0)
+        try run("export", "--store", bench.file("store"), "--generation", "0", "--out", bench.file("tokens.npy"))
+            .expect(0)
         return try bench.array("tokens.npy").values.map { UInt16($0) }
     }
 
@@ -22,7 +23,9 @@ struct IngestTests {
     func documents() throws {
         var numbers = TestNumbers(1)
         let (first, second, third) = (numbers.bytes(1000), numbers.bytes(1), numbers.bytes(70_000))
-        let result = try run("ingest", bench.write("a", first), "-", bench.write("c", third), "--store", bench.file("store"), input: second)
+        let result = try run(
+            "ingest", bench.write("a", first), "-", bench.write("c", third), "--store", bench.file("store"),
+            input: second)
         result.expect(0)
         var expected: [UInt16] = []
         for document in [first, second, third] { expected += [256] + document.map(UInt16.init) + [257] }
@@ -38,20 +41,26 @@ struct IngestTests {
     func othersFilesStay() throws {
         let bench = try Bench()
         defer { bench.remove() }
-        try bench.shell("""
+        try bench.shell(
+            """
             mkfifo pipe; "$P" ingest pipe --store s & exec 9> pipe
             while ! test -e s/generation-0/data.mdb; do :; done
             mkdir s/mine; echo x > s/mine/x; exec 9>&-; wait $!
-            """).expect(66, "empty")
+            """
+        ).expect(66, "empty")
         #expect(bench.exists("s/mine/x") && !bench.exists("s/generation-0"))
-        try bench.shell("""
+        try bench.shell(
+            """
             echo old > f; "$P" ingest f --store t && "$P" ingest pipe --store t --force & exec 9> pipe
             while ! test -e t/generation-0.1/data.mdb; do :; done
             echo x > t/notes.txt; kill -INT $(pgrep -f "ingest pipe --store t" | tail -1); exec 9>&-; wait $!; cat t/notes.txt
             exec "$P" verify --store t
-            """).expect(0)
+            """
+        ).expect(0)
         #expect(!bench.exists("t/generation-0.1"))
-        try bench.shell("\"$P\" ingest pipe --store u & exec 9> pipe; while ! test -e u/generation-0/data.mdb; do :; done; exec 9>&-; wait $!").expect(66)
+        try bench.shell(
+            "\"$P\" ingest pipe --store u & exec 9> pipe; while ! test -e u/generation-0/data.mdb; do :; done; exec 9>&-; wait $!"
+        ).expect(66)
         #expect(!bench.exists("u"))
     }
 
@@ -60,17 +69,23 @@ struct IngestTests {
         let bench = try Bench()
         defer { bench.remove() }
         try bench.model(patchSize: 16, hiddenSize: 8)
-        try bench.shell("""
+        try bench.shell(
+            """
             echo text > f; "$P" ingest f --store a --patch-size 8; mkdir b; cp a/manifest.json b; ln -s ../a/generation-0 b/generation-0
             "$P" forward --store b --model model; "$P" verify --store a
-            """).expect(0)
-        try bench.shell("""
+            """
+        ).expect(0)
+        try bench.shell(
+            """
             echo thesis > thesis; mkdir z; ln -s ../thesis z/manifest.json; "$P" ingest f --store z --force; cat thesis
             mkdir n; ln -s /dev/null n/manifest.json; "$P" ingest f --store n --force; "$P" verify --store n
             mkdir p; mkfifo p/manifest.json; "$P" ingest f --store p --force; exec "$P" verify --store p
-            """).expect(0)
+            """
+        ).expect(0)
         #expect(try bench.bytes("thesis") == Data("thesis\n".utf8))
-        try bench.shell("\"$P\" ingest f --store k; mkdir -p k/manifest.json.partial/mine; exec \"$P\" forward --store k --model model").expect(0)
+        try bench.shell(
+            "\"$P\" ingest f --store k; mkdir -p k/manifest.json.partial/mine; exec \"$P\" forward --store k --model model"
+        ).expect(0)
         #expect(bench.exists("k/manifest.json.partial/mine"))
     }
 
@@ -112,7 +127,8 @@ struct IngestTests {
 
     static let bad: [Bad] = [
         Bad(name: "missing", status: 66, words: ["absent", "no such file"], inputs: ["absent"]),
-        Bad(name: "missing after a good one", status: 66, words: ["absent", "no such file"], inputs: ["good", "absent"]),
+        Bad(
+            name: "missing after a good one", status: 66, words: ["absent", "no such file"], inputs: ["good", "absent"]),
         Bad(name: "empty", status: 66, words: ["empty"], inputs: ["nothing"]),
         Bad(name: "empty after a good one", status: 66, words: ["nothing", "empty"], inputs: ["good", "nothing"]),
         Bad(name: "folder", status: 66, words: ["folder"], inputs: ["."]),
@@ -120,8 +136,12 @@ struct IngestTests {
         Bad(name: "standard input twice", status: 64, words: ["standard input"], inputs: ["-", "-"]),
         Bad(name: "no tokens", status: 66, words: ["empty"], inputs: ["nothing"], flags: ["--tokens"]),
         Bad(name: "odd bytes", status: 65, words: ["odd", "3 bytes"], inputs: ["odd"], flags: ["--tokens"]),
-        Bad(name: "id 259", status: 65, words: ["259", "byte 4"], inputs: ["-"], flags: ["--tokens"], input: [1, 0, 2, 1, 3, 1, 0, 0]),
-        Bad(name: "id 65535", status: 65, words: ["65535", "byte 0"], inputs: ["-"], flags: ["--tokens"], input: [255, 255]),
+        Bad(
+            name: "id 259", status: 65, words: ["259", "byte 4"], inputs: ["-"], flags: ["--tokens"],
+            input: [1, 0, 2, 1, 3, 1, 0, 0]),
+        Bad(
+            name: "id 65535", status: 65, words: ["65535", "byte 0"], inputs: ["-"], flags: ["--tokens"],
+            input: [255, 255]),
         Bad(name: "id far in", status: 65, words: ["300", "byte 1200000"], inputs: ["far"], flags: ["--tokens"]),
     ]
 
@@ -130,7 +150,9 @@ struct IngestTests {
         try bench.write("nothing", [])
         try bench.write("odd", [1, 0, 2])
         if bad.inputs == ["far"] { try bench.write("far", [UInt8](repeating: 0, count: 1_200_000) + [44, 1, 0, 0]) }
-        let result = try run(["ingest"] + bad.inputs.map { $0 == "-" ? $0 : bench.file($0) } + ["--store", bench.file("store")] + bad.flags + flags, input: bad.input)
+        let result = try run(
+            ["ingest"] + bad.inputs.map { $0 == "-" ? $0 : bench.file($0) } + ["--store", bench.file("store")]
+                + bad.flags + flags, input: bad.input)
         result.expect(bad.status)
         for word in bad.words { #expect(result.error.contains(word)) }
     }
@@ -153,7 +175,8 @@ struct IngestTests {
     @Test("An unreadable file is named", .enabled(if: getuid() != 0, "root reads everything"))
     func unreadable() throws {
         chmod(try bench.write("secret", [1]), 0)
-        try run("ingest", bench.file("secret"), "--store", bench.file("store")).expect(66, "secret", "Permission denied")
+        try run("ingest", bench.file("secret"), "--store", bench.file("store")).expect(
+            66, "secret", "Permission denied")
         #expect(!bench.exists("store"))
     }
 

@@ -11,15 +11,21 @@ struct InspectionTests {
     init() throws {
         bench = try Bench()
         try bench.store(fixture: "ragged")
-        try run("forward", "--store", store, "--model", Fixtures.path("ragged"), "--state", "f32", "--keep", "all").expect(0)
+        try run("forward", "--store", store, "--model", Fixtures.path("ragged"), "--state", "f32", "--keep", "all")
+            .expect(0)
     }
 
-    private func dump(_ flags: String) throws -> Outcome { try run(["dump", "--store", store] + flags.split(separator: " ").map(String.init)) }
+    private func dump(_ flags: String) throws -> Outcome {
+        try run(["dump", "--store", store] + flags.split(separator: " ").map(String.init))
+    }
 
-    @Test("A range of an export is that part of the whole", arguments: [0, 1, 3], ["0:1", "0:1000", "15:17", "999:1000", "123:877"])
+    @Test(
+        "A range of an export is that part of the whole", arguments: [0, 1, 3],
+        ["0:1", "0:1000", "15:17", "999:1000", "123:877"])
     func range(generation: Int, range: String) throws {
         for (flags, name) in [([], "whole.npy"), (["--range", range], "part.npy")] {
-            try run(["export", "--store", store, "--generation", "\(generation)", "--out", bench.file(name)] + flags).expect(0, "wrote")
+            try run(["export", "--store", store, "--generation", "\(generation)", "--out", bench.file(name)] + flags)
+                .expect(0, "wrote")
         }
         let ends = range.split(separator: ":").compactMap { Int($0) }
         let (whole, part) = (try bench.array("whole.npy"), try bench.array("part.npy"))
@@ -29,29 +35,40 @@ struct InspectionTests {
         #expect(same)
     }
 
-    @Test("What the store does not hold is a usage error that says what it holds", arguments: [
-        ("export --generation 4 --out O", "0, 1, 2, 3"), ("export --generation 1 --range 0:1001 --out O", "1000 tokens"),
-        ("export --generation 0 --range 1000:1001 --out O", "1000 tokens"), ("dump --generation 4", "0, 1, 2, 3"), ("dump --generation 99999999", "0, 1, 2, 3"),
-        ("dump --generation 1 --block 99", "blocks 0 to"), ("dump --generation 1 --block 0 --column 16", "columns 0 to 15"),
-        ("dump --generation=-1", "0, 1, 2, 3"), ("dump --generation 1 --block=-1", "blocks 0 to"), ("dump --generation 1 --block 0 --column=-1", "columns 0 to 15"),
-    ])
+    @Test(
+        "What the store does not hold is a usage error that says what it holds",
+        arguments: [
+            ("export --generation 4 --out O", "0, 1, 2, 3"),
+            ("export --generation 1 --range 0:1001 --out O", "1000 tokens"),
+            ("export --generation 0 --range 1000:1001 --out O", "1000 tokens"), ("dump --generation 4", "0, 1, 2, 3"),
+            ("dump --generation 99999999", "0, 1, 2, 3"),
+            ("dump --generation 1 --block 99", "blocks 0 to"),
+            ("dump --generation 1 --block 0 --column 16", "columns 0 to 15"),
+            ("dump --generation=-1", "0, 1, 2, 3"), ("dump --generation 1 --block=-1", "blocks 0 to"),
+            ("dump --generation 1 --block 0 --column=-1", "columns 0 to 15"),
+        ])
     func outOfRange(arguments: String, word: String) throws {
         let before = try bench.contents("store")
-        try run(arguments.split(separator: " ").map { $0 == "O" ? bench.file("out.npy") : String($0) } + ["--store", store]).expect(64, word)
+        try run(
+            arguments.split(separator: " ").map { $0 == "O" ? bench.file("out.npy") : String($0) } + ["--store", store]
+        ).expect(64, word)
         #expect(!bench.exists("out.npy") && !bench.exists("out.npy.partial"))
         #expect(try bench.contents("store") == before)
     }
 
     @Test("An output that cannot be made is named", arguments: ["no/such/folder/out.npy", "."])
     func unwritable(place: String) throws {
-        try run("export", "--store", store, "--generation", "1", "--out", bench.file(place)).expect(73, bench.file(place))
+        try run("export", "--store", store, "--generation", "1", "--out", bench.file(place)).expect(
+            73, bench.file(place))
     }
 
     @Test("An output that is a device is written to and stays a device", arguments: ["export", "forward"])
     func device(command: String) throws {
         // A link in the folder stands for the device, so that nothing outside is at stake.
         try FileManager.default.createSymbolicLink(atPath: bench.file("null"), withDestinationPath: "/dev/null")
-        let arguments = command == "export" ? ["export", "--generation", "1", "--out"] : ["forward", "--model", Fixtures.path("ragged"), "--nll"]
+        let arguments =
+            command == "export"
+            ? ["export", "--generation", "1", "--out"] : ["forward", "--model", Fixtures.path("ragged"), "--nll"]
         try run(arguments + [bench.file("null"), "--store", store]).expect(0)
         #expect(try FileManager.default.destinationOfSymbolicLink(atPath: bench.file("null")) == "/dev/null")
     }
@@ -95,20 +112,26 @@ struct InspectionTests {
         }
     }
 
-    @Test("Numbers are numbers in JSON, not text to be taken apart", arguments: ["--generation 3 --block 0", "--generation 3 --block 0 --column 5", ""])
+    @Test(
+        "Numbers are numbers in JSON, not text to be taken apart",
+        arguments: ["--generation 3 --block 0", "--generation 3 --block 0 --column 5", ""])
     func numbers(flags: String) throws {
         func texts(_ value: Any) -> [String] {
             if let fields = value as? [String: Any] { return fields.values.flatMap(texts) }
             return (value as? [Any])?.flatMap(texts) ?? (value as? String).map { [$0] } ?? []
         }
-        let composed = texts(try dump(flags + " --json").expect(0).json()).filter { text in [" bytes", " + ", " to ", ", "].contains { text.contains($0) } }
+        let composed = texts(try dump(flags + " --json").expect(0).json()).filter { text in
+            [" bytes", " + ", " to ", ", "].contains { text.contains($0) }
+        }
         #expect(composed.filter { $0 != "bbp-stream store, version 1" }.isEmpty)
     }
 
     @Test("A block's values are those that export writes, column by column", arguments: [0, 2])
     func blockValues(generation: Int) throws {
-        try run("export", "--store", store, "--generation", "\(generation)", "--out",
-            bench.file("states.npy")).expect(0)
+        try run(
+            "export", "--store", store, "--generation", "\(generation)", "--out",
+            bench.file("states.npy")
+        ).expect(0)
         let states = try bench.array("states.npy").values
         let block = try dump("--generation \(generation) --block 0 --values --json").expect(0).json()
         #expect(block["patches"] as? Int != nil && block["file_offset"] as? Int != nil && block["columns"] != nil)
@@ -137,12 +160,16 @@ struct InspectionTests {
 
     @Test("The values of a large block are written as they are read", arguments: ["", " --json"])
     func streamedValues(flags: String) throws {
-        let store = try bench.store({ var numbers = TestNumbers(1); return numbers.bytes(24_000) }(), named: "large")
+        let store = try bench.store(
+            {
+                var numbers = TestNumbers(1); return numbers.bytes(24_000)
+            }(), named: "large")
         let model = try bench.model("wide", patchSize: 32, hiddenSize: 128, layers: 1)
         try run("forward", "--store", store, "--model", model, "--state", "f32", "--memory", "1GiB").expect(0)
         let arguments = ["dump", "--store", store, "--generation", "1", "--block", "0"]
         #expect(try #require(run(arguments + ["--json"]).expect(0).json()["raw"] as? Int) > 4_000_000)
-        let program = try Program(arguments + ["--values"] + flags.split(separator: " ").map(String.init),
+        let program = try Program(
+            arguments + ["--values"] + flags.split(separator: " ").map(String.init),
             outputFile: "/dev/null")
         var peak = 0
         while !program.hasEnded { peak = max(peak, program.memory("RssAnon")) }
@@ -152,7 +179,8 @@ struct InspectionTests {
 
     @Test("Values that nobody reads on end quietly", arguments: ["--values", "--values --json"])
     func closedPipe(flags: String) throws {
-        let command = "'\(Program.path)' dump --store '\(store)' --generation 3 --block 0 \(flags)"
+        let command =
+            "'\(Program.path)' dump --store '\(store)' --generation 3 --block 0 \(flags)"
             + " | head -c 100; echo ${PIPESTATUS[0]}"
         let result = try Program(["-c", command], executable: "/bin/bash").outcome().expect(0)
         #expect(result.error.isEmpty && result.output.hasSuffix("0\n"), "it said: \(result.error)")
@@ -167,8 +195,10 @@ struct InspectionTests {
         let store = try bench.store(bytes, "--raw", "--patch-size", "32", named: "many")
         let whole = try run("dump", "--store", store, "--generation", "0", "--all", "--json").expect(0).json()
         let part = try run("dump", "--store", store, "--generation", "0", "--json").expect(0).json()
-        func field(_ name: String,
-            _ report: [String: Any]) -> Double? { (report["tables"] as? [[String: Any]])?.first?[name] as? Double }
+        func field(
+            _ name: String,
+            _ report: [String: Any]
+        ) -> Double? { (report["tables"] as? [[String: Any]])?.first?[name] as? Double }
         #expect(field("blocks", part) == 70 && field("blocks_read", part) == 64 && field("blocks_read", whole) == 70)
         #expect(field("values", part) == Double(64 << 15) && field("values", whole) == Double(bytes.count))
         #expect(field("max", part) == 200 && field("max", whole) == 200 && field("min", whole) == 7)

@@ -9,7 +9,8 @@ import Testing
 struct InterruptionTests {
     let bench: Bench
 
-    /// A store that takes a while, with a commit every few tenths of a layer, its model, and what comes out undisturbed.
+    /// A store that takes a while, with a commit every few tenths of a layer, its model, and what comes out
+    /// undisturbed.
     private static let original: Result<(bench: Bench, outputs: [Data]), any Error> = Result {
         let bench = try Bench()
         atexit { try? InterruptionTests.original.get().bench.remove() }
@@ -19,7 +20,8 @@ struct InterruptionTests {
         try bench.store(bytes, "--raw", "--patch-size", "16")
         try bench.model(patchSize: 16, hiddenSize: 64)
         try run(
-            "forward", "--store", bench.file("undisturbed"), "--model", bench.file("model"), "--memory", "64MiB", "--threads", "1", "--nll", bench.file("nll.npy")
+            "forward", "--store", bench.file("undisturbed"), "--model", bench.file("model"), "--memory", "64MiB",
+            "--threads", "1", "--nll", bench.file("nll.npy")
         ).expect(0)
         return (bench, try Self.outputs(bench, store: "undisturbed"))
     }
@@ -27,11 +29,14 @@ struct InterruptionTests {
     init() throws {
         bench = try Bench()
         let original = try Self.original.get().bench
-        for part in ["store", "model"] { try FileManager.default.copyItem(atPath: original.file(part), toPath: bench.file(part)) }
+        for part in ["store", "model"] {
+            try FileManager.default.copyItem(atPath: original.file(part), toPath: bench.file(part))
+        }
     }
 
     private static func outputs(_ bench: Bench, store: String) throws -> [Data] {
-        try run("export", "--store", bench.file(store), "--generation", "2", "--out", bench.file("states.npy")).expect(0)
+        try run("export", "--store", bench.file(store), "--generation", "2", "--out", bench.file("states.npy")).expect(
+            0)
         return [try bench.bytes("nll.npy"), try bench.bytes("states.npy")]
     }
 
@@ -43,7 +48,10 @@ struct InterruptionTests {
 
     /// With little memory states are on disk, with more in memory.
     private func arguments(_ flags: String..., memory: String = Program.memory(24)) -> [String] {
-        ["forward", "--store", bench.file("store"), "--model", bench.file("model"), "--memory", memory, "--threads", "1", "--nll", bench.file("nll.npy"), "--json"] + flags
+        [
+            "forward", "--store", bench.file("store"), "--model", bench.file("model"), "--memory", memory, "--threads",
+            "1", "--nll", bench.file("nll.npy"), "--json",
+        ] + flags
     }
 
     /// Starts the command and sends `signal` once it says `word`; a run that was quicker than the signal is begun anew.
@@ -64,10 +72,13 @@ struct InterruptionTests {
         init(_ description: String) { self.description = description }
     }
 
-    @Test("Stopped, then the same command again: the same bits", arguments: [
-        (SIGINT, "layer 1/2", Program.memory(24)), (SIGTERM, "layer 2/2", Program.memory(24)), (SIGKILL, "layer 1/2", Program.memory(24)), (SIGKILL, "layer 2/2", Program.memory(24)),
-        (SIGINT, "layer 1/2", "512MiB"), (SIGTERM, "layer 2/2", "512MiB"), (SIGKILL, "layer 2/2", "512MiB"),
-    ])
+    @Test(
+        "Stopped, then the same command again: the same bits",
+        arguments: [
+            (SIGINT, "layer 1/2", Program.memory(24)), (SIGTERM, "layer 2/2", Program.memory(24)),
+            (SIGKILL, "layer 1/2", Program.memory(24)), (SIGKILL, "layer 2/2", Program.memory(24)),
+            (SIGINT, "layer 1/2", "512MiB"), (SIGTERM, "layer 2/2", "512MiB"), (SIGKILL, "layer 2/2", "512MiB"),
+        ])
     func resumed(signal: Int32, at word: String, memory: String) throws {
         let stopped = try interrupt(signal, at: word, memory: memory)
         if signal == SIGKILL {
@@ -80,17 +91,22 @@ struct InterruptionTests {
         try run("verify", "--store", bench.file("store")).expect(0)
         try run("dump", "--store", bench.file("store")).expect(0)
         // What is not complete is not handed out.
-        try run("export", "--store", bench.file("store"), "--generation", "2", "--out", bench.file("states.npy")).expect(64, "generation 2")
+        try run("export", "--store", bench.file("store"), "--generation", "2", "--out", bench.file("states.npy"))
+            .expect(64, "generation 2")
 
         // What a signal asked to be kept was kept, also where it was in memory alone.
         let result = try run(arguments(memory: memory))
-        if signal != SIGKILL { #expect(result.error.contains("Going on with layer") || result.error.contains("resuming")) }
+        if signal != SIGKILL {
+            #expect(result.error.contains("Going on with layer") || result.error.contains("resuming"))
+        }
         let summary = try result.expect(0).json()
         #expect(summary["resumed"] as? Bool == true)
         try expectSameBits()
     }
 
-    @Test("A run in memory that was killed in its last layer and stopped in an earlier one goes on, in memory or not", arguments: [Program.memory(24), "512MiB"])
+    @Test(
+        "A run in memory that was killed in its last layer and stopped in an earlier one goes on, in memory or not",
+        arguments: [Program.memory(24), "512MiB"])
     func killedThenStopped(memory: String) throws {
         try interrupt(SIGKILL, at: "layer 2/2", memory: "512MiB").expect(-SIGKILL)
         let program = try Program(arguments(memory: memory))
@@ -130,7 +146,9 @@ struct InterruptionTests {
         return places
     }
 
-    @Test("Progress with a flipped bit, or with numbers that cannot be, is not gone on from", arguments: ["carry", "block", "counter", "version"])
+    @Test(
+        "Progress with a flipped bit, or with numbers that cannot be, is not gone on from",
+        arguments: ["carry", "block", "counter", "version"])
     func damagedProgress(part: String) throws {
         try interrupt(SIGINT, at: "layer 2/2").expect(75)
         let places = try progressPlaces()
@@ -143,10 +161,13 @@ struct InterruptionTests {
                 default:
                     // The checksum is made to fit.
                     let length = Int(bytes[place + 8]) | Int(bytes[place + 9]) << 8
-                    let counter: [UInt8] = part == "block" ? [1, 0, 0, 0, 0, 0, 0, 0] : [255, 255, 255, 255, 255, 255, 255, 127]
-                    bytes.replaceSubrange(place + (part == "block" ? 16 : 24)..<place + (part == "block" ? 24 : 32), with: counter)
+                    let counter: [UInt8] =
+                        part == "block" ? [1, 0, 0, 0, 0, 0, 0, 0] : [255, 255, 255, 255, 255, 255, 255, 127]
+                    bytes.replaceSubrange(
+                        place + (part == "block" ? 16 : 24)..<place + (part == "block" ? 24 : 32), with: counter)
                     let sum = bytes[place..<place + length - 8].withUnsafeBytes { checksum($0) }
-                    bytes.replaceSubrange(place + length - 8..<place + length, with: withUnsafeBytes(of: sum.littleEndian) { Data($0) })
+                    bytes.replaceSubrange(
+                        place + length - 8..<place + length, with: withUnsafeBytes(of: sum.littleEndian) { Data($0) })
                 }
             }
         }
@@ -165,10 +186,12 @@ struct InterruptionTests {
         // Stopped, not ended: it holds its lock for as long as this takes.
         program.send(SIGSTOP)
         try run(arguments()).expect(73, "another bbp-stream")
-        try run("ingest", bench.write("good", [1]), "--store", bench.file("store"), "--force").expect(73, "another bbp-stream")
+        try run("ingest", bench.write("good", [1]), "--store", bench.file("store"), "--force").expect(
+            73, "another bbp-stream")
         try run("verify", "--store", bench.file("store")).expect(0)
         try run("dump", "--store", bench.file("store")).expect(0)
-        try run("export", "--store", bench.file("store"), "--generation", "0", "--out", bench.file("tokens.npy")).expect(0)
+        try run("export", "--store", bench.file("store"), "--generation", "0", "--out", bench.file("tokens.npy"))
+            .expect(0)
         program.send(SIGCONT)
         try program.outcome().expect(0)
         try expectSameBits()

@@ -11,7 +11,10 @@ struct ModelFileTests {
     private func expectRefused(_ status: Int32, _ words: [String]) throws {
         try bench.store(fixture: "seven")
         let before = try bench.contents("store")
-        for command in [["model", "info", bench.file("model")], ["forward", "--store", bench.file("store"), "--model", bench.file("model")]] {
+        for command in [
+            ["model", "info", bench.file("model")],
+            ["forward", "--store", bench.file("store"), "--model", bench.file("model")],
+        ] {
             let result = try run(command).expect(status)
             for word in words { #expect(result.error.contains(word), "it said: \(result.error)") }
         }
@@ -22,8 +25,10 @@ struct ModelFileTests {
 
     /// A field's new value as JSON, "" to remove it, and a word that the message must contain beside the field's name.
     static let configurations: [(field: String, value: String, word: String)] = [
-        ("model_type", "", "missing"), ("vocab_size", "", "missing"), ("hidden_size", "", "missing"), ("intermediate_size", "", "missing"),
-        ("num_hidden_layers", "", "missing"), ("num_attention_heads", "", "missing"), ("patch_size", "", "missing"), ("conv_kernel_size", "", "missing"),
+        ("model_type", "", "missing"), ("vocab_size", "", "missing"), ("hidden_size", "", "missing"),
+        ("intermediate_size", "", "missing"),
+        ("num_hidden_layers", "", "missing"), ("num_attention_heads", "", "missing"), ("patch_size", "", "missing"),
+        ("conv_kernel_size", "", "missing"),
         // Unknown, misspelt, of another family.
         ("hiden_size", "24", "did you mean 'hidden_size'"), ("Hidden-Size", "24", "did you mean 'hidden_size'"),
         ("casual", "false", "did you mean 'causal'"),
@@ -35,31 +40,49 @@ struct ModelFileTests {
         ("mixers", "[]", "unknown"), ("model_type", "\"gpt2\"", "gpt2"), ("vocab_size", "256", "256"),
         ("hidden_act", "\"silu\"", "silu"),
         // Wrong types.
-        ("hidden_size", "\"24\"", "integer"), ("hidden_size", "24.5", "integer"), ("hidden_size", "null", "integer"), ("hidden_size", "true", "integer"),
+        ("hidden_size", "\"24\"", "integer"), ("hidden_size", "24.5", "integer"), ("hidden_size", "null", "integer"),
+        ("hidden_size", "true", "integer"),
         ("layer_norm_eps", "\"small\"", "number"), ("model_type", "7", "string"), ("causal", "1", "true or false"),
         // Contradictory.
         ("hidden_size", "20", "8"), ("num_attention_heads", "5", "divide"), ("num_attention_heads", "48", "48"),
         // Absurd.
-        ("hidden_size", "0", "0"), ("hidden_size", "-24", "-24"), ("hidden_size", "1000000000000000000", "1000000000000000000"),
-        ("hidden_size", "1e300", "integer"), ("intermediate_size", "0", "0"), ("num_hidden_layers", "0", "0"), ("num_hidden_layers", "1000000000", "1000000000"),
-        ("num_attention_heads", "0", "0"), ("patch_size", "0", "0"), ("patch_size", "16385", "16385"), ("conv_kernel_size", "0", "0"),
-        ("conv_kernel_size", "1000000", "1000000"), ("layer_norm_eps", "0", "0"), ("layer_norm_eps", "-1e-5", "must be"), ("layer_norm_eps", "1", "1"),
+        ("hidden_size", "0", "0"), ("hidden_size", "-24", "-24"),
+        ("hidden_size", "1000000000000000000", "1000000000000000000"),
+        ("hidden_size", "1e300", "integer"), ("intermediate_size", "0", "0"), ("num_hidden_layers", "0", "0"),
+        ("num_hidden_layers", "1000000000", "1000000000"),
+        ("num_attention_heads", "0", "0"), ("patch_size", "0", "0"), ("patch_size", "16385", "16385"),
+        ("conv_kernel_size", "0", "0"),
+        ("conv_kernel_size", "1000000", "1000000"), ("layer_norm_eps", "0", "0"),
+        ("layer_norm_eps", "-1e-5", "must be"), ("layer_norm_eps", "1", "1"),
         // The wider family.
-        ("recurrence", "0", "must be"), ("recurrence", "10001", "must be"), ("recurrence", "1.5", "integer"), ("recurrence", "{\"count\": 2}", "integer"),
-        ("delegation", "{\"mode\": \"random\"}", "random"), ("delegation", "{}", "missing"), ("delegation", "{\"mode\": \"transpose\", \"seeds\": 3}", "unknown"),
-        ("delegation", "{\"mode\": \"selective\", \"seed\": 3}", "unknown"), ("delegation", "{\"mode\": \"monte-carlo\", \"seed\": -1}", "must be"),
-        ("delegation", "{\"mode\": \"monte-carlo\", \"seed\": 9223372036854775808}", "integer"), ("delegation", "\"transpose\"", "object"),
-        ("tcn", "[]", "list"), ("tcn", "{}", "list"), ("tcn", "[3]", "object"), ("tcn", "[{\"channels\": 24}]", "missing"), ("tcn", "[{\"kernel_size\": 3}]", "missing"),
-        ("tcn", "[{\"kernel_size\": 3, \"channels\": 24}, {\"kernel_size\": 0, \"channels\": 24}]", "tcn.1.kernel_size"), ("tcn", "[{\"kernel_size\": 3, \"channels\": 0}]", "tcn.0.channels"),
-        ("tcn", "[{\"kernel_size\": 3, \"channels\": 8, \"dilation\": 0}]", "tcn.0.dilation"), ("tcn", "[{\"kernel_size\": 3, \"channels\": 8, \"stride\": 1}]", "unknown"),
-        ("tcn", "[{\"kernel_size\": 3, \"dilation\": 1048576, \"channels\": 24}]", "rows"), ("positional_encoding", "\"rope\"", "rope"), ("positional_encoding", "null", "string"),
+        ("recurrence", "0", "must be"), ("recurrence", "10001", "must be"), ("recurrence", "1.5", "integer"),
+        ("recurrence", "{\"count\": 2}", "integer"),
+        ("delegation", "{\"mode\": \"random\"}", "random"), ("delegation", "{}", "missing"),
+        ("delegation", "{\"mode\": \"transpose\", \"seeds\": 3}", "unknown"),
+        ("delegation", "{\"mode\": \"selective\", \"seed\": 3}", "unknown"),
+        ("delegation", "{\"mode\": \"monte-carlo\", \"seed\": -1}", "must be"),
+        ("delegation", "{\"mode\": \"monte-carlo\", \"seed\": 9223372036854775808}", "integer"),
+        ("delegation", "\"transpose\"", "object"),
+        ("tcn", "[]", "list"), ("tcn", "{}", "list"), ("tcn", "[3]", "object"),
+        ("tcn", "[{\"channels\": 24}]", "missing"), ("tcn", "[{\"kernel_size\": 3}]", "missing"),
+        (
+            "tcn", "[{\"kernel_size\": 3, \"channels\": 24}, {\"kernel_size\": 0, \"channels\": 24}]",
+            "tcn.1.kernel_size"
+        ), ("tcn", "[{\"kernel_size\": 3, \"channels\": 0}]", "tcn.0.channels"),
+        ("tcn", "[{\"kernel_size\": 3, \"channels\": 8, \"dilation\": 0}]", "tcn.0.dilation"),
+        ("tcn", "[{\"kernel_size\": 3, \"channels\": 8, \"stride\": 1}]", "unknown"),
+        ("tcn", "[{\"kernel_size\": 3, \"dilation\": 1048576, \"channels\": 24}]", "rows"),
+        ("positional_encoding", "\"rope\"", "rope"), ("positional_encoding", "null", "string"),
     ]
 
     /// Options that the weights do not go with: the first tensor that is missing, extra or of another shape is named.
-    @Test("Weights of another member of the family are refused by name", arguments: [
-        ("delegation", "{\"mode\": \"selective\"}", "select.weight"), ("tcn", "[{\"kernel_size\": 3, \"dilation\": 2, \"channels\": 24}]", "tcn.0.weight"),
-        ("positional_encoding", "\"none\"", "coord_conv"),
-    ])
+    @Test(
+        "Weights of another member of the family are refused by name",
+        arguments: [
+            ("delegation", "{\"mode\": \"selective\"}", "select.weight"),
+            ("tcn", "[{\"kernel_size\": 3, \"dilation\": 2, \"channels\": 24}]", "tcn.0.weight"),
+            ("positional_encoding", "\"none\"", "coord_conv"),
+        ])
     func otherMember(field: String, value: String, word: String) throws {
         _ = try bench.modelCopy("seven")
         try setField(field, value)
@@ -73,33 +96,41 @@ struct ModelFileTests {
         try expectRefused(65, ["config.json", field, word])
     }
 
-    @Test("The wider family's defaults, and what asks for no other weights, are accepted", arguments: [
-        ("recurrence", "1"), ("delegation", "{\"mode\": \"transpose\"}"), ("positional_encoding", "\"coord_conv\""), ("causal", "true"), ("hidden_act", "\"gelu\""),
-        ("recurrence", "2"), ("delegation", "{\"mode\": \"monte-carlo\"}"), ("delegation", "{\"mode\": \"monte-carlo\", \"seed\": 9223372036854775807}"), ("causal", "false"),
-        ("hidden_act", "\"relu\""), ("layer_norm_eps", ""), ("hidden_act", ""), ("torch_dtype", ""),
-        ("torch_dtype", "\"float16\""), ("torch_dtype", "null"), ("rope_theta", "null"), ("hiden_size", "null"),
-    ])
+    @Test(
+        "The wider family's defaults, and what asks for no other weights, are accepted",
+        arguments: [
+            ("recurrence", "1"), ("delegation", "{\"mode\": \"transpose\"}"), ("positional_encoding", "\"coord_conv\""),
+            ("causal", "true"), ("hidden_act", "\"gelu\""),
+            ("recurrence", "2"), ("delegation", "{\"mode\": \"monte-carlo\"}"),
+            ("delegation", "{\"mode\": \"monte-carlo\", \"seed\": 9223372036854775807}"), ("causal", "false"),
+            ("hidden_act", "\"relu\""), ("layer_norm_eps", ""), ("hidden_act", ""), ("torch_dtype", ""),
+            ("torch_dtype", "\"float16\""), ("torch_dtype", "null"), ("rope_theta", "null"), ("hiden_size", "null"),
+        ])
     func defaults(field: String, value: String) throws {
         let model = try bench.modelCopy("seven")
         try setField(field, value)
         #expect(try !run("model", "info", model).expect(0).output.contains("ignored"))
     }
 
-    @Test("What Hugging Face tools write and no model of this family computes with is ignored, by name", arguments: [
-        ("dtype", "\"float32\""), ("dtype", "\"auto\""), ("dtype", "{\"text\": \"bfloat16\"}"),
-        ("torch_dtype", "\"torch.float32\""), ("torch_dtype", "\"float8\""),
-        ("torch_dtype", "7"), ("architectures", "[\"BigBangProton\"]"), ("transformers_version", "\"4.56.0\""),
-        ("_name_or_path", "\"x\""),
-        ("auto_map", "{\"AutoModel\": \"modeling.BigBangProton\"}"), ("bos_token_id", "256"),
-        ("eos_token_id", "[257, 258]"), ("use_cache", "true"),
-        ("dropout", "0.1"), ("tie_word_embeddings", "false"), ("max_position_embeddings", "4096"),
-        ("a", "[[1, {}], 2.5e300]"), ("größe", "1"),
-    ])
+    @Test(
+        "What Hugging Face tools write and no model of this family computes with is ignored, by name",
+        arguments: [
+            ("dtype", "\"float32\""), ("dtype", "\"auto\""), ("dtype", "{\"text\": \"bfloat16\"}"),
+            ("torch_dtype", "\"torch.float32\""), ("torch_dtype", "\"float8\""),
+            ("torch_dtype", "7"), ("architectures", "[\"BigBangProton\"]"), ("transformers_version", "\"4.56.0\""),
+            ("_name_or_path", "\"x\""),
+            ("auto_map", "{\"AutoModel\": \"modeling.BigBangProton\"}"), ("bos_token_id", "256"),
+            ("eos_token_id", "[257, 258]"), ("use_cache", "true"),
+            ("dropout", "0.1"), ("tie_word_embeddings", "false"), ("max_position_embeddings", "4096"),
+            ("a", "[[1, {}], 2.5e300]"), ("größe", "1"),
+        ])
     func ignored(field: String, value: String) throws {
         let model = try bench.modelCopy("seven")
         func described(_ key: String) throws -> Substring? {
-            let line = try run("model", "info",
-                model).expect(0).output.split(separator: "\n").first { $0.hasPrefix(key) }
+            let line = try run(
+                "model", "info",
+                model
+            ).expect(0).output.split(separator: "\n").first { $0.hasPrefix(key) }
             return line?.split(separator: ": ", maxSplits: 1).last
         }
         let fingerprint = try #require(try described("fingerprint"))
@@ -111,9 +142,13 @@ struct ModelFileTests {
     @Test("forward and score say once which fields of config.json they ignored", arguments: ["line", "json", "none"])
     func ignoredNote(progress: String) throws {
         let model = try bench.modelCopy("seven")
-        try bench.write("model/config.json", String(decoding: bench.bytes("model/config.json"), as: UTF8.self)
-            .replacingOccurrences(of: "{",
-                with: "{\"dtype\": \"float32\", \"auto_map\": {}, \"pad_token_id\": null, ").utf8)
+        try bench.write(
+            "model/config.json",
+            String(decoding: bench.bytes("model/config.json"), as: UTF8.self)
+                .replacingOccurrences(
+                    of: "{",
+                    with: "{\"dtype\": \"float32\", \"auto_map\": {}, \"pad_token_id\": null, "
+                ).utf8)
         try bench.store(fixture: "seven")
         let files = try ["a", "b"].map { try bench.write($0, "some bytes".utf8) }
         for command in [["forward", "--store", bench.file("store")], ["score"] + files] {
@@ -124,12 +159,14 @@ struct ModelFileTests {
         }
     }
 
-    @Test("A file that means two things, or takes more than it says, is refused in a moment", arguments: [
-        ("{\"hidden_size\": 24, \"hidden_size\": 24}", "hidden_size"),
-        (String(repeating: "{\"a\":", count: 10_000), "levels"), ("\u{feff}{}", "byte order mark"),
-        ("{\"hidden_size\": 24,}", "JSON"), ("{\"hidden_size\": 024}", "JSON"),
-        (String(repeating: " ", count: 1 << 20) + "{}", "bytes"),
-    ])
+    @Test(
+        "A file that means two things, or takes more than it says, is refused in a moment",
+        arguments: [
+            ("{\"hidden_size\": 24, \"hidden_size\": 24}", "hidden_size"),
+            (String(repeating: "{\"a\":", count: 10_000), "levels"), ("\u{feff}{}", "byte order mark"),
+            ("{\"hidden_size\": 24,}", "JSON"), ("{\"hidden_size\": 024}", "JSON"),
+            (String(repeating: " ", count: 1 << 20) + "{}", "bytes"),
+        ])
     func strict(text: String, word: String) throws {
         _ = try bench.modelCopy("seven")
         try bench.write("model/config.json", text.utf8)
@@ -140,7 +177,9 @@ struct ModelFileTests {
 
     private func setField(_ field: String, _ value: String) throws {
         let parsed = value.isEmpty ? NSNull() : try JSONSerialization.jsonObject(with: Data("[\(value)]".utf8))
-        try bench.edit("model/config.json", [field: value.isEmpty ? NSNull() : (parsed as? [Any])?[0] ?? NSNull()], keepingNull: value == "null")
+        try bench.edit(
+            "model/config.json", [field: value.isEmpty ? NSNull() : (parsed as? [Any])?[0] ?? NSNull()],
+            keepingNull: value == "null")
     }
 
     @Test("A config.json that is no JSON object", arguments: ["", "{", "[1]", "null", "{\"hidden_size\" 24}", "\u{0}"])
@@ -150,7 +189,9 @@ struct ModelFileTests {
         try expectRefused(65, ["config.json", "JSON"])
     }
 
-    @Test("A part of the model that is not there", arguments: [("config.json", "config.json"), ("model.safetensors", "weights")])
+    @Test(
+        "A part of the model that is not there",
+        arguments: [("config.json", "config.json"), ("model.safetensors", "weights")])
     func missingFile(name: String, word: String) throws {
         _ = try bench.modelCopy("seven")
         try FileManager.default.removeItem(atPath: bench.file("model/\(name)"))
@@ -185,7 +226,9 @@ struct ModelFileTests {
             get throws { String(decoding: try JSONSerialization.data(withJSONObject: header), as: UTF8.self) }
         }
 
-        func field(_ tensor: String, _ name: String) -> [Int] { (header[tensor] as? [String: Any])?[name] as? [Int] ?? [] }
+        func field(_ tensor: String, _ name: String) -> [Int] {
+            (header[tensor] as? [String: Any])?[name] as? [Int] ?? []
+        }
 
         mutating func set(_ tensor: String, _ name: String, _ value: Any) {
             var fields = header[tensor] as? [String: Any] ?? [:]
@@ -199,7 +242,11 @@ struct ModelFileTests {
         }
 
         /// The tensor whose data come last.
-        var last: String { header.keys.filter { $0 != "__metadata__" }.max { field($0, "data_offsets")[1] < field($1, "data_offsets")[1] } ?? "" }
+        var last: String {
+            header.keys.filter { $0 != "__metadata__" }.max {
+                field($0, "data_offsets")[1] < field($1, "data_offsets")[1]
+            } ?? ""
+        }
     }
 
     struct Damage: CustomTestStringConvertible, Sendable {
@@ -234,31 +281,46 @@ struct ModelFileTests {
             $0.set("norm.weight", "shape", [96])
         },
         Damage(name: "unknown type", words: ["norm.weight", "dtype"]) { $0.set("norm.weight", "dtype", "F128") },
-        Damage(name: "type that does not fit the data", words: ["norm.weight"]) { $0.set("norm.weight", "dtype", "F64") },
+        Damage(name: "type that does not fit the data", words: ["norm.weight"]) {
+            $0.set("norm.weight", "dtype", "F64")
+        },
         Damage(name: "transposed", words: ["codebook", "shape"]) { $0.set("codebook", "shape", [24, 259]) },
         Damage(name: "one dimension more", words: ["fc.bias", "shape"]) { $0.set("fc.bias", "shape", [259, 1]) },
-        Damage(name: "shape that does not fit the data", words: ["fc.bias", "shape"]) { $0.set("fc.bias", "shape", [260]) },
-        Damage(name: "shape beyond any memory", words: ["fc.bias", "shape"]) { $0.set("fc.bias", "shape", [1 << 62, 1 << 62]) },
+        Damage(name: "shape that does not fit the data", words: ["fc.bias", "shape"]) {
+            $0.set("fc.bias", "shape", [260])
+        },
+        Damage(name: "shape beyond any memory", words: ["fc.bias", "shape"]) {
+            $0.set("fc.bias", "shape", [1 << 62, 1 << 62])
+        },
         Damage(name: "negative shape", words: ["fc.bias", "shape"]) { $0.set("fc.bias", "shape", [-259]) },
-        Damage(name: "overlap", words: ["overlap"]) { 
+        Damage(name: "overlap", words: ["overlap"]) {
             let (bias, weight) = ($0.field("norm.bias", "data_offsets"), $0.field("norm.weight", "data_offsets"))
-            $0.set(bias[0] < weight[0] ? "norm.weight" : "norm.bias", "data_offsets", bias[0] < weight[0] ? bias : weight)
+            $0.set(
+                bias[0] < weight[0] ? "norm.weight" : "norm.bias", "data_offsets", bias[0] < weight[0] ? bias : weight)
         },
         Damage(name: "gap", words: ["belong to no tensor"]) {
             let last = $0.last
             $0.set(last, "data_offsets", $0.field(last, "data_offsets").map { $0 + 4 })
             $0.data += Data(count: 4)
         },
-        Damage(name: "offsets backwards", words: ["norm.bias", "data_offsets"]) { $0.set("norm.bias", "data_offsets", Array($0.field("norm.bias", "data_offsets").reversed())) },
-        Damage(name: "offsets negative", words: ["norm.bias", "data_offsets"]) { $0.set("norm.bias", "data_offsets", [-96, 0]) },
+        Damage(name: "offsets backwards", words: ["norm.bias", "data_offsets"]) {
+            $0.set("norm.bias", "data_offsets", Array($0.field("norm.bias", "data_offsets").reversed()))
+        },
+        Damage(name: "offsets negative", words: ["norm.bias", "data_offsets"]) {
+            $0.set("norm.bias", "data_offsets", [-96, 0])
+        },
         Damage(name: "one offset", words: ["norm.bias", "data_offsets"]) { $0.set("norm.bias", "data_offsets", [0]) },
-        Damage(name: "no offsets", words: ["norm.bias", "data_offsets"]) { $0.header["norm.bias"] = ["dtype": "F32", "shape": [24]] as [String: Any] },
+        Damage(name: "no offsets", words: ["norm.bias", "data_offsets"]) {
+            $0.header["norm.bias"] = ["dtype": "F32", "shape": [24]] as [String: Any]
+        },
         Damage(name: "unknown field", words: ["norm.bias", "strides"]) { $0.set("norm.bias", "strides", [1]) },
         Damage(name: "entry that is no object", words: ["norm.bias", "object"]) { $0.header["norm.bias"] = 7 },
         Damage(name: "short data", words: ["cut short"]) { $0.data.removeLast(4) },
         Damage(name: "no data", words: ["cut short"]) { $0.data = Data() },
         Damage(name: "trailing data", words: ["belong to none"]) { $0.data += Data(count: 4) },
-        Damage(name: "NaN", words: ["cov3.weight", "value 5", "nan"]) { $0.set("blocks.0.cov3.weight", value: 5, .nan) },
+        Damage(name: "NaN", words: ["cov3.weight", "value 5", "nan"]) {
+            $0.set("blocks.0.cov3.weight", value: 5, .nan)
+        },
         Damage(name: "infinity", words: ["fc.bias", "value 258", "inf"]) { $0.set("fc.bias", value: 258, -.infinity) },
     ]
 
@@ -271,12 +333,17 @@ struct ModelFileTests {
         try expectRefused(65, ["model.safetensors"] + damage.words)
     }
 
-    @Test("A header that cannot be is not believed", arguments: [
-        (UInt64.max, "header"), (1 << 40, "header"), (101 << 20, "header"), (99 << 20, "header"), (1000, "JSON"), (0, "JSON"),
-    ])
+    @Test(
+        "A header that cannot be is not believed",
+        arguments: [
+            (UInt64.max, "header"), (1 << 40, "header"), (101 << 20, "header"), (99 << 20, "header"), (1000, "JSON"),
+            (0, "JSON"),
+        ])
     func headerLength(length: UInt64, word: String) throws {
         _ = try bench.modelCopy("seven")
-        try bench.edit("model/model.safetensors") { $0.replaceSubrange(0..<8, with: withUnsafeBytes(of: length) { Data($0) }) }
+        try bench.edit("model/model.safetensors") {
+            $0.replaceSubrange(0..<8, with: withUnsafeBytes(of: length) { Data($0) })
+        }
         try expectRefused(65, ["model.safetensors", word])
     }
 
@@ -290,7 +357,8 @@ struct ModelFileTests {
         try expectRefused(65, ["model.safetensors", "fc.bias", "twice"])
     }
 
-    @Test("A header of a hundred mebibytes that says nothing is refused in seconds",
+    @Test(
+        "A header of a hundred mebibytes that says nothing is refused in seconds",
         arguments: ["0,", "[0],", "{\"\":0},", "[[[[]]]],"])
     func largeHeader(item: String) throws {
         _ = try bench.modelCopy("seven")
@@ -314,10 +382,17 @@ struct ModelFileTests {
         let model = try bench.modelCopy("seven")
         var weights = try Weights(bench.bytes("model/model.safetensors"))
         weights.header["__metadata__"] = ["note": ""]
-        while try weights.file.count % 4 == weights.data.count % 4 { weights.header["__metadata__"] = ["note": ((weights.header["__metadata__"] as? [String: String])?["note"] ?? "") + "x"] }
+        while try weights.file.count % 4 == weights.data.count % 4 {
+            weights.header["__metadata__"] = [
+                "note": ((weights.header["__metadata__"] as? [String: String])?["note"] ?? "") + "x"
+            ]
+        }
         try bench.write("model/model.safetensors", weights.file)
         try bench.store(fixture: "seven")
-        try run("forward", "--store", bench.file("store"), "--model", model, "--state", "f32", "--nll", bench.file("nll.npy")).expect(0)
+        try run(
+            "forward", "--store", bench.file("store"), "--model", model, "--state", "f32", "--nll",
+            bench.file("nll.npy")
+        ).expect(0)
         let (found, expected) = (try bench.array("nll.npy"), try NpyArray("\(Fixtures.path("seven"))/nll_bits.npy"))
         #expect(zip(found.values, expected.values).dropFirst().allSatisfy { abs($0 - $1) < 1e-3 })
     }
@@ -337,25 +412,42 @@ struct ModelFileTests {
         #expect(try run("model", "info", bench.file("a")).expect(0).output.contains("untrained"))
     }
 
-    @Test("model init takes the wider family, and config.json says it back", arguments: [
-        ("--recurrence 3", "\"recurrence\": 3", "each 3 times"), ("--delegation monte-carlo --delegation-seed 5", "\"delegation\": {\"mode\": \"monte-carlo\", \"seed\": 5}", "seed 5"),
-        ("--delegation selective", "\"delegation\": {\"mode\": \"selective\"}", "to the patch"), ("--bidirectional", "\"causal\": false", "before and after"),
-        ("--positional-encoding none --hidden-size 12", "\"positional_encoding\": \"none\"", "none"), ("--hidden-act relu", "\"hidden_act\": \"relu\"", "relu"),
-        ("--tcn 3:8,5x2:24", "{\"kernel_size\": 5, \"dilation\": 2, \"channels\": 24}", "3x1:8 5x2:24"),
-    ])
+    @Test(
+        "model init takes the wider family, and config.json says it back",
+        arguments: [
+            ("--recurrence 3", "\"recurrence\": 3", "each 3 times"),
+            (
+                "--delegation monte-carlo --delegation-seed 5",
+                "\"delegation\": {\"mode\": \"monte-carlo\", \"seed\": 5}", "seed 5"
+            ),
+            ("--delegation selective", "\"delegation\": {\"mode\": \"selective\"}", "to the patch"),
+            ("--bidirectional", "\"causal\": false", "before and after"),
+            ("--positional-encoding none --hidden-size 12", "\"positional_encoding\": \"none\"", "none"),
+            ("--hidden-act relu", "\"hidden_act\": \"relu\"", "relu"),
+            ("--tcn 3:8,5x2:24", "{\"kernel_size\": 5, \"dilation\": 2, \"channels\": 24}", "3x1:8 5x2:24"),
+        ])
     func family(flags: String, field: String, words: String) throws {
         let model = bench.file("family")
-        try run(["model", "init", model, "--layers", "2"] + (flags.contains("--hidden-size") ? [] : ["--hidden-size", "16"]) + flags.split(separator: " ").map(String.init)).expect(0)
+        try run(
+            ["model", "init", model, "--layers", "2"]
+                + (flags.contains("--hidden-size") ? [] : ["--hidden-size", "16"])
+                + flags.split(separator: " ").map(String.init)
+        ).expect(0)
         #expect(String(decoding: try bench.bytes("family/config.json"), as: UTF8.self).contains(field))
         #expect(try run("model", "info", model).expect(0).output.contains(words))
         try bench.store(Array("some bytes that are no text \u{0}\u{1}".utf8))
         try run("forward", "--store", bench.file("store"), "--model", model, "--dry-run").expect(0)
     }
 
-    @Test("Flags that contradict one another are refused", arguments: [
-        ("--delegation random", "--delegation"), ("--delegation-seed 3", "monte-carlo"), ("--tcn 3:8 --kernel-size 5", "--tcn"), ("--tcn 3x:8", "3x:8"), ("--tcn 3:8,", "--tcn"), ("--tcn 3", "--tcn"),
-        ("--recurrence 0", "recurrence"), ("--hidden-size 12", "hidden_size"), ("--tcn 0:8", "tcn.0.kernel_size"), ("--tcn 1000x2000:8", "rows"), ("--hidden-act silu", "hidden-act"),
-    ])
+    @Test(
+        "Flags that contradict one another are refused",
+        arguments: [
+            ("--delegation random", "--delegation"), ("--delegation-seed 3", "monte-carlo"),
+            ("--tcn 3:8 --kernel-size 5", "--tcn"), ("--tcn 3x:8", "3x:8"), ("--tcn 3:8,", "--tcn"),
+            ("--tcn 3", "--tcn"),
+            ("--recurrence 0", "recurrence"), ("--hidden-size 12", "hidden_size"), ("--tcn 0:8", "tcn.0.kernel_size"),
+            ("--tcn 1000x2000:8", "rows"), ("--hidden-act silu", "hidden-act"),
+        ])
     func contradictions(flags: String, word: String) throws {
         try run(["model", "init", bench.file("family")] + flags.split(separator: " ").map(String.init)).expect(64, word)
         #expect(!bench.exists("family"))

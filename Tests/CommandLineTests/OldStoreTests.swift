@@ -4,13 +4,16 @@ import Testing
 
 /// A failed ingest leaves what was there, also what it cannot read itself.
 struct OldStoreTests {
-    @Test("A failed --force over a store of another version, or a damaged one, touches nothing", arguments: ["\"version\" : 4", "\"version\" : oops"])
+    @Test(
+        "A failed --force over a store of another version, or a damaged one, touches nothing",
+        arguments: ["\"version\" : 4", "\"version\" : oops"])
     func replacedStoreStays(version: String) throws {
         let bench = try Bench()
         defer { bench.remove() }
         let store = bench.file("store")
         try run("ingest", "-", "--store", store, input: Array("kept".utf8)).expect(0)
-        let manifest = try String(contentsOfFile: "\(store)/manifest.json", encoding: .utf8).replacingOccurrences(of: "\"version\" : 3", with: version)
+        let manifest = try String(contentsOfFile: "\(store)/manifest.json", encoding: .utf8).replacingOccurrences(
+            of: "\"version\" : 3", with: version)
         try manifest.write(toFile: "\(store)/manifest.json", atomically: false, encoding: .utf8)
         let before = try bench.contents("store")
         // A token id above 258, well after the first block was written.
@@ -25,7 +28,8 @@ struct OldStoreTests {
     func foreignFolder() throws {
         let bench = try Bench()
         defer { bench.remove() }
-        try FileManager.default.createDirectory(atPath: bench.file("store/generation-photos"), withIntermediateDirectories: true)
+        try FileManager.default.createDirectory(
+            atPath: bench.file("store/generation-photos"), withIntermediateDirectories: true)
         try run("ingest", "-", "--store", bench.file("store"), input: [1]).expect(73, "generation-photos")
         #expect(bench.exists("store/generation-photos"))
     }
@@ -35,21 +39,25 @@ struct OldStoreTests {
         let bench = try Bench()
         defer { bench.remove() }
         let store = bench.file("store")
-        try run("ingest", "\(Fixtures.path("ragged"))/tokens.u16", "--tokens", "--patch-size", "16", "--store", store).expect(0)
+        try run("ingest", "\(Fixtures.path("ragged"))/tokens.u16", "--tokens", "--patch-size", "16", "--store", store)
+            .expect(0)
         try bench.claimTokens(1000 + change)
-        try run("forward", "--store", store, "--model", Fixtures.path("ragged")).expect(65, "token \(change < 0 ? 999 : 1000)")
+        try run("forward", "--store", store, "--model", Fixtures.path("ragged")).expect(
+            65, "token \(change < 0 ? 999 : 1000)")
         try run("verify", "--store", store).expect(65, "token \(change < 0 ? 999 : 1000)")
     }
 
-    /// A finished store that an older version made of the fixture "seven": no checksum, no ids, no marks, and a fingerprint that
-    /// leaves out number formats.
+    /// A finished store that an older version made of the fixture "seven": no checksum, no ids, no marks, and a
+    /// fingerprint that leaves out number formats.
     private func unpack(_ bench: Bench, version: Int) throws -> String {
-        try Program(["-xzf", "\(Fixtures.directory)/format-2.tar.gz", "-C", bench.path], executable: "/usr/bin/tar").outcome().expect(0)
+        try Program(["-xzf", "\(Fixtures.directory)/format-2.tar.gz", "-C", bench.path], executable: "/usr/bin/tar")
+            .outcome().expect(0)
         try bench.editManifest(["version": version])
         return bench.file("store")
     }
 
-    @Test("A store of an older format is read, and becomes one of this format when it is written to", arguments: [1, 2])
+    @Test(
+        "A store of an older format is read, and becomes one of this format when it is written to", arguments: [1, 2])
     func olderFormat(version: Int) throws {
         let bench = try Bench()
         defer { bench.remove() }
@@ -72,7 +80,9 @@ struct OldStoreTests {
         try run("verify", "--store", store).expect(0)
     }
 
-    @Test("A run that an older version began is not gone on with, and a fingerprint of its kind counts for its runs alone")
+    @Test(
+        "A run that an older version began is not gone on with, and a fingerprint of its kind counts for its runs alone"
+    )
     func olderRun() throws {
         let bench = try Bench()
         defer { bench.remove() }

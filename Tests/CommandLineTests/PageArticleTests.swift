@@ -4,7 +4,8 @@ import Testing
 
 /// A stranger with py-lmdb, zstandard and NumPy reads pages from the article alone: tools/read_page.py was written so.
 @Suite("Page format article") struct PageArticleTests {
-    static let root = URL(fileURLWithPath: #filePath).deletingLastPathComponent().deletingLastPathComponent().deletingLastPathComponent().path
+    static let root = URL(fileURLWithPath: #filePath).deletingLastPathComponent().deletingLastPathComponent()
+        .deletingLastPathComponent().path
 
     /// The Python of tools/setup, with the packages that the reader needs; nil where it lacks one.
     static let python: String? = {
@@ -25,16 +26,22 @@ import Testing
 
     @Test(
         "Python reads tokens, states and surprisal as the program exports them",
-        .enabled(if: python != nil, "skipped: Python lacks lmdb, numpy, xxhash or zstandard; tools/setup installs them"), arguments: [("ragged", "bf16"), ("ragged", "f32"), ("carlo-stack", "bf16"), ("selective", "f32")])
+        .enabled(
+            if: python != nil, "skipped: Python lacks lmdb, numpy, xxhash or zstandard; tools/setup installs them"),
+        arguments: [("ragged", "bf16"), ("ragged", "f32"), ("carlo-stack", "bf16"), ("selective", "f32")])
     func pythonReadsPages(name: String, state: String) throws {
         let bench = try Bench()
         defer { bench.remove() }
         let model = Fixtures.path(name), store = bench.file("store")
         try run("ingest", "\(model)/tokens.u16", "--tokens", "--store", store).expect(0)
-        try run("forward", "--store", store, "--model", model, "--state", state, "--keep", "all", "--nll", bench.file("bits.npy")).expect(0)
+        try run(
+            "forward", "--store", store, "--model", model, "--state", state, "--keep", "all", "--nll",
+            bench.file("bits.npy")
+        ).expect(0)
         let last = name == "ragged" ? 3 : 2
         for generation in [0, 1, last] {
-            try run("export", "--store", store, "--generation", "\(generation)", "--out", bench.file("ours.npy")).expect(0)
+            try run("export", "--store", store, "--generation", "\(generation)", "--out", bench.file("ours.npy"))
+                .expect(0)
             #expect(try read(store, generation, "states", to: bench.file("theirs.npy")) == 0)
             try same(bench.file("ours.npy"), bench.file("theirs.npy"))
         }
@@ -51,7 +58,9 @@ import Testing
     }
 
     private func read(_ store: String, _ generation: Int, _ table: String, to file: String) throws -> Int32 {
-        try Self.launch(Self.python ?? "python3", ["\(Self.root)/tools/read_page.py", store, "\(generation)", "--table", table, "--out", file])
+        try Self.launch(
+            Self.python ?? "python3",
+            ["\(Self.root)/tools/read_page.py", store, "\(generation)", "--table", table, "--out", file])
     }
 
     private func same(_ ours: String, _ theirs: String) throws {

@@ -12,7 +12,8 @@ struct Outcome {
 
     /// Standard output as a JSON object.
     func json(sourceLocation: SourceLocation = #_sourceLocation) throws -> [String: Any] {
-        try #require(JSONSerialization.jsonObject(with: Data(output.utf8)) as? [String: Any], sourceLocation: sourceLocation)
+        try #require(
+            JSONSerialization.jsonObject(with: Data(output.utf8)) as? [String: Any], sourceLocation: sourceLocation)
     }
 
     /// Records an issue unless the program ended with `status`; shows what it said.
@@ -28,7 +29,8 @@ struct Outcome {
 final class Program {
     /// Beside the test's own executable, wherever the build put both.
     static let path: String = {
-        let test = (try? FileManager.default.destinationOfSymbolicLink(atPath: "/proc/self/exe")) ?? CommandLine.arguments[0]
+        let test =
+            (try? FileManager.default.destinationOfSymbolicLink(atPath: "/proc/self/exe")) ?? CommandLine.arguments[0]
         return URL(fileURLWithPath: test).deletingLastPathComponent().appendingPathComponent("bbp-stream").path
     }()
 
@@ -49,7 +51,9 @@ final class Program {
     ///   - executable: another program, which runs this one.
     ///   - input: what standard input holds.
     ///   - outputFile: where standard output goes, if not into the outcome.
-    init(_ arguments: [String], executable: String = Program.path, input: [UInt8] = [], outputFile: String? = nil) throws {
+    init(_ arguments: [String], executable: String = Program.path, input: [UInt8] = [], outputFile: String? = nil)
+        throws
+    {
         streams = try TemporaryFolder()
         var actions = posix_spawn_file_actions_t()
         posix_spawn_file_actions_init(&actions)
@@ -95,7 +99,8 @@ final class Program {
     /// A number of /proc/PID/status in bytes, "VmHWM" say; 0 once it has ended.
     func memory(_ field: String) -> Int {
         let text = (try? String(contentsOfFile: "/proc/\(process)/status", encoding: .utf8)) ?? ""
-        let words = text.split(separator: "\n").first { $0.hasPrefix("\(field):") }?.split(whereSeparator: \.isWhitespace)
+        let words = text.split(separator: "\n").first { $0.hasPrefix("\(field):") }?.split(
+            whereSeparator: \.isWhitespace)
         return (words?.dropFirst().first.flatMap { Int($0) } ?? 0) << 10
     }
 

@@ -11,7 +11,9 @@ struct ReadmeTests {
 
     /// The blocks of code in `language`.
     private func blocks(_ language: String) -> [String] {
-        text.components(separatedBy: "```\(language)\n").dropFirst().compactMap { $0.components(separatedBy: "\n```").first }
+        text.components(separatedBy: "```\(language)\n").dropFirst().compactMap {
+            $0.components(separatedBy: "\n```").first
+        }
     }
 
     @Test("Lines fit a page, and every file that it names is there")
@@ -19,12 +21,18 @@ struct ReadmeTests {
         for (index, line) in text.split(separator: "\n", omittingEmptySubsequences: false).enumerated() {
             #expect(line.count <= 100, "line \(index + 1) has \(line.count) characters")
         }
-        let links = text.matches(of: /\]\(([^)]+)\)|^\[`[^`]+`\]: (.+)$/.anchorsMatchLineEndings()).compactMap { $0.1 ?? $0.2 }
+        let links = text.matches(of: /\]\(([^)]+)\)|^\[`[^`]+`\]: (.+)$/.anchorsMatchLineEndings()).compactMap {
+            $0.1 ?? $0.2
+        }
         #expect(links.count > 10)
-        for link in links where !link.hasPrefix("https://") { #expect(FileManager.default.fileExists(atPath: "\(Self.folder)/\(link)"), "\(link)") }
+        for link in links where !link.hasPrefix("https://") {
+            #expect(FileManager.default.fileExists(atPath: "\(Self.folder)/\(link)"), "\(link)")
+        }
     }
 
-    @Test("Its commands run, in order, and its Python reads what they wrote", .enabled(if: PageArticleTests.python != nil, "skipped: Python lacks NumPy; tools/setup installs it"))
+    @Test(
+        "Its commands run, in order, and its Python reads what they wrote",
+        .enabled(if: PageArticleTests.python != nil, "skipped: Python lacks NumPy; tools/setup installs it"))
     func commands() throws {
         let bench = try Bench()
         defer { bench.remove() }
@@ -36,7 +44,9 @@ struct ReadmeTests {
         let python = try #require(blocks("python").first)
         try bench.write("read.py", Array(python.utf8))
         let interpreter = try #require(PageArticleTests.python)
-        let script = "export PATH=\"$(dirname \"$P\"):$PATH\"; set -e\n" + commands.joined(separator: "\n") + "\n'\(interpreter)' read.py"
+        let script =
+            "export PATH=\"$(dirname \"$P\"):$PATH\"; set -e\n" + commands.joined(separator: "\n")
+            + "\n'\(interpreter)' read.py"
         let outcome = try bench.shell(script).expect(0)
         #expect(outcome.output.contains("least expected: b'"))
     }

@@ -14,7 +14,9 @@ struct ScoreTests {
     }
 
     private func score(_ files: [String], _ flags: String..., input: [UInt8] = []) throws -> Outcome {
-        try run(["score"] + files + ["--model", model, "--temporary", bench.file("temporary"), "--progress", "none"] + flags, input: input)
+        try run(
+            ["score"] + files + ["--model", model, "--temporary", bench.file("temporary"), "--progress", "none"]
+                + flags, input: input)
     }
 
     private func expectNothingLeft() throws {
@@ -33,9 +35,13 @@ struct ScoreTests {
         var first = 0
         for (index, bytes) in contents.enumerated() {
             try bench.store(bytes, named: "store\(index)")
-            try run("forward", "--store", bench.file("store\(index)"), "--model", model, "--nll", bench.file("\(index).npy")).expect(0)
+            try run(
+                "forward", "--store", bench.file("store\(index)"), "--model", model, "--nll", bench.file("\(index).npy")
+            ).expect(0)
             // BOS before the bytes, EOS after them.
-            #expect(Array(bits.values[first..<first + bytes.count]) == Array(try bench.array("\(index).npy").values[1...bytes.count]))
+            #expect(
+                Array(bits.values[first..<first + bytes.count])
+                    == Array(try bench.array("\(index).npy").values[1...bytes.count]))
             let sum = bits.values[first..<first + bytes.count].reduce(0) { $0 + Double($1) }
             #expect(found[index]["file"] as? String == files[index])
             #expect(found[index]["bytes"] as? Int == bytes.count)
@@ -59,19 +65,23 @@ struct ScoreTests {
         try expectNothingLeft()
     }
 
-    @Test("Among many files one that cannot be read does not stop the others: it is named, and the status says so", arguments: ["missing", "empty", "folder"])
+    @Test(
+        "Among many files one that cannot be read does not stop the others: it is named, and the status says so",
+        arguments: ["missing", "empty", "folder"])
     func oneOfMany(kind: String) throws {
         let file = try bench.write("words", Array("some words".utf8))
         try FileManager.default.createDirectory(atPath: bench.file("folder"), withIntermediateDirectories: true)
         try bench.write("empty", [])
-        let result = try score([file, bench.file(kind), file], "--nll", bench.file("nll.npy")).expect(66, kind, "1 of 3")
+        let result = try score([file, bench.file(kind), file], "--nll", bench.file("nll.npy")).expect(
+            66, kind, "1 of 3")
         let lines = result.output.split(separator: "\n")
         #expect(lines.count == 4 && lines[2].contains("20 bytes"))
         #expect(try bench.array("nll.npy").shape == [20])
         let json = try score([bench.file(kind), file], "--json").expect(66, kind).json()
         #expect((json["files"] as? [Any])?.count == 1)
         let unread = try #require(json["not_read"] as? [[String: Any]])
-        #expect(unread.count == 1 && unread[0]["file"] as? String == bench.file(kind) && unread[0]["status"] as? Int == 66)
+        #expect(
+            unread.count == 1 && unread[0]["file"] as? String == bench.file(kind) && unread[0]["status"] as? Int == 66)
         #expect(try score([bench.file(kind), bench.file(kind)]).expect(66, kind).output == "")
         try expectNothingLeft()
     }
@@ -98,7 +108,10 @@ struct ScoreTests {
         var numbers = TestNumbers(5)
         let file = try bench.write("long", numbers.bytes(300_000))
         for _ in 0..<5 {
-            let program = try Program(["score", file, "--model", model, "--temporary", bench.file("temporary"), "--threads", "1", "--progress", "json", "--nll", bench.file("nll.npy")])
+            let program = try Program([
+                "score", file, "--model", model, "--temporary", bench.file("temporary"), "--threads", "1", "--progress",
+                "json", "--nll", bench.file("nll.npy"),
+            ])
             program.wait(for: "progress")
             program.send(SIGINT)
             let outcome = try program.outcome()
@@ -125,7 +138,8 @@ struct ScoreTests {
             program.send(SIGINT)
             let outcome = try program.outcome()
             if outcome.status == 0 { continue }
-            outcome.expect(75, "kept", "the same command goes on", #""event": "forecast""#, #""kept_in""#, "bytes_per_second")
+            outcome.expect(
+                75, "kept", "the same command goes on", #""event": "forecast""#, #""kept_in""#, "bytes_per_second")
             #expect(outcome.error.split(separator: "\n").allSatisfy { $0.hasPrefix("{") })
             let result = try run(arguments + ["--nll", bench.file("nll.npy")]).expect(0)
             #expect(result.output == expected)
@@ -148,16 +162,22 @@ struct ScoreTests {
         let model = try bench.model("large", patchSize: 16, hiddenSize: 256, layers: 24)
         var numbers = TestNumbers(6)
         let file = try bench.write("long", numbers.bytes(2_000_000))
-        let arguments = ["score", file, "--model", model, "--threads", "1", "--temporary", bench.file("temporary"), "--memory", "200MiB"]
+        let arguments = [
+            "score", file, "--model", model, "--threads", "1", "--temporary", bench.file("temporary"), "--memory",
+            "200MiB",
+        ]
         let program = try Program(arguments)
         program.wait(for: "layer 1/24")
         program.send(SIGINT)
-        let outcome = try program.outcome().expect(75, "take about", "the same command goes on", "With nano about", "--model nano")
+        let outcome = try program.outcome().expect(
+            75, "take about", "the same command goes on", "With nano about", "--model nano")
         let kept = try FileManager.default.contentsOfDirectory(atPath: bench.file("temporary"))
         #expect(kept.count == 1)
         let name = try #require(kept.first)
         #expect(outcome.error.contains(bench.file("temporary/\(name)")))
-        #expect(try FileManager.default.attributesOfItem(atPath: bench.file("temporary/\(name)"))[.posixPermissions] as? Int == 0o700)
+        #expect(
+            try FileManager.default.attributesOfItem(atPath: bench.file("temporary/\(name)"))[.posixPermissions] as? Int
+                == 0o700)
         // The same command finds it; another model has another place.
         let again = try Program(arguments)
         again.wait(for: "layer 1/24")
@@ -169,12 +189,17 @@ struct ScoreTests {
     @Test("A model is found by name where BBP_STREAM_MODELS says, a folder of that name before it")
     func named() throws {
         let file = try bench.write("words", Array("some words".utf8))
-        let found = try Program(["BBP_STREAM_MODELS=\(bench.path)", Program.path, "score", file, "--model", "model", "--json"], executable: "/usr/bin/env").outcome().expect(0).json()
+        let found = try Program(
+            ["BBP_STREAM_MODELS=\(bench.path)", Program.path, "score", file, "--model", "model", "--json"],
+            executable: "/usr/bin/env"
+        ).outcome().expect(0).json()
         #expect(found["model"] as? String == model)
-        try Program(["BBP_STREAM_MODELS=\(bench.path)", Program.path, "score", file], executable: "/usr/bin/env").outcome().expect(66, "base", bench.path)
+        try Program(["BBP_STREAM_MODELS=\(bench.path)", Program.path, "score", file], executable: "/usr/bin/env")
+            .outcome().expect(66, "base", bench.path)
         try run("score", file, "--model", "no-such-model").expect(66, "no-such-model", "base and nano")
         // A folder here that has a model's name is taken, or passed over, with a word.
-        try bench.shell("cp -r model nano && exec \"$P\" score words --model nano").expect(0, "./nano", "comes with the program")
+        try bench.shell("cp -r model nano && exec \"$P\" score words --model nano").expect(
+            0, "./nano", "comes with the program")
         try bench.shell("mkdir base && exec \"$P\" model info base").expect(0, "./base here is no model")
         let listed = try #require(run("model", "list", "--json").expect(0).json()["models"] as? [[String: Any]])
         #expect(listed.compactMap { $0["name"] as? String } == ["base", "nano"])

@@ -17,12 +17,15 @@ struct SignalTests {
         try bench.write("long", numbers.bytes(400_000))
     }
 
-    private func left() throws -> [String] { try FileManager.default.contentsOfDirectory(atPath: bench.file("temporary")) }
+    private func left() throws -> [String] {
+        try FileManager.default.contentsOfDirectory(atPath: bench.file("temporary"))
+    }
 
     /// A score that takes some seconds, from when it computes on.
     private func score() throws -> Program {
         let program = try Program([
-            "score", bench.file("long"), "--model", model, "--temporary", bench.file("temporary"), "--threads", "1", "--progress", "json", "--nll", bench.file("temporary/nll.npy"),
+            "score", bench.file("long"), "--model", model, "--temporary", bench.file("temporary"), "--threads", "1",
+            "--progress", "json", "--nll", bench.file("temporary/nll.npy"),
         ])
         program.wait(for: #""event": "progress""#)
         return program
@@ -39,7 +42,10 @@ struct SignalTests {
     @Test("A hangup that nohup has ignored stays ignored")
     func nohup() throws {
         let program = try Program(
-            ["-c", "trap '' HUP; exec \"$0\" \"$@\"", Program.path, "score", bench.file("long"), "--model", model, "--progress", "json"], executable: "/bin/bash")
+            [
+                "-c", "trap '' HUP; exec \"$0\" \"$@\"", Program.path, "score", bench.file("long"), "--model", model,
+                "--progress", "json",
+            ], executable: "/bin/bash")
         program.wait(for: #""event": "progress""#)
         program.send(SIGHUP)
         try program.outcome().expect(0)
@@ -81,7 +87,10 @@ struct SignalTests {
         let working = try score()
         let folders = try left()
         #expect(folders.count == 1)
-        try run("score", bench.write("words", Array("some words".utf8)), "--model", model, "--temporary", bench.file("temporary")).expect(0)
+        try run(
+            "score", bench.write("words", Array("some words".utf8)), "--model", model, "--temporary",
+            bench.file("temporary")
+        ).expect(0)
         #expect(try left() == folders)
         try working.outcome().expect(0)
         #expect(try left() == ["nll.npy"])
@@ -90,16 +99,21 @@ struct SignalTests {
     @Test("A reader that leaves ends what only it wanted, and nothing else")
     func closedPipe() throws {
         let words = try bench.write("words", Array("some words".utf8))
-        try bench.shell("\"$P\" score words words words --model model --temporary temporary | head -c 1; exit ${PIPESTATUS[0]}").expect(0)
+        try bench.shell(
+            "\"$P\" score words words words --model model --temporary temporary | head -c 1; exit ${PIPESTATUS[0]}"
+        ).expect(0)
         #expect(try left() == [])
         // Standard output of a reader that has left already.
-        let script = "{ sleep 0.2; \"$P\" score words words --model model --temporary temporary --nll temporary/x.npy; echo $? > status; } | true; cat status"
+        let script =
+            "{ sleep 0.2; \"$P\" score words words --model model --temporary temporary --nll temporary/x.npy; echo $? > status; } | true; cat status"
         #expect(try bench.shell(script).expect(0).output == "0\n")
         #expect(try left() == ["x.npy"])
         #expect(try bench.array("temporary/x.npy").shape == [20])
         withExtendedLifetime(words) {}
         for command in ["model info model", "context --patch-size 32 --layers 60", "--help"] {
-            #expect(try bench.shell("{ sleep 0.2; \"$P\" \(command); echo $? > status; } | true; cat status").expect(0).output == "0\n")
+            #expect(
+                try bench.shell("{ sleep 0.2; \"$P\" \(command); echo $? > status; } | true; cat status").expect(0)
+                    .output == "0\n")
         }
         try bench.shell("\"$P\" model info model > /dev/full").expect(74, "standard output")
     }

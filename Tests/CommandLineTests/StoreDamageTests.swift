@@ -23,7 +23,9 @@ struct StoreDamageTests {
     init() throws {
         bench = try Bench()
         let original = try Self.original.get()
-        for part in ["store", "model"] { try FileManager.default.copyItem(atPath: original.file(part), toPath: bench.file(part)) }
+        for part in ["store", "model"] {
+            try FileManager.default.copyItem(atPath: original.file(part), toPath: bench.file(part))
+        }
     }
 
     private func forward(_ flags: String...) throws -> Outcome {
@@ -47,7 +49,9 @@ struct StoreDamageTests {
     }
 
     private func verify() throws -> Outcome { try run("verify", "--store", store) }
-    private func dump(_ generation: Int, _ flags: String...) throws -> Outcome { try run(["dump", "--store", store, "--generation", "\(generation)"] + flags) }
+    private func dump(_ generation: Int, _ flags: String...) throws -> Outcome {
+        try run(["dump", "--store", store, "--generation", "\(generation)"] + flags)
+    }
 
     @Test("The store is whole before anything happens to it")
     func whole() throws {
@@ -59,7 +63,8 @@ struct StoreDamageTests {
     // MARK: Pages
 
     /// Flips a bit of a page: of its header, of its directory, of a column.
-    @Test("A flipped bit is found, and its block named", arguments: [0, 1], ["magic", "header", "directory", "column"])
+    @Test(
+        "A flipped bit is found, and its block named", arguments: [0, 1], ["magic", "header", "directory", "column"])
     func flippedBit(generation: Int, part: String) throws {
         let page = try dump(generation, "--block", "1", "--json").expect(0).json()
         let (offset, bytes) = (try #require(page["file_offset"] as? Int), try #require(page["stored"] as? Int))
@@ -73,7 +78,10 @@ struct StoreDamageTests {
             #expect(try bench.contents("store")["generation-0/data.mdb"] == before)
         }
         // Blocks that are whole can still be read.
-        try run("export", "--store", store, "--generation", "\(generation)", "--range", "0:100", "--out", bench.file("part.npy")).expect(0)
+        try run(
+            "export", "--store", store, "--generation", "\(generation)", "--range", "0:100", "--out",
+            bench.file("part.npy")
+        ).expect(0)
     }
 
     @Test("Every damaged page is listed, not the first alone")
@@ -106,7 +114,9 @@ struct StoreDamageTests {
         try expectDamage(["generation-0/data.mdb"], [verify, { try export(0) }, { try dump(0) }, { try forward() }])
     }
 
-    @Test("A file of another store, or of another generation, is told apart", arguments: ["another store", "another generation"])
+    @Test(
+        "A file of another store, or of another generation, is told apart",
+        arguments: ["another store", "another generation"])
     func foreignFile(from: String) throws {
         if from == "another store" { try bench.store([1, 2, 3], named: "other") }
         let other = from == "another store" ? "other/generation-0/data.mdb" : "store/generation-1/data.mdb"
@@ -126,32 +136,43 @@ struct StoreDamageTests {
     @Test("A manifest that claims other tokens", arguments: [99_999, 1, 32_768])
     func otherTokens(tokens: Int) throws {
         try bench.claimTokens(tokens)
-        try expectDamage(["generation 0"], [verify, { try export(0) }, { try export(1) }, { try forward() }, { try dump(0) }])
+        try expectDamage(
+            ["generation 0"], [verify, { try export(0) }, { try export(1) }, { try forward() }, { try dump(0) }])
     }
 
     // MARK: The manifest
 
     static let manifests: [(change: String, word: String)] = [
-        ("{\"version\": 4}", "format 4"), ("{\"version\": 2, \"checksum\": \"8223e28994c1dd6c\"}", "checksum"), ("{\"checksum\": null}", "checksum"), ("{\"version\": 0}", "format 0"), ("{\"version\": \"1\"}", "version"), ("{\"version\": null}", "version"),
-        ("{\"format\": \"zip\"}", "format"), ("{\"tokens\": -1}", "tokens"), ("{\"tokens\": 0}", "tokens"), ("{\"tokens\": 1e30}", "manifest.json"),
-        ("{\"tokens\": \"many\"}", "tokens"), ("{\"patch_size\": 0}", "patch"), ("{\"patch_size\": 20000}", "patch"), ("{\"generations\": []}", "generation"),
-        ("{\"generations\": null}", "generations"), ("{\"generations\": [{}]}", "generations"), ("{\"store\": null}", "store"),
+        ("{\"version\": 4}", "format 4"), ("{\"version\": 2, \"checksum\": \"8223e28994c1dd6c\"}", "checksum"),
+        ("{\"checksum\": null}", "checksum"), ("{\"version\": 0}", "format 0"), ("{\"version\": \"1\"}", "version"),
+        ("{\"version\": null}", "version"),
+        ("{\"format\": \"zip\"}", "format"), ("{\"tokens\": -1}", "tokens"), ("{\"tokens\": 0}", "tokens"),
+        ("{\"tokens\": 1e30}", "manifest.json"),
+        ("{\"tokens\": \"many\"}", "tokens"), ("{\"patch_size\": 0}", "patch"), ("{\"patch_size\": 20000}", "patch"),
+        ("{\"generations\": []}", "generation"),
+        ("{\"generations\": null}", "generations"), ("{\"generations\": [{}]}", "generations"),
+        ("{\"store\": null}", "store"),
     ]
 
     @Test("A manifest that cannot be is refused by field", arguments: manifests)
     func manifest(change: String, word: String) throws {
         let fields = try #require(JSONSerialization.jsonObject(with: Data(change.utf8)) as? [String: Any])
         try bench.editManifest(sealing: fields["checksum"] == nil, fields)
-        try expectDamage(["manifest.json", word], [verify, { try export(0) }, { try run("dump", "--store", store) }, { try forward() }])
+        try expectDamage(
+            ["manifest.json", word],
+            [verify, { try export(0) }, { try run("dump", "--store", store) }, { try forward() }])
     }
 
     @Test("A manifest that is no JSON", arguments: ["", "{", "[]", "\u{0}\u{0}"])
     func noManifest(text: String) throws {
         try bench.write("store/manifest.json", text.utf8)
-        try expectDamage(["manifest.json"], [verify, { try export(0) }, { try run("dump", "--store", store) }, { try forward() }])
+        try expectDamage(
+            ["manifest.json"], [verify, { try export(0) }, { try run("dump", "--store", store) }, { try forward() }])
     }
 
-    @Test("A manifest cannot lead out of the store", arguments: ["..", "../other", "/tmp", "generation-0/../../other", ""])
+    @Test(
+        "A manifest cannot lead out of the store",
+        arguments: ["..", "../other", "/tmp", "generation-0/../../other", ""])
     func outside(directory: String) throws {
         try bench.editGeneration(0, ["directory": directory])
         try expectDamage(["directory"], [verify, { try forward() }])
@@ -173,7 +194,9 @@ struct StoreDamageTests {
         // Nobody knows what its folders are: they stay, and the new store lies beside them.
         try run("ingest", good, "--store", store, "--force").expect(0, "generation-0 stays", "generation-1 stays")
         let after = try bench.contents("store")
-        for generation in 0...1 { #expect(after["generation-\(generation)/data.mdb"] == before["generation-\(generation)/data.mdb"]) }
+        for generation in 0...1 {
+            #expect(after["generation-\(generation)/data.mdb"] == before["generation-\(generation)/data.mdb"])
+        }
         try verify().expect(0)
         // One whose manifest is read goes as a whole.
         try run("ingest", good, "--store", store, "--force").expect(0, "generation-1 stays")

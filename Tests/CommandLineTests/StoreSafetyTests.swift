@@ -25,10 +25,15 @@ struct StoreSafetyTests {
     /// Checks that everything that reads the store's generations refuses it, and that it stays as it is.
     private func expectRefused(_ words: String..., sourceLocation: SourceLocation = #_sourceLocation) throws {
         let before = try contents()
-        for command in [["forward", "--model", model], ["forward", "--model", model, "--dry-run"], ["export", "--generation", "1", "--out", bench.file("out.npy")], ["verify"]] {
+        for command in [
+            ["forward", "--model", model], ["forward", "--model", model, "--dry-run"],
+            ["export", "--generation", "1", "--out", bench.file("out.npy")], ["verify"],
+        ] {
             let result = try run(command + ["--store", bench.file("store")])
             #expect(result.status == 65, "\(command): \(result.error)", sourceLocation: sourceLocation)
-            for word in words { #expect(result.error.contains(word), "\(command): \(result.error)", sourceLocation: sourceLocation) }
+            for word in words {
+                #expect(result.error.contains(word), "\(command): \(result.error)", sourceLocation: sourceLocation)
+            }
         }
         #expect(try contents() == before, sourceLocation: sourceLocation)
         #expect(!bench.exists("out.npy"), sourceLocation: sourceLocation)
@@ -64,7 +69,9 @@ struct StoreSafetyTests {
     func olderManifest() throws {
         try bench.store(fixture: "ragged")
         // Laid out by the run: that is no part of what is tested here.
-        try run("ingest", "\(model)/tokens.u16", "--tokens", "--patch-size", "16", "--store", bench.file("store"), "--force").expect(0)
+        try run(
+            "ingest", "\(model)/tokens.u16", "--tokens", "--patch-size", "16", "--store", bench.file("store"), "--force"
+        ).expect(0)
         let older = try bench.bytes("store/manifest.json")
         try forward().expect(0)
         let (newer, states) = (try bench.bytes("store/manifest.json"), try bench.bytes("store/generation-3/data.mdb"))
@@ -85,7 +92,10 @@ struct StoreSafetyTests {
     @Test("--restart that was killed between manifest and removal leaves nothing for good", arguments: [false, true])
     func killedRestart(isFinished: Bool) throws {
         try finishedStore()
-        let identity = try String(decoding: bench.bytes("store/generation-1/data.mdb"), as: UTF8.self).firstMatch(of: /store [-0-9a-f]{36} generation 1 [ -~]* id [-0-9a-f]{36} computed by [ -~]* convolutions (?:direct|fourier)/)
+        let identity = try String(decoding: bench.bytes("store/generation-1/data.mdb"), as: UTF8.self).firstMatch(
+            of:
+                /store [-0-9a-f]{36} generation 1 [ -~]* id [-0-9a-f]{36} computed by [ -~]* convolutions (?:direct|fourier)/
+        )
         // As the manifest is when what it dropped is still there: of the states, or of an older generation.
         try bench.editManifest { fields in
             let generations = try #require(fields["generations"] as? [[String: Any]])
@@ -101,7 +111,10 @@ struct StoreSafetyTests {
         try run("verify", "--store", bench.file("store")).expect(0)
         #expect(try contents() == before)
         try forward().expect(0)
-        #expect(isFinished ? !bench.exists("store/generation-1") : try bench.bytes("store/generation-2/data.mdb") == before["generation-2/data.mdb"])
+        #expect(
+            isFinished
+                ? !bench.exists("store/generation-1")
+                : try bench.bytes("store/generation-2/data.mdb") == before["generation-2/data.mdb"])
         #expect(try !String(contentsOfFile: bench.file("store/manifest.json"), encoding: .utf8).contains("dropped"))
         try run("verify", "--store", bench.file("store")).expect(0)
     }
@@ -121,9 +134,12 @@ struct StoreSafetyTests {
     // MARK: Nothing is written where nothing is computed
 
     private static let unshare = "/usr/bin/unshare"
-    private static let hasMounts = (try? Program(["-rm", "sh", "-c", "mount -t tmpfs tmpfs /tmp"], executable: unshare).outcome().status) == 0
+    private static let hasMounts =
+        (try? Program(["-rm", "sh", "-c", "mount -t tmpfs tmpfs /tmp"], executable: unshare).outcome().status) == 0
 
-    @Test("What only reads works on a disk that cannot be written", .enabled(if: hasMounts, "this system lets no user mount a file system"))
+    @Test(
+        "What only reads works on a disk that cannot be written",
+        .enabled(if: hasMounts, "this system lets no user mount a file system"))
     func readOnlyDisk() throws {
         try finishedStore()
         try forward("--nll", bench.file("wanted.npy")).expect(0)
@@ -162,15 +178,24 @@ struct StoreSafetyTests {
 
     // MARK: Sizes that do not fit
 
-    @Test("A manifest whose numbers fit nothing is refused, whatever its checksum", arguments: [
-        ("generation 0", "width", "64"), ("generation 0", "element", "\"bf16\""), ("generation 0", "patches_per_block", "1"), ("generation 0", "patches_per_block", "1099511627776"),
-        ("generation 0", "complete", "false"), ("generation 0", "tables", "[\"surprisal\"]"), ("generation 0", "order", "\"random\""), ("generation 0", "id", "\"x\""),
-        ("generation 1", "element", "\"f32\""), ("generation 1", "width", "1"), ("generation 1", "width", "1048576"), ("generation 1", "element", "\"u16\""),
-        ("generation 1", "stored_bytes", "-9223372036854775808"), ("generation 1", "patches_per_block", "64"), ("generation 1", "index", "9223372036854775807"),
-        ("run", "state", "\"u16\""), ("run", "state", "\"f32\""), ("run", "hidden_size", "4096"), ("run", "layers", "9223372036854775807"), ("run", "layers", "2"),
-        ("run", "patches_per_block", "9223372036854775807"), ("run", "keep", "\"\""), ("run", "compute", "\"f64\""), ("run", "convolution", "\"\""),
-        ("manifest", "patch_size", "32"), ("manifest", "patch_size", "16384"), ("manifest", "tokens", "4611686018427387904"), ("manifest", "store", "\"another\""),
-    ])
+    @Test(
+        "A manifest whose numbers fit nothing is refused, whatever its checksum",
+        arguments: [
+            ("generation 0", "width", "64"), ("generation 0", "element", "\"bf16\""),
+            ("generation 0", "patches_per_block", "1"), ("generation 0", "patches_per_block", "1099511627776"),
+            ("generation 0", "complete", "false"), ("generation 0", "tables", "[\"surprisal\"]"),
+            ("generation 0", "order", "\"random\""), ("generation 0", "id", "\"x\""),
+            ("generation 1", "element", "\"f32\""), ("generation 1", "width", "1"),
+            ("generation 1", "width", "1048576"), ("generation 1", "element", "\"u16\""),
+            ("generation 1", "stored_bytes", "-9223372036854775808"), ("generation 1", "patches_per_block", "64"),
+            ("generation 1", "index", "9223372036854775807"),
+            ("run", "state", "\"u16\""), ("run", "state", "\"f32\""), ("run", "hidden_size", "4096"),
+            ("run", "layers", "9223372036854775807"), ("run", "layers", "2"),
+            ("run", "patches_per_block", "9223372036854775807"), ("run", "keep", "\"\""), ("run", "compute", "\"f64\""),
+            ("run", "convolution", "\"\""),
+            ("manifest", "patch_size", "32"), ("manifest", "patch_size", "16384"),
+            ("manifest", "tokens", "4611686018427387904"), ("manifest", "store", "\"another\""),
+        ])
     func hostileManifest(of what: String, field: String, value: String) throws {
         try finishedStore()
         let parsed = try JSONSerialization.jsonObject(with: Data(value.utf8), options: .fragmentsAllowed)
@@ -183,26 +208,37 @@ struct StoreSafetyTests {
     }
 
     /// A run that has no states yet is held against the model alone.
-    @Test("A begun run that does not fit the model is refused, though it has the model's fingerprint", arguments: [
-        ("state", "\"u16\"", 65, "state"), ("hidden_size", "4096", 65, "hidden size 4096 and 16"), ("layers", "4", 65, "4 and 3 passes"), ("patches_per_block", "65", 65, "65"),
-        ("kernels", "null", 65, "older version"), ("arithmetic", "2", 65, "revision 2"), ("arithmetic", "null", 65, "another model"), ("compute", "\"bf16\"", 64, "bf16"), ("convolution", "\"fourier\"", 0, ""),
-    ])
+    @Test(
+        "A begun run that does not fit the model is refused, though it has the model's fingerprint",
+        arguments: [
+            ("state", "\"u16\"", 65, "state"), ("hidden_size", "4096", 65, "hidden size 4096 and 16"),
+            ("layers", "4", 65, "4 and 3 passes"), ("patches_per_block", "65", 65, "65"),
+            ("kernels", "null", 65, "older version"), ("arithmetic", "2", 65, "revision 2"),
+            ("arithmetic", "null", 65, "another model"), ("compute", "\"bf16\"", 64, "bf16"),
+            ("convolution", "\"fourier\"", 0, ""),
+        ])
     func begunRun(field: String, value: String, status: Int32, word: String) throws {
         try finishedStore()
         let parsed = try JSONSerialization.jsonObject(with: Data(value.utf8), options: .fragmentsAllowed)
         try bench.forgetStates([field: parsed])
-        let result = try run("forward", "--store", bench.file("store"), "--model", model, "--compute", "f32").expect(status)
+        let result = try run("forward", "--store", bench.file("store"), "--model", model, "--compute", "f32").expect(
+            status)
         if status == 0 { return }
         #expect(result.error.contains(word), "it said: \(result.error)")
         // A manifest that cannot be is not believed in anything.
         try forward("--restart").expect(field == "state" ? 65 : 0)
     }
 
-    @Test("A run goes on only with kernels that round as those did that began it", arguments: [("plain", "vector"), ("vector", "plain")])
+    @Test(
+        "A run goes on only with kernels that round as those did that began it",
+        arguments: [("plain", "vector"), ("vector", "plain")])
     func otherKernels(begun: String, now: String) throws {
         try finishedStore()
         try bench.forgetStates(["kernels": begun])
-        let command = ["BBP_KERNELS=\(now == "plain" ? "plain" : "avx2")", Program.path, "forward", "--store", bench.file("store"), "--model", model]
+        let command = [
+            "BBP_KERNELS=\(now == "plain" ? "plain" : "avx2")", Program.path, "forward", "--store", bench.file("store"),
+            "--model", model,
+        ]
         let result = try Program(command, executable: "/usr/bin/env").outcome()
         // A processor without AVX2 has plain kernels alone.
         if result.error.contains("does not have") { return }
@@ -224,7 +260,9 @@ struct StoreSafetyTests {
             for tensor in weights.header.keys.filter({ $0 != "__metadata__" }).sorted() {
                 let offsets = values.field(tensor, "data_offsets"), start = weights.data.count
                 let bits = values.data[offsets[0]..<offsets[1]].withUnsafeBytes { bytes in
-                    (0..<bytes.count / 4).map { Float16(bytes.loadUnaligned(fromByteOffset: 4 * $0, as: Float.self)).bitPattern }
+                    (0..<bytes.count / 4).map {
+                        Float16(bytes.loadUnaligned(fromByteOffset: 4 * $0, as: Float.self)).bitPattern
+                    }
                 }
                 weights.data += bits.withUnsafeBytes { Data($0) }
                 weights.set(tensor, "data_offsets", [start, weights.data.count])
@@ -239,7 +277,9 @@ struct StoreSafetyTests {
         try run(forward + [bench.file("half")]).expect(0)
     }
 
-    @Test("Weights that overflow give no array of NaN: model, layer and first token are named", arguments: ["last", "none"])
+    @Test(
+        "Weights that overflow give no array of NaN: model, layer and first token are named",
+        arguments: ["last", "none"])
     func overflow(keep: String) throws {
         let name = try bench.modelCopy("ragged")
         var weights = try ModelFileTests.Weights(bench.bytes("model/model.safetensors"))
@@ -250,7 +290,8 @@ struct StoreSafetyTests {
         var found: Set<String> = []
         for threads in ["1", "2", "2"] {
             let result = try run(
-                "forward", "--store", bench.file("store"), "--model", name, "--keep", keep, "--nll", bench.file("nll.npy"), "--threads", threads, "--restart"
+                "forward", "--store", bench.file("store"), "--model", name, "--keep", keep, "--nll",
+                bench.file("nll.npy"), "--threads", threads, "--restart"
             ).expect(65, name, "layer 2", "token 0")
             found.insert(result.error.components(separatedBy: "\n").first { $0.contains("layer 2 gives") } ?? "")
             #expect(result.output.isEmpty)
@@ -272,6 +313,7 @@ struct StoreSafetyTests {
         }
         try bench.write("model/model.safetensors", weights.file)
         try bench.store(fixture: "seven")
-        try run("forward", "--store", bench.file("store"), "--model", name).expect(65, "layer 2", "token 0", "--state f32")
+        try run("forward", "--store", bench.file("store"), "--model", name).expect(
+            65, "layer 2", "token 0", "--state f32")
     }
 }

@@ -4,7 +4,8 @@ import Testing
 
 /// What the program says of itself, and how it takes arguments that cannot work.
 struct UsageTests {
-    /// Arguments, and a word that the message must contain; S, M and F stand for a store, a model and a file that are not there.
+    /// Arguments, and a word that the message must contain; S, M and F stand for a store, a model and a file that are
+    /// not there.
     static let wrong: [(arguments: String, word: String)] = [
         ("frobnicate", "frobnicate"),
         ("ingest", "<file>"),
@@ -25,7 +26,10 @@ struct UsageTests {
         ("model init M --patch-size 16385", "patch_size"),
         ("model init M --kernel-size 0", "conv_kernel_size"),
         ("model init M --intermediate-size 0", "intermediate_size"),
-        ("model init M --hidden-size 65536 --layers 10000 --intermediate-size 1048576 --kernel-size 65536", "parameters"),
+        (
+            "model init M --hidden-size 65536 --layers 10000 --intermediate-size 1048576 --kernel-size 65536",
+            "parameters"
+        ),
         ("model init M --seed one", "--seed"),
         ("forward --model M", "--store"),
         ("forward --store S", "--model"),
@@ -61,10 +65,13 @@ struct UsageTests {
         #expect(try bench.contents("").isEmpty)
     }
 
-    @Test("The beginning of a flag suggests it, and --progress json has it in an object", arguments: [
-        ("score F --mem 5MiB", "--memory"), ("forward --store S --model M --conv direct", "--convolution"), ("ingest F --store S --forc", "--force"), ("dump --store S --gen 0", "--generation"),
-        ("model init M --heads 2 --patch 3", "--patch-size"),
-    ])
+    @Test(
+        "The beginning of a flag suggests it, and --progress json has it in an object",
+        arguments: [
+            ("score F --mem 5MiB", "--memory"), ("forward --store S --model M --conv direct", "--convolution"),
+            ("ingest F --store S --forc", "--force"), ("dump --store S --gen 0", "--generation"),
+            ("model init M --heads 2 --patch 3", "--patch-size"),
+        ])
     func beginning(arguments: String, flag: String) throws {
         let bench = try Bench()
         let places = ["S": "store", "M": "model", "F": "file"]
@@ -76,7 +83,9 @@ struct UsageTests {
         #expect((error["text"] as? String)?.contains(flag) == true)
     }
 
-    @Test("The beginning of a command suggests it", arguments: [("scor x", "score"), ("verif --store s", "verify"), ("ingests x", "ingest")])
+    @Test(
+        "The beginning of a command suggests it",
+        arguments: [("scor x", "score"), ("verif --store s", "verify"), ("ingests x", "ingest")])
     func beginningOfCommand(arguments: String, command: String) throws {
         try run(arguments.split(separator: " ").map(String.init)).expect(64, "Did you mean '\(command)'?")
     }
@@ -85,23 +94,37 @@ struct UsageTests {
     func json() throws {
         let bench = try Bench()
         try bench.model()
-        let ingested = try run("ingest", bench.write("f", Array("some words".utf8)), "--store", bench.file("s"), "--model", bench.file("model"), "--json").expect(0).json()
-        #expect(ingested["store"] as? String == bench.file("s") && ingested["tokens"] as? Int == 12 && ingested["patch_size"] as? Int == 8)
+        let ingested = try run(
+            "ingest", bench.write("f", Array("some words".utf8)), "--store", bench.file("s"), "--model",
+            bench.file("model"), "--json"
+        ).expect(0).json()
+        #expect(
+            ingested["store"] as? String == bench.file("s") && ingested["tokens"] as? Int == 12
+                && ingested["patch_size"] as? Int == 8)
         let info = try run("model", "info", bench.file("model"), "--json").expect(0).json()
         #expect(info["model"] as? String == bench.file("model") && info["patch_size"] as? Int == 8)
-        let summary = try run("forward", "--store", bench.file("s"), "--model", bench.file("model"), "--json").expect(0).json()
+        let summary = try run("forward", "--store", bench.file("s"), "--model", bench.file("model"), "--json").expect(0)
+            .json()
         let score = try run("score", bench.file("f"), "--model", bench.file("model"), "--json").expect(0).json()
         for report in [summary, score] {
             #expect(report["model"] as? String == bench.file("model"))
             #expect(report["fingerprint"] as? String == info["fingerprint"] as? String)
         }
-        let exported = try run("export", "--store", bench.file("s"), "--generation", "2", "--range", "-3:", "--out", bench.file("x.npy"), "--json").expect(0).json()
-        #expect(exported["out"] as? String == bench.file("x.npy") && exported["shape"] as? [Int] == [3, 8] && exported["type"] as? String == "float32")
+        let exported = try run(
+            "export", "--store", bench.file("s"), "--generation", "2", "--range", "-3:", "--out", bench.file("x.npy"),
+            "--json"
+        ).expect(0).json()
+        #expect(
+            exported["out"] as? String == bench.file("x.npy") && exported["shape"] as? [Int] == [3, 8]
+                && exported["type"] as? String == "float32")
         let verified = try run("verify", "--store", bench.file("s"), "--json").expect(0).json()
         #expect(verified["damaged"] as? Int == 0 && (verified["faults"] as? [Any])?.isEmpty == true)
-        try run("ingest", bench.file("f"), "--store", bench.file("t"), "--model", bench.file("model"), "--patch-size", "8").expect(64, "--patch-size")
+        try run(
+            "ingest", bench.file("f"), "--store", bench.file("t"), "--model", bench.file("model"), "--patch-size", "8"
+        ).expect(64, "--patch-size")
         // A finished store's plan says all that another does.
-        let plan = try run("forward", "--store", bench.file("s"), "--model", bench.file("model"), "--dry-run", "--json").expect(0).json()
+        let plan = try run("forward", "--store", bench.file("s"), "--model", bench.file("model"), "--dry-run", "--json")
+            .expect(0).json()
         #expect(plan["complete"] as? Bool == true && plan["tokens"] as? Int == 12 && plan["memory"] is [String: Any])
     }
 
@@ -111,9 +134,15 @@ struct UsageTests {
         try bench.model()
         try bench.store(Array("some words".utf8), named: "s")
         for flag in ["--quiet", "-q"] {
-            #expect(try run("forward", "--store", bench.file("s"), "--model", bench.file("model"), "--restart", flag).expect(0).error == "")
-            #expect(try run("export", "--store", bench.file("s"), "--generation", "0", "--out", bench.file("x.npy"), flag).expect(0).error == "")
-            #expect(try run("score", bench.file("missing"), "--model", bench.file("model"), flag).expect(66).error.contains("missing"))
+            #expect(
+                try run("forward", "--store", bench.file("s"), "--model", bench.file("model"), "--restart", flag)
+                    .expect(0).error == "")
+            #expect(
+                try run("export", "--store", bench.file("s"), "--generation", "0", "--out", bench.file("x.npy"), flag)
+                    .expect(0).error == "")
+            #expect(
+                try run("score", bench.file("missing"), "--model", bench.file("model"), flag).expect(66).error.contains(
+                    "missing"))
         }
     }
 
@@ -122,30 +151,44 @@ struct UsageTests {
         let bench = try Bench()
         try bench.model()
         try bench.store(Array("some words".utf8), named: "s")
-        for command in ["forward --store s --model model --nll -", "score f --model model --nll -", "context --model model --plot -"] {
+        for command in [
+            "forward --store s --model model --nll -", "score f --model model --nll -",
+            "context --model model --plot -",
+        ] {
             #expect(try bench.shell("printf x > f; exec \"$P\" \(command) --quiet > got").expect(0).error == "")
             let told = try bench.shell("exec \"$P\" \(command) --progress json > got").expect(0).error
-            for line in told.split(separator: "\n") { #expect((try? JSONSerialization.jsonObject(with: Data(line.utf8))) is [String: Any]) }
+            for line in told.split(separator: "\n") {
+                #expect((try? JSONSerialization.jsonObject(with: Data(line.utf8))) is [String: Any])
+            }
         }
     }
 
-    @Test("A range is what it is in Python", arguments: [
-        ("0:3", 0, 3), ("9:", 9, 12), (":4", 0, 4), ("-5:", 7, 12), (":-5", 0, 7), ("-5:-2", 7, 10), ("2:-2", 2, 10), (":", 0, 12), ("-12:", 0, 12),
-    ])
+    @Test(
+        "A range is what it is in Python",
+        arguments: [
+            ("0:3", 0, 3), ("9:", 9, 12), (":4", 0, 4), ("-5:", 7, 12), (":-5", 0, 7), ("-5:-2", 7, 10),
+            ("2:-2", 2, 10), (":", 0, 12), ("-12:", 0, 12),
+        ])
     func range(text: String, first: Int, end: Int) throws {
         let bench = try Bench()
         try bench.store(Array("some words".utf8), named: "s")
-        try run("export", "--store", bench.file("s"), "--generation", "0", "--range", text, "--out", bench.file("x.npy")).expect(0)
+        try run(
+            "export", "--store", bench.file("s"), "--generation", "0", "--range", text, "--out", bench.file("x.npy")
+        ).expect(0)
         let all = [256] + "some words".utf8.map(Int.init) + [257]
         try run("export", "--store", bench.file("s"), "--generation", "0", "--out", bench.file("all.npy")).expect(0)
-        #expect(try bench.bytes("x.npy").suffix(2 * (end - first)) == bench.bytes("all.npy").suffix(2 * (all.count - first)).prefix(2 * (end - first)))
+        #expect(
+            try bench.bytes("x.npy").suffix(2 * (end - first))
+                == bench.bytes("all.npy").suffix(2 * (all.count - first)).prefix(2 * (end - first)))
     }
 
     @Test("A range that passes an end is refused", arguments: ["0:13", "12:", "-13:", "13:", ":-12", "5:-8"])
     func outOfRange(text: String) throws {
         let bench = try Bench()
         try bench.store(Array("some words".utf8), named: "s")
-        try run("export", "--store", bench.file("s"), "--generation", "0", "--range", text, "--out", bench.file("x.npy")).expect(64, "12 tokens")
+        try run(
+            "export", "--store", bench.file("s"), "--generation", "0", "--range", text, "--out", bench.file("x.npy")
+        ).expect(64, "12 tokens")
         #expect(!bench.exists("x.npy"))
     }
 
@@ -161,30 +204,40 @@ struct UsageTests {
         let said = try String(decoding: bench.bytes("typescript"), as: UTF8.self)
         #expect(said.contains("layer") && said.contains("bits per byte"))
         #expect(said.contains("\u{1b}") == (kind == "xterm"))
-        for line in said.split(whereSeparator: { "\r\n".unicodeScalars.contains($0.unicodeScalars.first ?? " ") }) where kind == "xterm" && line.contains("layer") {
+        for line in said.split(whereSeparator: { "\r\n".unicodeScalars.contains($0.unicodeScalars.first ?? " ") })
+        where kind == "xterm" && line.contains("layer") {
             #expect(line.replacing("\u{1b}[K", with: "").count < 40)
         }
     }
 
-    @Test("Help names every flag", arguments: [
-        ("ingest", "--store --raw --tokens --force"), ("model init", "--hidden-size --layers --heads --patch-size --kernel-size --intermediate-size --seed"),
-        ("model info", ""), ("forward", "--store --model --memory --threads --state --keep --nll --json"), ("export", "--store --generation --range --out"),
-        ("dump", "--store --generation --block --column --values --json"), ("verify", "--store"), ("", "ingest model forward export dump verify 65 75"),
-    ])
+    @Test(
+        "Help names every flag",
+        arguments: [
+            ("ingest", "--store --raw --tokens --force"),
+            ("model init", "--hidden-size --layers --heads --patch-size --kernel-size --intermediate-size --seed"),
+            ("model info", ""), ("forward", "--store --model --memory --threads --state --keep --nll --json"),
+            ("export", "--store --generation --range --out"),
+            ("dump", "--store --generation --block --column --values --json"), ("verify", "--store"),
+            ("", "ingest model forward export dump verify 65 75"),
+        ])
     func help(command: String, words: String) throws {
         let result = try run(command.split(separator: " ").map(String.init) + ["--help"])
         result.expect(0)
         for word in words.split(separator: " ") { #expect(result.output.contains(word)) }
     }
 
-    @Test("What is not there is no input", arguments: [
-        ("forward --store S --model M", "model"), ("export --store S --generation 0 --out F", "store"), ("dump --store S", "store"), ("verify --store S", "store"),
-        ("model info M", "model"),
-    ])
+    @Test(
+        "What is not there is no input",
+        arguments: [
+            ("forward --store S --model M", "model"), ("export --store S --generation 0 --out F", "store"),
+            ("dump --store S", "store"), ("verify --store S", "store"),
+            ("model info M", "model"),
+        ])
     func absent(arguments: String, word: String) throws {
         let bench = try Bench()
         let places = ["S": "store", "M": "model", "F": "file"]
-        try run(arguments.split(separator: " ").map { places[String($0)].map(bench.file) ?? String($0) }).expect(66, "no such \(word)")
+        try run(arguments.split(separator: " ").map { places[String($0)].map(bench.file) ?? String($0) }).expect(
+            66, "no such \(word)")
         #expect(try bench.contents("").isEmpty)
     }
 }

@@ -12,7 +12,11 @@ import Testing
         #expect((0..<4).map { geometry.token(inSlot: $0) + 1 } == [1, 5, 9, 2])
     }
 
-    @Test("slots are a bijection, and token(inSlot:) its inverse", arguments: [(1, 1), (1, 4), (7, 3), (12, 4), (100, 7), (343, 7), (1000, 32), (999, 1024), (5000, 5), (40_000, 4096)])
+    @Test(
+        "slots are a bijection, and token(inSlot:) its inverse",
+        arguments: [
+            (1, 1), (1, 4), (7, 3), (12, 4), (100, 7), (343, 7), (1000, 32), (999, 1024), (5000, 5), (40_000, 4096),
+        ])
     func bijection(tokens: Int, patchSize: Int) throws {
         let geometry = try geometry(tokens, patchSize)
         let slots = (0..<geometry.paddedTokens).map(geometry.slot(ofToken:))
@@ -20,7 +24,9 @@ import Testing
         #expect(slots.map(geometry.token(inSlot:)) == Array(0..<geometry.paddedTokens))
     }
 
-    @Test("hosts and guests agree with the map", arguments: [(1, 4), (7, 3), (29, 5), (100, 7), (512, 8), (1000, 32), (65, 64)])
+    @Test(
+        "hosts and guests agree with the map",
+        arguments: [(1, 4), (7, 3), (29, 5), (100, 7), (512, 8), (1000, 32), (65, 64)])
     func runs(tokens: Int, patchSize: Int) throws {
         let geometry = try geometry(tokens, patchSize)
         let G = geometry.patches
@@ -28,18 +34,23 @@ import Testing
             for column in 0..<patchSize {
                 let visited = Set(window.map { geometry.slot(ofToken: $0 * patchSize + column) / patchSize })
                 #expect(Set(geometry.hosts(of: window, column: column)) == visited)
-                #expect(Array(geometry.slots(of: window, column: column)) == window.map { geometry.slot(ofToken: $0 * patchSize + column) })
+                #expect(
+                    Array(geometry.slots(of: window, column: column))
+                        == window.map { geometry.slot(ofToken: $0 * patchSize + column) })
             }
             var held: [Int] = []
             for run in geometry.guests(of: window) {
                 #expect(run.firstSlot == window.lowerBound * patchSize + held.count)
                 held += run.sources.map { $0 * patchSize + run.column }
             }
-            #expect(held == (window.lowerBound * patchSize..<window.upperBound * patchSize).map(geometry.token(inSlot:)))
+            #expect(
+                held == (window.lowerBound * patchSize..<window.upperBound * patchSize).map(geometry.token(inSlot:)))
         }
     }
 
-    @Test("indices hold past 2^42 tokens", arguments: [(1 << 42) + 12_345, 1 << 50, (1 << 62) - 16_384], [1, 5, 32, 1024, 16_384])
+    @Test(
+        "indices hold past 2^42 tokens", arguments: [(1 << 42) + 12_345, 1 << 50, (1 << 62) - 16_384],
+        [1, 5, 32, 1024, 16_384])
     func farOut(tokens: Int, patchSize: Int) throws {
         let geometry = try geometry(tokens, patchSize)
         let (G, N) = (geometry.patches, geometry.paddedTokens)
@@ -58,7 +69,9 @@ import Testing
             #expect(hosts.count <= window.count / patchSize + 2 && hosts.upperBound <= G)
         }
         let last = geometry.guests(of: G - 1..<G)
-        #expect(last.map(\.sources.count).reduce(0, +) == patchSize && last.last?.column == patchSize - 1 && last.last?.sources.upperBound == G)
+        #expect(
+            last.map(\.sources.count).reduce(0, +) == patchSize && last.last?.column == patchSize - 1
+                && last.last?.sources.upperBound == G)
         let grid = BlockGrid(patches: G, patchesPerBlock: 257)
         #expect(grid.patches(ofBlock: grid.blocks - 1).upperBound == G)
         #expect(grid.pieces(of: window).map(\.patches.count).reduce(0, +) == window.count)
@@ -75,7 +88,8 @@ import Testing
     func tiling() {
         for patchSize in Array(1...1024) + [1025, 4096, 16_384] {
             let tiling = Tiling(patchSize: patchSize)
-            #expect(tiling.rows == tiling.patchesPerTile * patchSize && (256...max(1024, patchSize)).contains(tiling.rows))
+            #expect(
+                tiling.rows == tiling.patchesPerTile * patchSize && (256...max(1024, patchSize)).contains(tiling.rows))
             let tiles = tiling.tiles(of: 0..<1000)
             #expect(tiles.map(\.count).reduce(0, +) == 1000 && tiles.last?.upperBound == 1000)
         }

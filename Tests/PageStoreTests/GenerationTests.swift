@@ -5,7 +5,8 @@ import Testing
 @testable import PageStore
 
 struct GenerationTests {
-    @Test(arguments: [(Element.token, 1), (.bf16, 1), (.bf16, 5), (.f32, 1), (.f32, 5)]) func pagesReturnWholeAndInParts(_ element: Element, width: Int) throws {
+    @Test(arguments: [(Element.token, 1), (.bf16, 1), (.bf16, 5), (.f32, 1), (.f32, 5)])
+    func pagesReturnWholeAndInParts(_ element: Element, width: Int) throws {
         // 11 patches in blocks of 4: the last holds 3, and its last patch is half padding.
         let store = try TestStore(tokens: 42, patchesPerBlock: 4, element: element, width: width)
         #expect(store.grid.blocks == 3)
@@ -16,7 +17,9 @@ struct GenerationTests {
         for block in 0..<3 {
             for chosen in 0..<16 {
                 let columns = (0..<4).filter { chosen >> $0 & 1 == 1 }
-                #expect(try store.read(generation, pages, block: block, columns: columns) == columns.map { store.values[block][$0] })
+                #expect(
+                    try store.read(generation, pages, block: block, columns: columns)
+                        == columns.map { store.values[block][$0] })
             }
         }
     }
@@ -26,7 +29,9 @@ struct GenerationTests {
         let generation = try store.reader(), pages = try store.pageReader()
         let room = try Memory<UInt8>(1 << 12)
         var places: [Int: (offset: Int, bytes: Int)] = [:]
-        try pages.read(generation, block: 1, columns: [0, 2, 3], into: { UnsafeMutableRawBufferPointer(room.piece($0, of: 40)) }, found: { places[$0] = ($1, $2) })
+        try pages.read(
+            generation, block: 1, columns: [0, 2, 3], into: { UnsafeMutableRawBufferPointer(room.piece($0, of: 40)) },
+            found: { places[$0] = ($1, $2) })
         let page = try generation.locate(.states, block: 1)
         #expect(places.keys.sorted() == [0, 2, 3])
         #expect(places[3].map { $0.offset + $0.bytes } == page.offset + page.bytes)
@@ -41,14 +46,22 @@ struct GenerationTests {
         func read(_ pages: PageReader, bytes: Int, rows: Int) throws -> Fault? {
             try fault {
                 try pages.read(
-                    generation, block: 0, columns: 0..<4, into: { _ in UnsafeMutableRawBufferPointer(room.piece(0, of: bytes)) }, indices: { _ in indices.piece(0, of: rows) })
+                    generation, block: 0, columns: 0..<4,
+                    into: { _ in UnsafeMutableRawBufferPointer(room.piece(0, of: bytes)) },
+                    indices: { _ in indices.piece(0, of: rows) })
             }
         }
         #expect(try read(store.pageReader(), bytes: header.columnBytes, rows: header.patches) == nil)
         #expect(try read(store.pageReader(), bytes: header.columnBytes - 1, rows: header.patches)?.kind == .badData)
         #expect(try read(store.pageReader(), bytes: header.columnBytes, rows: header.patches - 1)?.kind == .badData)
-        #expect(try read(PageReader(pageBytes: header.largestPageBytes, columnBytes: header.columnBytes - 1, kernels: Kernels.select()), bytes: 100, rows: 100)?.kind == .badData)
-        #expect(try read(PageReader(pageBytes: 100, columnBytes: 100, kernels: Kernels.select()), bytes: 100, rows: 100)?.kind == .badData)
+        #expect(
+            try read(
+                PageReader(
+                    pageBytes: header.largestPageBytes, columnBytes: header.columnBytes - 1, kernels: Kernels.select()),
+                bytes: 100, rows: 100)?.kind == .badData)
+        #expect(
+            try read(PageReader(pageBytes: 100, columnBytes: 100, kernels: Kernels.select()), bytes: 100, rows: 100)?
+                .kind == .badData)
     }
 
     @Test func aReaderReadsNoMoreThanItIsAskedFor() throws {
@@ -74,9 +87,12 @@ struct GenerationTests {
             try writer.append(.surprisal, block: 0, page: Page(bits, columns))
             try writer.commit(progress: [])
         }
-        let generation = try GenerationReader(store: store.directory, identity: identity, record: record, geometry: store.geometry)
+        let generation = try GenerationReader(
+            store: store.directory, identity: identity, record: record, geometry: store.geometry)
         let room = try Memory<UInt8>(32)
-        try store.pageReader().read(generation, .surprisal, block: 0, columns: 0..<4, into: { UnsafeMutableRawBufferPointer(room.piece($0, of: 8)) })
+        try store.pageReader().read(
+            generation, .surprisal, block: 0, columns: 0..<4,
+            into: { UnsafeMutableRawBufferPointer(room.piece($0, of: 8)) })
         #expect(Array(room.bytes) == columns.flatMap { $0 })
         #expect(try store.read(generation, store.pageReader(), block: 0) == store.values[0])
         // A generation without the table says so.
@@ -103,7 +119,9 @@ struct GenerationTests {
         #expect(store.grid.blocks == 300)
         #expect(try store.readAll() == store.values)
         let writer = try store.writer()
-        for block in [65_535, 65_536, 1 << 32, 1 << 40] { try writer.append(.states, block: block, page: store.page(0)) }
+        for block in [65_535, 65_536, 1 << 32, 1 << 40] {
+            try writer.append(.states, block: block, page: store.page(0))
+        }
         #expect(try fault { try writer.append(.states, block: 65_537, page: store.page(0)) } != nil)
     }
 
@@ -162,7 +180,8 @@ struct GenerationTests {
         width.width = 1
         // What stands in the place of block 1, and is sound in itself.
         let wrong = [
-            try store.page(0), try store.page(2), try store.page(1, as: generation), try Page(element, store.values[1].map { Array($0.prefix(8)) }),
+            try store.page(0), try store.page(2), try store.page(1, as: generation),
+            try Page(element, store.values[1].map { Array($0.prefix(8)) }),
             try Page(width, store.values[1].map { Array($0.prefix(8)) }),
         ]
         for page in wrong {
@@ -178,7 +197,8 @@ struct GenerationTests {
             #expect(found?.kind == .badData && found?.place.block == 1 && found?.place.file == store.dataFile)
             #expect(try store.read(reader, store.pageReader(), block: 0) == store.values[0])
             let missing = try fault { _ = try store.read(reader, store.pageReader(), block: 2) }
-            #expect(missing?.kind == .badData && missing?.problem.contains("missing") == true && missing?.place.block == 2)
+            #expect(
+                missing?.kind == .badData && missing?.problem.contains("missing") == true && missing?.place.block == 2)
         }
     }
 }

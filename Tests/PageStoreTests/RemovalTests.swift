@@ -14,10 +14,13 @@ struct RemovalTests {
 
     /// Writes an environment that the manifest does not name.
     private func write(_ directory: String, store name: String? = nil, id: Bool = true, finished: Bool) throws {
-        var record = GenerationRecord(index: 2, directory: directory, element: .bf16, patchesPerBlock: 4, width: 2, tables: [.states])
+        var record = GenerationRecord(
+            index: 2, directory: directory, element: .bf16, patchesPerBlock: 4, width: 2, tables: [.states])
         if !id { record.id = nil }
         let writer = try GenerationWriter(
-            store: store.directory, identity: GenerationIdentity(store: name ?? store.manifest.store, record: record, patchSize: 4), record: record)
+            store: store.directory,
+            identity: GenerationIdentity(store: name ?? store.manifest.store, record: record, patchSize: 4),
+            record: record)
         try writer.append(.states, block: 0, page: store.page(0))
         try writer.commit(progress: [1])
         if finished { try writer.finish() }
@@ -41,22 +44,30 @@ struct RemovalTests {
 
         let opened = try Store.openForWriting(store.directory)
         // The unfinished one of this store, one whose file is empty, and the empty folder.
-        #expect(names == ["generation-0", "generation-1", "generation-3", "generation-4", "generation-5", "generation-7", "generation-8"])
+        #expect(
+            names == [
+                "generation-0", "generation-1", "generation-3", "generation-4", "generation-5", "generation-7",
+                "generation-8",
+            ])
         let notes = opened.takeNotes()
         #expect(notes.count == 5 && opened.takeNotes().isEmpty)
-        for (number, note) in zip([3, 4, 5, 7, 8], notes) { #expect(note.contains("generation-\(number) stays"), "\(note)") }
+        for (number, note) in zip([3, 4, 5, 7, 8], notes) {
+            #expect(note.contains("generation-\(number) stays"), "\(note)")
+        }
         // Publishing looks at nothing but what it drops itself.
         try opened.publish(opened.manifest)
         #expect(names.count == 7)
         #expect(try store.readAll() == store.values)
     }
 
-    @Test(arguments: ["a wrong folder", "folders exchanged", "a missing folder", "another store's"]) func nothingGoesWhereTheManifestIsWrong(_ what: String) throws {
+    @Test(arguments: ["a wrong folder", "folders exchanged", "a missing folder", "another store's"])
+    func nothingGoesWhereTheManifestIsWrong(_ what: String) throws {
         try write("generation-2", finished: false)
         var manifest = store.manifest
         switch what {
         case "a wrong folder": manifest.generations[0].directory = "generation-5"
-        case "folders exchanged": (manifest.generations[0].directory, manifest.generations[1].directory) = ("generation-1", "generation-0")
+        case "folders exchanged":
+            (manifest.generations[0].directory, manifest.generations[1].directory) = ("generation-1", "generation-0")
         case "a missing folder": try File.remove("\(store.directory)/generation-1")
         default: manifest.store = "another"
         }
@@ -140,8 +151,11 @@ struct RemovalTests {
         func begin(_ name: String) throws -> StoreLock {
             let lock = try Store.prepare(folder.path, name: name, replacing: true)
             let record = GenerationRecord(
-                index: 0, directory: Store.unusedDirectory(folder.path, generation: 0), element: .token, patchesPerBlock: 4, width: 1, tables: [.states])
-            _ = try GenerationWriter(store: folder.path, identity: GenerationIdentity(store: name, record: record, patchSize: 4), record: record)
+                index: 0, directory: Store.unusedDirectory(folder.path, generation: 0), element: .token,
+                patchesPerBlock: 4, width: 1, tables: [.states])
+            _ = try GenerationWriter(
+                store: folder.path, identity: GenerationIdentity(store: name, record: record, patchSize: 4),
+                record: record)
             return lock
         }
         // Let go without a word: the process is gone.
@@ -167,8 +181,10 @@ struct RemovalTests {
 /// n is checked against the tokens before anything is read.
 struct LengthTests {
     // 42 tokens are eleven patches of 4, the last one half full, in blocks of 4.
-    @Test(arguments: [1, 16, 40, 41, 42, 43, 44, 45, 48, 49, 1 << 40], [false, true]) func aNumberOfTokensThatIsNotTheirsIsRefused(n: Int, isOrdered: Bool) throws {
-        let store = try TestStore(tokens: 42, patchesPerBlock: 4, element: isOrdered ? .token : .bf16, width: 1, isOrdered: isOrdered)
+    @Test(arguments: [1, 16, 40, 41, 42, 43, 44, 45, 48, 49, 1 << 40], [false, true])
+    func aNumberOfTokensThatIsNotTheirsIsRefused(n: Int, isOrdered: Bool) throws {
+        let store = try TestStore(
+            tokens: 42, patchesPerBlock: 4, element: isOrdered ? .token : .bf16, width: 1, isOrdered: isOrdered)
         var manifest = store.manifest
         (manifest.tokens, manifest.documents[0].tokens) = (n, n)
         try Data(manifest.encoded()).write(to: URL(fileURLWithPath: "\(store.directory)/manifest.json"))

@@ -11,47 +11,71 @@ struct ManifestTests {
     @Test func everyFieldReturns() throws {
         let folder = try TemporaryFolder()
         var states = GenerationRecord(
-            index: 3, directory: "generation-3.1", element: .bf16, patchesPerBlock: 64, width: 768, tables: [.states, .surprisal], modelFingerprint: "f00d")
+            index: 3, directory: "generation-3.1", element: .bf16, patchesPerBlock: 64, width: 768,
+            tables: [.states, .surprisal], modelFingerprint: "f00d")
         states.complete = true
         states.storedBytes = 1 << 50
-        var tokens = GenerationRecord(index: 0, directory: "generation-0", element: .token, patchesPerBlock: 1, width: 1, tables: [.states])
+        var tokens = GenerationRecord(
+            index: 0, directory: "generation-0", element: .token, patchesPerBlock: 1, width: 1, tables: [.states])
         tokens.complete = true
         var manifest = Manifest(
             store: "name", tokens: 1 << 61, patchSize: 1024, tokensFingerprint: "0123456789abcdef",
-            documents: [Document(name: "Grüße / \"x\"\n", firstToken: 0, tokens: 5), Document(name: "-", firstToken: 5, tokens: 1 << 61 - 5)],
+            documents: [
+                Document(name: "Grüße / \"x\"\n", firstToken: 0, tokens: 5),
+                Document(name: "-", firstToken: 5, tokens: 1 << 61 - 5),
+            ],
             generations: [tokens, states])
         manifest.run = RunRecord(
-            modelFingerprint: "f00d", trained: true, layers: 3, hiddenSize: 768, state: "bf16", patchesPerBlock: 64, keep: "last", compute: "bf16",
+            modelFingerprint: "f00d", trained: true, layers: 3, hiddenSize: 768, state: "bf16", patchesPerBlock: 64,
+            keep: "last", compute: "bf16",
             convolution: "direct", kernels: "vector", arithmetic: 1)
         manifest.run?.complete = true
         manifest.dropped = [DroppedGeneration(directory: "generation-2", identity: "store name generation 2")]
-        for manifest in [manifest, { var bare = manifest; (bare.run, bare.generations, bare.dropped) = (nil, [tokens], nil); return bare }()] {
+        for manifest in [
+            manifest,
+            {
+                var bare = manifest; (bare.run, bare.generations, bare.dropped) = (nil, [tokens], nil); return bare
+            }(),
+        ] {
             let path = try folder.write("manifest.json", manifest.encoded())
             #expect(try Manifest.read(path, store: folder.path) == manifest)
         }
         // The names that a stranger finds.
         let text = String(decoding: try manifest.encoded(), as: UTF8.self)
-        for name in ["\"format\" : \"bbp-stream store\"", "\"version\" : 3", "\"checksum\" : \"", "\"id\" : \"", "\"dropped\"", "\"identity\"", "\"kernels\"", "\"arithmetic\" : 1", "\"tokens\" : 2305843009213693952", "\"patch_size\" : 1024", "\"patches_per_block\" : 64", "\"tokens_fingerprint\"",
-            "\"first_token\"", "\"model_fingerprint\"", "\"hidden_size\" : 768", "\"stored_bytes\"", "\"tables\"", "\"directory\" : \"generation-3.1\""] {
+        for name in [
+            "\"format\" : \"bbp-stream store\"", "\"version\" : 3", "\"checksum\" : \"", "\"id\" : \"", "\"dropped\"",
+            "\"identity\"", "\"kernels\"", "\"arithmetic\" : 1", "\"tokens\" : 2305843009213693952",
+            "\"patch_size\" : 1024", "\"patches_per_block\" : 64", "\"tokens_fingerprint\"",
+            "\"first_token\"", "\"model_fingerprint\"", "\"hidden_size\" : 768", "\"stored_bytes\"", "\"tables\"",
+            "\"directory\" : \"generation-3.1\"",
+        ] {
             #expect(text.contains(name), "\(name)")
         }
     }
 
     /// Numbers that do not fit together would size memory for one thing and fill it with another.
     @Test(arguments: [
-        "patches_per_block", "state", "state of tokens", "hidden_size", "layers", "complete", "two incomplete", "keep", "compute", "convolution", "kernels",
-        "tables", "no table", "one table twice", "no run", "one folder twice", "a dropped folder", "model", "stored_bytes",
+        "patches_per_block", "state", "state of tokens", "hidden_size", "layers", "complete", "two incomplete", "keep",
+        "compute", "convolution", "kernels",
+        "tables", "no table", "one table twice", "no run", "one folder twice", "a dropped folder", "model",
+        "stored_bytes",
     ])
     func aRunThatContradictsItsGenerationsIsRefused(_ what: String) throws {
         let folder = try TemporaryFolder()
         func states(_ index: Int) -> GenerationRecord {
-            GenerationRecord(index: index, directory: "generation-\(index)", element: .bf16, patchesPerBlock: 128, width: 8, tables: [.states])
+            GenerationRecord(
+                index: index, directory: "generation-\(index)", element: .bf16, patchesPerBlock: 128, width: 8,
+                tables: [.states])
         }
-        var tokens = GenerationRecord(index: 0, directory: "generation-0", element: .token, patchesPerBlock: 1, width: 1, tables: [.states])
+        var tokens = GenerationRecord(
+            index: 0, directory: "generation-0", element: .token, patchesPerBlock: 1, width: 1, tables: [.states])
         tokens.complete = true
         var manifest = Manifest(
-            store: "name", tokens: 1000, patchSize: 8, tokensFingerprint: "", documents: [Document(name: "a", firstToken: 0, tokens: 1000)], generations: [tokens, states(1)])
-        manifest.run = RunRecord(modelFingerprint: "f00d", trained: true, layers: 2, hiddenSize: 8, state: "bf16", patchesPerBlock: 128, keep: "all")
+            store: "name", tokens: 1000, patchSize: 8, tokensFingerprint: "",
+            documents: [Document(name: "a", firstToken: 0, tokens: 1000)], generations: [tokens, states(1)])
+        manifest.run = RunRecord(
+            modelFingerprint: "f00d", trained: true, layers: 2, hiddenSize: 8, state: "bf16", patchesPerBlock: 128,
+            keep: "all")
         #expect(try Manifest.read(folder.write("manifest.json", manifest.encoded()), store: folder.path) == manifest)
         switch what {
         case "patches_per_block": manifest.run?.patchesPerBlock = 64
@@ -76,29 +100,46 @@ struct ManifestTests {
         case "stored_bytes": manifest.generations[1].storedBytes = .max
         default: manifest.generations.append(states(2))
         }
-        let found = try fault { _ = try Manifest.read(folder.write("manifest.json", manifest.encoded()), store: folder.path) }
+        let found = try fault {
+            _ = try Manifest.read(folder.write("manifest.json", manifest.encoded()), store: folder.path)
+        }
         #expect(found?.kind == .badData && found?.place.field != nil && found?.place.field != "checksum")
     }
 
-    @Test(arguments: [
-        ("format", "\"another store\"", "format"), ("version", "4", "version"), ("version", "\"1\"", "version"), ("store", nil, "store"),
-        ("tokens", nil, "tokens"), ("tokens", "41", "documents"), ("tokens", "0", "tokens"), ("tokens", "-5", "tokens"), ("tokens", "9223372036854775807", "tokens"),
-        ("tokens", "\"42\"", "tokens"), ("patch_size", "0", "tokens"), ("patch_size", "16385", "tokens"),
-        ("tokens_fingerprint", nil, "tokens_fingerprint"), ("documents", "{}", "documents"), ("generations", nil, "generations"), ("generations", "[]", "generations"),
-        ("patches_per_block", nil, "generations.0.patches_per_block"), ("patches_per_block", "0", "patches_per_block"), ("patches_per_block", "9223372036854775807", "patches_per_block"),
-        ("width", "0", "patches_per_block"), ("width", "-1", "patches_per_block"), ("width", "2097152", "patches_per_block"), ("index", "1", "generations"), ("documents", "[]", "documents"),
-        ("first_token", "1", "documents"), ("element", "\"bf16\"", "element"), ("element", "\"f16\"", "element"), ("complete", nil, "generations.0.complete"), ("directory", nil, "generations.0.directory"),
-        ("directory", "\"../x\"", "directory"), ("directory", "\"generation-0/../../x\"", "directory"), ("directory", "\"/etc\"", "directory"),
-        ("directory", "\"\"", "directory"), ("directory", "\"generation-1.\"", "directory"), ("directory", "\"generation-١\"", "directory"), ("stored_bytes", "-1", "stored_bytes"), ("tables", "[\"pages\"]", "tables"), ("width", "64", "element"), ("directory", "\"..\"", "directory"), ("directory", "\"manifest.json\"", "directory"),
-    ] as [(String, String?, String)]) func aWrongFieldIsNamed(_ name: String, value: String?, field: String) throws {
+    @Test(
+        arguments: [
+            ("format", "\"another store\"", "format"), ("version", "4", "version"), ("version", "\"1\"", "version"),
+            ("store", nil, "store"),
+            ("tokens", nil, "tokens"), ("tokens", "41", "documents"), ("tokens", "0", "tokens"),
+            ("tokens", "-5", "tokens"), ("tokens", "9223372036854775807", "tokens"),
+            ("tokens", "\"42\"", "tokens"), ("patch_size", "0", "tokens"), ("patch_size", "16385", "tokens"),
+            ("tokens_fingerprint", nil, "tokens_fingerprint"), ("documents", "{}", "documents"),
+            ("generations", nil, "generations"), ("generations", "[]", "generations"),
+            ("patches_per_block", nil, "generations.0.patches_per_block"),
+            ("patches_per_block", "0", "patches_per_block"),
+            ("patches_per_block", "9223372036854775807", "patches_per_block"),
+            ("width", "0", "patches_per_block"), ("width", "-1", "patches_per_block"),
+            ("width", "2097152", "patches_per_block"), ("index", "1", "generations"), ("documents", "[]", "documents"),
+            ("first_token", "1", "documents"), ("element", "\"bf16\"", "element"), ("element", "\"f16\"", "element"),
+            ("complete", nil, "generations.0.complete"), ("directory", nil, "generations.0.directory"),
+            ("directory", "\"../x\"", "directory"), ("directory", "\"generation-0/../../x\"", "directory"),
+            ("directory", "\"/etc\"", "directory"),
+            ("directory", "\"\"", "directory"), ("directory", "\"generation-1.\"", "directory"),
+            ("directory", "\"generation-١\"", "directory"), ("stored_bytes", "-1", "stored_bytes"),
+            ("tables", "[\"pages\"]", "tables"), ("width", "64", "element"), ("directory", "\"..\"", "directory"),
+            ("directory", "\"manifest.json\"", "directory"),
+        ] as [(String, String?, String)]) func aWrongFieldIsNamed(_ name: String, value: String?, field: String) throws
+    {
         let store = try TestStore(tokens: 42, patchesPerBlock: 4, element: .token, width: 1)
         let path = "\(store.directory)/manifest.json"
         // Its checksum fits what it says: that is not what is found.
         func write(_ bytes: [UInt8]) throws { try Data(sealedAnew(bytes)).write(to: URL(fileURLWithPath: path)) }
-        var lines = String(decoding: try store.manifest.encoded(), as: UTF8.self).split(separator: "\n").map(String.init)
+        var lines = String(decoding: try store.manifest.encoded(), as: UTF8.self).split(separator: "\n").map(
+            String.init)
         if value == "{}" || value?.hasPrefix("[") == true || (value == nil && name == "generations") {
             // A whole array: through the parsed document.
-            var object = try #require(try JSONSerialization.jsonObject(with: store.manifest.encoded().data) as? [String: Any])
+            var object = try #require(
+                try JSONSerialization.jsonObject(with: store.manifest.encoded().data) as? [String: Any])
             let parsed = try value.map { try JSONSerialization.jsonObject(with: Data($0.utf8)) }
             if name == "tables", var generations = object["generations"] as? [[String: Any]] {
                 generations[0][name] = parsed
@@ -110,16 +151,22 @@ struct ManifestTests {
         } else {
             // The last line of that name: some names are also a document's.
             let line = try #require(lines.lastIndex { $0.contains("\"\(name)\" :") })
-            lines[line] = value.map { "\"\(name)\" : \($0)" + (lines[line].hasSuffix(",") ? "," : "") } ?? "\"unknown\" : 0" + (lines[line].hasSuffix(",") ? "," : "")
+            lines[line] =
+                value.map { "\"\(name)\" : \($0)" + (lines[line].hasSuffix(",") ? "," : "") } ?? "\"unknown\" : 0"
+                + (lines[line].hasSuffix(",") ? "," : "")
             try write(Array(lines.joined(separator: "\n").utf8))
         }
         for open in [{ _ = try Store.open($0) }, { _ = try Store.openForWriting($0) }] as [(String) throws -> Void] {
             let found = try fault { try open(store.directory) }
-            #expect(found?.kind == .badData && found?.place.file == path && found?.place.field == field, "\(found.map(String.init(describing:)) ?? "no fault")")
+            #expect(
+                found?.kind == .badData && found?.place.file == path && found?.place.field == field,
+                "\(found.map(String.init(describing:)) ?? "no fault")")
         }
     }
 
-    @Test(arguments: ["", "{", "[]", "null", "\u{0}", "{\"format\": 1}"]) func whatIsNoManifestIsRefused(_ text: String) throws {
+    @Test(arguments: ["", "{", "[]", "null", "\u{0}", "{\"format\": 1}"]) func whatIsNoManifestIsRefused(_ text: String)
+        throws
+    {
         let store = try sample()
         try Data(text.utf8).write(to: URL(fileURLWithPath: "\(store.directory)/manifest.json"))
         #expect(try fault { _ = try Store.open(store.directory) }?.kind == .badData)
@@ -143,7 +190,8 @@ struct ManifestTests {
             #expect(try fault { _ = try Store.open(store.directory) }?.place.field == "checksum")
         }
         // Its digits stand for zeros wherever they are: any spacing will do.
-        let compact = try JSONSerialization.data(withJSONObject: JSONSerialization.jsonObject(with: whole.data), options: [.sortedKeys])
+        let compact = try JSONSerialization.data(
+            withJSONObject: JSONSerialization.jsonObject(with: whole.data), options: [.sortedKeys])
         try Data(sealedAnew(Array(compact))).write(to: URL(fileURLWithPath: path))
         #expect(try Store.open(store.directory).manifest == store.manifest)
     }
@@ -153,7 +201,11 @@ struct ManifestTests {
         let path = "\(store.directory)/manifest.json"
         for indices in [[0, 0], [0, 2, 1], [1, 2]] {
             var manifest = store.manifest
-            manifest.generations = indices.map { GenerationRecord(index: $0, directory: "generation-\($0)", element: .bf16, patchesPerBlock: 1, width: 1, tables: [.states]) }
+            manifest.generations = indices.map {
+                GenerationRecord(
+                    index: $0, directory: "generation-\($0)", element: .bf16, patchesPerBlock: 1, width: 1,
+                    tables: [.states])
+            }
             try Data(try manifest.encoded()).write(to: URL(fileURLWithPath: path))
             #expect(try fault { _ = try Store.open(store.directory) }?.place.field == "generations", "\(indices)")
         }
@@ -164,7 +216,8 @@ struct ManifestTests {
 private func sealedAnew(_ bytes: [UInt8]) throws -> [UInt8] {
     let object = try JSONSerialization.jsonObject(with: Data(bytes)) as? [String: Any]
     guard let stated = object?["checksum"] as? String else { return bytes }
-    let text = String(decoding: bytes, as: UTF8.self).replacingOccurrences(of: stated, with: String(repeating: "0", count: 16))
+    let text = String(decoding: bytes, as: UTF8.self).replacingOccurrences(
+        of: stated, with: String(repeating: "0", count: 16))
     return Manifest.sealed(Array(text.utf8))
 }
 
@@ -188,7 +241,10 @@ struct StoreTests {
         let store = try sample()
         do {
             let first = try Store.openForWriting(store.directory)
-            for again in [{ _ = try Store.openForWriting(store.directory) }, { _ = try Store.prepare(store.directory, name: "n", replacing: true) }] as [() throws -> Void] {
+            for again in [
+                { _ = try Store.openForWriting(store.directory) },
+                { _ = try Store.prepare(store.directory, name: "n", replacing: true) },
+            ] as [() throws -> Void] {
                 let refused = try fault(again)
                 #expect(refused?.kind == .cannotCreate && refused?.place.file == store.directory)
             }
@@ -204,7 +260,9 @@ struct StoreTests {
         for replacing in [false, true] {
             let foreign = try fault { _ = try Store.prepare(folder.path, name: "n", replacing: replacing) }
             #expect(foreign?.kind == .cannotCreate && foreign?.problem.contains("notes.txt") == true)
-            #expect(try fault { _ = try Store.prepare(folder.file("notes.txt"), name: "n", replacing: replacing) }?.kind == .cannotCreate)
+            #expect(
+                try fault { _ = try Store.prepare(folder.file("notes.txt"), name: "n", replacing: replacing) }?.kind
+                    == .cannotCreate)
         }
         #expect(File.names(in: folder.path) == ["notes.txt"])
 
@@ -235,7 +293,9 @@ struct StoreTests {
         #expect(try fault { _ = try Store.open(store.directory).reader(1) }?.kind == .usage)
     }
 
-    @Test(.enabled(if: getuid() != 0, "the superuser may write anywhere")) func aStoreThatCannotBeWrittenCanBeRead() throws {
+    @Test(.enabled(if: getuid() != 0, "the superuser may write anywhere")) func aStoreThatCannotBeWrittenCanBeRead()
+        throws
+    {
         let store = try sample()
         let folder = "\(store.directory)/generation-1"
         try File.remove("\(folder)/lock.mdb")

@@ -5,7 +5,8 @@ import TestSupport
 
 @testable import PageStore
 
-/// A small store with one generation of values that follow from a seed, and where these are states, with tokens before them.
+/// A small store with one generation of values that follow from a seed, and where these are states, with tokens before
+/// them.
 struct TestStore {
     let folder: TemporaryFolder
     let manifest: Manifest
@@ -15,7 +16,9 @@ struct TestStore {
 
     var directory: String { folder.file("store") }
     var record: GenerationRecord { manifest.generations[manifest.generations.count - 1] }
-    var identity: GenerationIdentity { GenerationIdentity(store: manifest.store, record: record, patchSize: manifest.patchSize) }
+    var identity: GenerationIdentity {
+        GenerationIdentity(store: manifest.store, record: record, patchSize: manifest.patchSize)
+    }
     var dataFile: String { "\(directory)/\(record.directory)/data.mdb" }
     var grid: BlockGrid { BlockGrid(patches: geometry.patches, patchesPerBlock: record.patchesPerBlock) }
 
@@ -24,7 +27,8 @@ struct TestStore {
     ///   - name: the store's own name, which its files repeat.
     ///   - value: a column's bytes, from its block, index and length.
     init(
-        tokens: Int, patchSize: Int = 4, patchesPerBlock: Int, element: Element, width: Int, isOrdered: Bool = false, name: String = Store.newName(),
+        tokens: Int, patchSize: Int = 4, patchesPerBlock: Int, element: Element, width: Int, isOrdered: Bool = false,
+        name: String = Store.newName(),
         seed: UInt64 = 1, value: ((_ block: Int, _ column: Int, _ bytes: Int) -> [UInt8])? = nil
     ) throws {
         folder = try TemporaryFolder()
@@ -32,7 +36,8 @@ struct TestStore {
         var numbers = TestNumbers(seed)
         let isTokens = element == .token && width == 1
         var record = GenerationRecord(
-            index: isTokens ? 0 : 1, directory: "generation-\(isTokens ? 0 : 1)", element: element, patchesPerBlock: patchesPerBlock, width: width, tables: [.states],
+            index: isTokens ? 0 : 1, directory: "generation-\(isTokens ? 0 : 1)", element: element,
+            patchesPerBlock: patchesPerBlock, width: width, tables: [.states],
             order: isOrdered ? "random" : nil)
         record.complete = true
         let grid = BlockGrid(patches: geometry.patches, patchesPerBlock: patchesPerBlock)
@@ -43,20 +48,27 @@ struct TestStore {
                 if let value { return value(block, column, patches * (width * element.size + (isOrdered ? 2 : 0))) }
                 let indices = (0..<patches).map { isOrdered ? orders[$0][column] : UInt16(column) }
                 var values = Self.states(patches * width, element, &numbers)
-                for row in 0..<patches where isTokens && (first + row) * patchSize + Int(indices[row]) >= tokens { (values[2 * row], values[2 * row + 1]) = (255, 255) }
+                for row in 0..<patches where isTokens && (first + row) * patchSize + Int(indices[row]) >= tokens {
+                    (values[2 * row], values[2 * row + 1]) = (255, 255)
+                }
                 return values + (isOrdered ? indices.flatMap { [UInt8($0 & 255), UInt8($0 >> 8)] } : [])
             }
         }
         var manifest = Manifest(
-            store: name, tokens: tokens, patchSize: patchSize, tokensFingerprint: "0", documents: [Document(name: "a", firstToken: 0, tokens: tokens)],
+            store: name, tokens: tokens, patchSize: patchSize, tokensFingerprint: "0",
+            documents: [Document(name: "a", firstToken: 0, tokens: tokens)],
             generations: [record])
         let lock = try Store.prepare(folder.file("store"), name: name, replacing: false)
         if !isTokens {
-            let before = try TestStore(tokens: tokens, patchSize: patchSize, patchesPerBlock: patchesPerBlock, element: .token, width: 1, name: name)
-            try FileManager.default.copyItem(atPath: "\(before.directory)/generation-0", toPath: folder.file("store/generation-0"))
+            let before = try TestStore(
+                tokens: tokens, patchSize: patchSize, patchesPerBlock: patchesPerBlock, element: .token, width: 1,
+                name: name)
+            try FileManager.default.copyItem(
+                atPath: "\(before.directory)/generation-0", toPath: folder.file("store/generation-0"))
             manifest.generations = before.manifest.generations + [record]
             manifest.run = RunRecord(
-                modelFingerprint: "f00d", trained: true, layers: 2, hiddenSize: width, state: element.name, patchesPerBlock: patchesPerBlock, keep: "all")
+                modelFingerprint: "f00d", trained: true, layers: 2, hiddenSize: width, state: element.name,
+                patchesPerBlock: patchesPerBlock, keep: "all")
         }
         self.manifest = manifest
         let writer = try writer()
@@ -81,7 +93,8 @@ struct TestStore {
     func header(_ block: Int) -> PageHeader {
         let patches = grid.patches(ofBlock: block)
         return PageHeader(
-            element: Element(name: record.element)!, generation: record.index, block: block, firstPatch: patches.lowerBound, patches: patches.count,
+            element: Element(name: record.element)!, generation: record.index, block: block,
+            firstPatch: patches.lowerBound, patches: patches.count,
             columns: geometry.patchSize, width: record.width, isOrdered: record.order != nil)
     }
 
@@ -101,19 +114,24 @@ struct TestStore {
 
     func pageReader() throws -> PageReader {
         let largest = header(0)
-        return try PageReader(pageBytes: largest.largestPageBytes, columnBytes: largest.columnBytes, kernels: Kernels.select())
+        return try PageReader(
+            pageBytes: largest.largestPageBytes, columnBytes: largest.columnBytes, kernels: Kernels.select())
     }
 
     /// Some columns of a block.
-    func read(_ generation: GenerationReader, _ pages: PageReader, block: Int, columns: [Int]? = nil) throws -> [[UInt8]] {
+    func read(_ generation: GenerationReader, _ pages: PageReader, block: Int, columns: [Int]? = nil) throws
+        -> [[UInt8]]
+    {
         let columns = columns ?? Array(0..<geometry.patchSize)
         let header = header(block)
         let columnBytes = header.columnBytes + header.indexBytes
         let room = try Memory<UInt8>(geometry.patchSize * columnBytes)
         try pages.read(
-            generation, block: block, columns: columns, into: { UnsafeMutableRawBufferPointer(room.piece($0, of: columnBytes)) },
+            generation, block: block, columns: columns,
+            into: { UnsafeMutableRawBufferPointer(room.piece($0, of: columnBytes)) },
             indices: {
-                let start = UnsafeMutableRawPointer(room.start + $0 * columnBytes + header.columnBytes).assumingMemoryBound(to: UInt16.self)
+                let start = UnsafeMutableRawPointer(room.start + $0 * columnBytes + header.columnBytes)
+                    .assumingMemoryBound(to: UInt16.self)
                 return UnsafeMutableBufferPointer(start: start, count: header.patches)
             })
         return columns.map { Array(room.bytes[$0 * columnBytes..<($0 + 1) * columnBytes]) }
@@ -146,7 +164,8 @@ struct Page {
             let aligned = try Memory<UInt8>(values.count)
             aligned.bytes.copyBytes(from: values)
             let indices = UnsafeRawPointer(aligned.start + header.columnBytes).assumingMemoryBound(to: UInt16.self)
-            encoder.encode(column, of: header, values: aligned.start, indices: header.isOrdered ? indices : nil, with: codec)
+            encoder.encode(
+                column, of: header, values: aligned.start, indices: header.isOrdered ? indices : nil, with: codec)
         }
         bytes = Array(encoder.finish(header))
     }

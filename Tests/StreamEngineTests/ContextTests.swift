@@ -14,7 +14,9 @@ import Testing
         let counts = EffectiveContext.afterPasses(60, patchSize: 32)
         #expect(counts.prefix(3).map(\.exact) == [992, 32_736, 1_048_544])
         #expect(counts[2].grouped == "1 048 544")
-        #expect(counts[59].digits == "65185151242703554760590262029100101153646988597309960020356494379340201592426774597868716000")
+        #expect(
+            counts[59].digits
+                == "65185151242703554760590262029100101153646988597309960020356494379340201592426774597868716000")
         #expect(counts[59].exact == nil)
         #expect(counts[59].isMore(than: .max))
         #expect(abs(counts[59].log10 - 91.814148) < 1e-5)
@@ -24,7 +26,8 @@ import Testing
     func extremes() {
         #expect(EffectiveContext.afterPasses(3, patchSize: 1).map(\.exact) == [0, 0, 0])
         #expect(EffectiveContext.afterPasses(0, patchSize: 8).isEmpty)
-        let widest = "424910394253413678951670565241974901863674494181625538559555310560322847888681794191330001812183428535111463588997200812277263470122165"
+        let widest =
+            "424910394253413678951670565241974901863674494181625538559555310560322847888681794191330001812183428535111463588997200812277263470122165"
             + "7915276159830132698815550650166683145752253824000"
         #expect(EffectiveContext.afterPasses(60, patchSize: 1024).last?.digits == widest)
         // Whole limbs of zeros stay in the digits.
@@ -49,7 +52,8 @@ import Testing
         }
 
         func config(layers: Int) -> ModelConfig {
-            var config = ModelConfig(hiddenSize: 8, intermediateSize: 8, layers: layers, heads: 1, patchSize: P, kernelSize: 1)
+            var config = ModelConfig(
+                hiddenSize: 8, intermediateSize: 8, layers: layers, heads: 1, patchSize: P, kernelSize: 1)
             config.stack = convolutions
             config.isCausal = isCausal
             config.delegation = delegation
@@ -59,25 +63,34 @@ import Testing
     }
 
     static let shapes: [Shape] = {
-        func stack(_ convolutions: [(Int, Int)]) -> [ConvolutionShape] { convolutions.map { ConvolutionShape(kernelSize: $0.0, dilation: $0.1, channels: 8) } }
+        func stack(_ convolutions: [(Int, Int)]) -> [ConvolutionShape] {
+            convolutions.map { ConvolutionShape(kernelSize: $0.0, dilation: $0.1, channels: 8) }
+        }
         var shapes: [Shape] = []
         // Padding, fewer patches than P, one patch, P = 1, masks of more than one word.
         for (tokens, P) in [(12, 4), (61, 4), (43, 5), (20, 8), (7, 8), (9, 1), (50, 3), (40, 2)] {
             for convolutions in [stack([(3, 1)]), stack([(1, 1)]), stack([(4, 3)]), stack([(3, 1), (2, 2), (3, 4)])] {
                 for isCausal in [true, false] {
                     for delegation in [Delegation.transpose, .monteCarlo(seed: 5)] {
-                        shapes.append(Shape(tokens: tokens, P: P, convolutions: convolutions, isCausal: isCausal, delegation: delegation))
+                        shapes.append(
+                            Shape(
+                                tokens: tokens, P: P, convolutions: convolutions, isCausal: isCausal,
+                                delegation: delegation))
                     }
                 }
             }
         }
         for (tokens, P) in [(150, 70), (140, 129)] {
             for isCausal in [true, false] {
-                shapes.append(Shape(tokens: tokens, P: P, convolutions: stack([(4, 3)]), isCausal: isCausal, delegation: isCausal ? .monteCarlo(seed: 2) : .transpose))
+                shapes.append(
+                    Shape(
+                        tokens: tokens, P: P, convolutions: stack([(4, 3)]), isCausal: isCausal,
+                        delegation: isCausal ? .monteCarlo(seed: 2) : .transpose))
             }
         }
         shapes.append(Shape(tokens: 120, P: 4, convolutions: stack([(33, 1)])))
-        shapes.append(Shape(tokens: 90, P: 3, convolutions: stack([(1, 1)]), delegation: .monteCarlo(seed: 1), recurrence: 2))
+        shapes.append(
+            Shape(tokens: 90, P: 3, convolutions: stack([(1, 1)]), delegation: .monteCarlo(seed: 1), recurrence: 2))
         return shapes
     }()
 
@@ -106,7 +119,9 @@ import Testing
                     keys.withUnsafeMutableBufferPointer { keys in
                         order.withUnsafeMutableBufferPointer { order in
                             if let start = order.baseAddress {
-                                DelegateDraw(seed: seed, layer: pass / shape.recurrence, repeat: pass % shape.recurrence).order(ofPatch: g, keys: keys, into: start)
+                                DelegateDraw(
+                                    seed: seed, layer: pass / shape.recurrence, repeat: pass % shape.recurrence
+                                ).order(ofPatch: g, keys: keys, into: start)
                             }
                         }
                     }
@@ -146,7 +161,8 @@ import Testing
         let config = shape.config(layers: layers)
         let geometry = try #require(SequenceGeometry(tokens: shape.tokens, patchSize: shape.P))
         let expected = dense(shape, layers: layers)
-        for token in Set([0, 1, shape.tokens / 3, shape.tokens / 2, shape.tokens - 2, shape.tokens - 1]) where (0..<shape.tokens).contains(token) {
+        for token in Set([0, 1, shape.tokens / 3, shape.tokens / 2, shape.tokens - 2, shape.tokens - 1])
+        where (0..<shape.tokens).contains(token) {
             let reached = try MeasuredReach.tokens(config, geometry, token: token, passes: config.passes)
             #expect(reached == expected.map { $0[token].tokens }, "token \(token)")
             let depths = try MeasuredReach.follow(config, geometry, token: token, passes: config.passes)
@@ -158,7 +174,9 @@ import Testing
     }
 
     /// The causes given are true of the numbers beside them.
-    private func reasons(_ depths: [MeasuredReach.Depth], _ config: ModelConfig, _ geometry: SequenceGeometry, _ token: Int) throws {
+    private func reasons(
+        _ depths: [MeasuredReach.Depth], _ config: ModelConfig, _ geometry: SequenceGeometry, _ token: Int
+    ) throws {
         let formula = EffectiveContext.afterPasses(config.passes, patchSize: config.patchSize)
         let causes = try ReachLimit.causes(depths, formula: formula, config, geometry, token: token)
         for (depth, (count, cause)) in zip(depths, zip(formula, causes)) {
@@ -172,7 +190,8 @@ import Testing
             case .tokensUpToToken?: #expect(config.isCausal && number > token + 1)
             case .masks(let tokens, _)?: #expect(config.isCausal && tokens >= number)
             case .fewPatches(let patches)?: #expect(patches * 2 * config.patchSize < number)
-            case .hiddenRows(let rows, let patches)?: #expect(config.isCausal && rows > 0 && patches * 2 * config.patchSize >= number)
+            case .hiddenRows(let rows, let patches)?:
+                #expect(config.isCausal && rows > 0 && patches * 2 * config.patchSize >= number)
             case .padding(let rows)?: #expect(depth.tokens + rows >= number && rows < config.patchSize)
             case .repeated(let patches)?: #expect(patches * 2 * config.patchSize >= number)
             }
@@ -182,32 +201,43 @@ import Testing
     @Test("the toy case's wiring: patch 0 receives 1, 5, 9 and 2")
     func toy() throws {
         // Without convolution or mask, the first token sees its own patch, which is also its delegate's.
-        var shape = Shape(tokens: 12, P: 4, convolutions: [ConvolutionShape(kernelSize: 1, channels: 8)], isCausal: false)
+        var shape = Shape(
+            tokens: 12, P: 4, convolutions: [ConvolutionShape(kernelSize: 1, channels: 8)], isCausal: false)
         let geometry = try #require(SequenceGeometry(tokens: 12, patchSize: 4))
-        #expect(try MeasuredReach.tokens(shape.config(layers: 1), geometry, token: 0, passes: 1) == [[0, 1, 2, 3, 4, 8]])
+        #expect(
+            try MeasuredReach.tokens(shape.config(layers: 1), geometry, token: 0, passes: 1) == [[0, 1, 2, 3, 4, 8]])
         shape.isCausal = true
         #expect(try MeasuredReach.tokens(shape.config(layers: 1), geometry, token: 0, passes: 1) == [[0]])
     }
 
     @Test("sequences far too long to hold are followed", arguments: [Delegation.transpose, .monteCarlo(seed: 9)])
     func long(delegation: Delegation) throws {
-        let shape = Shape(tokens: 1_000_000_000_000_000, P: 8, convolutions: [ConvolutionShape(kernelSize: 9, channels: 8)], delegation: delegation)
+        let shape = Shape(
+            tokens: 1_000_000_000_000_000, P: 8, convolutions: [ConvolutionShape(kernelSize: 9, channels: 8)],
+            delegation: delegation)
         for tokens in [1_000_000_000_000_000, SequenceGeometry.largestLength - 8] {
             let geometry = try #require(SequenceGeometry(tokens: tokens, patchSize: 8))
             let depths = try MeasuredReach.follow(shape.config(layers: 3), geometry, token: tokens - 1, passes: 3)
             #expect(depths.allSatisfy { $0.isExact && !$0.isAll })
-            #expect(depths[0].tokens > 56 && depths[1].tokens > 2 * depths[0].tokens && depths[2].tokens > 2 * depths[1].tokens)
+            #expect(
+                depths[0].tokens > 56 && depths[1].tokens > 2 * depths[0].tokens
+                    && depths[2].tokens > 2 * depths[1].tokens)
         }
     }
 
-    @Test("a set that grows too large is not followed, and the bound is sound", arguments: [Delegation.transpose, .monteCarlo(seed: 9)], [true, false])
+    @Test(
+        "a set that grows too large is not followed, and the bound is sound",
+        arguments: [Delegation.transpose, .monteCarlo(seed: 9)], [true, false])
     func tooLarge(delegation: Delegation, byWords: Bool) throws {
         let (tokens, token) = (1 << 60, 1 << 59)
         let geometry = try #require(SequenceGeometry(tokens: tokens, patchSize: 8))
-        let config = Shape(tokens: tokens, P: 8, convolutions: [ConvolutionShape(kernelSize: 9, channels: 8)], delegation: delegation).config(layers: 4)
+        let config = Shape(
+            tokens: tokens, P: 8, convolutions: [ConvolutionShape(kernelSize: 9, channels: 8)], delegation: delegation
+        ).config(layers: 4)
         var limits = ReachFollower.Limits()
         if byWords { limits.words = 300 } else { limits.work = 60_000 }
-        let depths = try MeasuredReach.follow(config, geometry, token: token, passes: 4, isMasked: true, limits: limits) { _ in }
+        let depths = try MeasuredReach.follow(config, geometry, token: token, passes: 4, isMasked: true, limits: limits)
+        { _ in }
         let exact = try MeasuredReach.follow(config, geometry, token: token, passes: 4)
         #expect(depths[0] == exact[0])
         #expect(!depths[3].isExact)
@@ -216,13 +246,19 @@ import Testing
             #expect(depth.tokens >= before.tokens && (before.isExact || !depth.isExact))
             #expect(depth.moreThan < depth.tokens && depth.moreThan >= depth.tokens * 9 / 10 - 1)
         }
-        #expect(try ReachLimit.causes(depths, formula: EffectiveContext.afterPasses(4, patchSize: 8), config, geometry, token: token)[3] == .notFollowed)
+        #expect(
+            try ReachLimit.causes(
+                depths, formula: EffectiveContext.afterPasses(4, patchSize: 8), config, geometry, token: token)[3]
+                == .notFollowed)
     }
 
     @Test("selective delegation is not followed")
     func selective() throws {
         let geometry = try #require(SequenceGeometry(tokens: 20, patchSize: 4))
-        #expect(try MeasuredReach.follow(Shape(tokens: 20, P: 4, delegation: .selective).config(layers: 2), geometry, token: 3, passes: 2).isEmpty)
+        #expect(
+            try MeasuredReach.follow(
+                Shape(tokens: 20, P: 4, delegation: .selective).config(layers: 2), geometry, token: 3, passes: 2
+            ).isEmpty)
     }
 
     // MARK: Plot

@@ -12,12 +12,19 @@ import Testing
 struct FiniteTests {
     @Test(arguments: [0, 1, 5, 16, 1023, 1024, 1025, 4000]) func theFirstValueAboveALimitIsFound(count: Int) throws {
         let values = try Memory<Float>(count), halves = try Memory<UInt16>(count)
-        for index in 0..<count { (values[index], halves[index]) = (index % 2 == 0 ? -.greatestFiniteMagnitude : 1, index % 2 == 0 ? 0xff7f : 0x3f80) }
+        for index in 0..<count {
+            (values[index], halves[index]) = (
+                index % 2 == 0 ? -.greatestFiniteMagnitude : 1, index % 2 == 0 ? 0xff7f : 0x3f80
+            )
+        }
         #expect(Finite.firstOverflow(values.start, count: count) == nil)
         #expect(Finite.firstOverflow(UnsafeRawBufferPointer(halves.bytes), of: .bf16) == nil)
         // The largest f32 is infinite in bf16.
         #expect(Finite.firstOverflow(values.start, count: count, storedAs: .bf16) == (count > 0 ? 0 : nil))
-        for (place, value) in [(0, Float.nan), (count / 2, .infinity), (count - 1, -.infinity), (count - 1, Float(bitPattern: 0xffff_ffff))] where count > 0 {
+        for (place, value) in [
+            (0, Float.nan), (count / 2, .infinity), (count - 1, -.infinity),
+            (count - 1, Float(bitPattern: 0xffff_ffff)),
+        ] where count > 0 {
             let (old, oldHalf) = (values[place], halves[place])
             (values[place], halves[place]) = (value, UInt16(value.bitPattern >> 16))
             #expect(Finite.firstOverflow(values.start, count: count) == place)
@@ -49,13 +56,16 @@ struct FiniteTests {
     private func finishedStore(_ fixture: String, _ state: Element) throws -> TemporaryFolder {
         let folder = try TemporaryFolder()
         _ = try Ingest.run(
-            ["\(Fixtures.path(fixture))/tokens.u16"], store: folder.file("store"), format: .tokens, patchSize: Model(directory: Fixtures.path(fixture)).config.patchSize, replacing: false)
+            ["\(Fixtures.path(fixture))/tokens.u16"], store: folder.file("store"), format: .tokens,
+            patchSize: Model(directory: Fixtures.path(fixture)).config.patchSize, replacing: false)
         _ = try ForwardRun(options(folder, fixture, state), observer: Silent()).run()
         return folder
     }
 
     /// Writes a generation anew, with another value at one place of a token's row.
-    private func poison(_ folder: TemporaryFolder, generation index: Int, _ table: PageTable, token: Int, _ value: Float) throws {
+    private func poison(
+        _ folder: TemporaryFolder, generation index: Int, _ table: PageTable, token: Int, _ value: Float
+    ) throws {
         let store = try Store.open(folder.file("store"))
         let reader = try store.reader(index)
         let kernels = try Kernels.select()
@@ -64,34 +74,45 @@ struct FiniteTests {
         for kind in PageTable.allCases where reader.record.holds(kind) {
             for block in 0..<reader.grid.blocks {
                 let header = reader.expectedHeader(kind, block: block)
-                let columns = try Memory<UInt8>(header.columns * header.columnBytes), indices = try Memory<UInt16>(header.isOrdered ? header.columns * header.patches : 0)
-                let pageReader = try PageReader(pageBytes: header.largestPageBytes, columnBytes: header.columnBytes, kernels: kernels)
+                let columns = try Memory<UInt8>(header.columns * header.columnBytes),
+                    indices = try Memory<UInt16>(header.isOrdered ? header.columns * header.patches : 0)
+                let pageReader = try PageReader(
+                    pageBytes: header.largestPageBytes, columnBytes: header.columnBytes, kernels: kernels)
                 try pageReader.read(
-                    reader, kind, block: block, columns: 0..<P, into: { UnsafeMutableRawBufferPointer(columns.piece($0, of: header.columnBytes)) },
+                    reader, kind, block: block, columns: 0..<P,
+                    into: { UnsafeMutableRawBufferPointer(columns.piece($0, of: header.columnBytes)) },
                     indices: { header.isOrdered ? indices.piece($0, of: header.patches) : nil })
                 let encoder = try PageEncoder(largest: header)
                 for column in 0..<P {
                     let values = UnsafeMutableRawBufferPointer(columns.piece(column, of: header.columnBytes))
                     for row in 0..<header.patches where kind == table {
-                        let position = (header.firstPatch + row) * P + (header.isOrdered ? Int(indices[column * header.patches + row]) : column)
+                        let position =
+                            (header.firstPatch + row) * P
+                            + (header.isOrdered ? Int(indices[column * header.patches + row]) : column)
                         guard position == token else { continue }
                         let place = (row * header.width + header.width - 1) * header.element.size
                         switch header.element {
                         case .f32: values.storeBytes(of: value.bitPattern, toByteOffset: place, as: UInt32.self)
-                        case .bf16: values.storeBytes(of: UInt16(value.bitPattern >> 16), toByteOffset: place, as: UInt16.self)
+                        case .bf16:
+                            values.storeBytes(of: UInt16(value.bitPattern >> 16), toByteOffset: place, as: UInt16.self)
                         case .token: values.storeBytes(of: UInt16(value), toByteOffset: place, as: UInt16.self)
                         }
                     }
                     encoder.encode(
-                        column, of: header, values: values.baseAddress!, indices: header.isOrdered ? indices.start + column * header.patches : nil, with: pageReader.codec)
+                        column, of: header, values: values.baseAddress!,
+                        indices: header.isOrdered ? indices.start + column * header.patches : nil,
+                        with: pageReader.codec)
                 }
                 pages.append((kind, block, Array(encoder.finish(header))))
             }
         }
         let directory = "\(store.directory)/\(reader.record.directory)"
         try File.remove(directory)
-        let writer = try GenerationWriter(store: store.directory, identity: store.identity(of: reader.record), record: reader.record)
-        for (kind, block, page) in pages { try page.withUnsafeBytes { try writer.append(kind, block: block, page: $0) } }
+        let writer = try GenerationWriter(
+            store: store.directory, identity: store.identity(of: reader.record), record: reader.record)
+        for (kind, block, page) in pages {
+            try page.withUnsafeBytes { try writer.append(kind, block: block, page: $0) }
+        }
         try writer.commit(progress: [])
         try writer.finish()
     }
@@ -105,7 +126,9 @@ struct FiniteTests {
         }
     }
 
-    @Test(arguments: [("ragged", Element.bf16), ("ragged", .f32), ("carlo", .bf16)], [Float.nan, .infinity, -.infinity]) func statesThatAreNotFiniteAreNotHandedOut(_ what: (String, Element), value: Float) throws {
+    @Test(
+        arguments: [("ragged", Element.bf16), ("ragged", .f32), ("carlo", .bf16)], [Float.nan, .infinity, -.infinity])
+    func statesThatAreNotFiniteAreNotHandedOut(_ what: (String, Element), value: Float) throws {
         let folder = try finishedStore(what.0, what.1)
         let (store, out) = (folder.file("store"), folder.file("out.npy"))
         try poison(folder, generation: 1, .states, token: 77, value)
@@ -126,7 +149,9 @@ struct FiniteTests {
             var options = options(folder, what.0, what.1)
             options.threads = threads
             let found = fault { _ = try ForwardRun(options, observer: Silent()).run() }
-            #expect(found?.kind == .badData && found?.problem == "the states of token 77 are not finite" && found?.place.generation == 1 && found?.place.column != nil)
+            #expect(
+                found?.kind == .badData && found?.problem == "the states of token 77 are not finite"
+                    && found?.place.generation == 1 && found?.place.column != nil)
         }
     }
 
@@ -158,7 +183,9 @@ struct FiniteTests {
     @Test func idsThatAreNoneAreNotHandedOut() throws {
         let folder = try finishedStore("ragged", .bf16)
         try poison(folder, generation: 0, .states, token: 5, 300)
-        let found = fault { _ = try Export.run(store: folder.file("store"), generation: 0, range: nil, to: folder.file("out.npy")) }
+        let found = fault {
+            _ = try Export.run(store: folder.file("store"), generation: 0, range: nil, to: folder.file("out.npy"))
+        }
         #expect(found?.kind == .badData && found?.problem.contains("token 5") == true)
     }
 }

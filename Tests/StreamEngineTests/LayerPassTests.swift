@@ -17,7 +17,8 @@ import Testing
         var stored: [Int] = []
     }
 
-    /// Sizes that memory would decide. Windows are of `windowBlocks` blocks of `blockTiles` tiles; nil for everything in one.
+    /// Sizes that memory would decide. Windows are of `windowBlocks` blocks of `blockTiles` tiles; nil for everything
+    /// in one.
     struct Cut: CustomStringConvertible {
         var blockTiles = 1
         var windowBlocks: Int?
@@ -29,7 +30,9 @@ import Testing
         var threads = 1
         var way = ConvolutionWay.direct
         var order = ColumnCache.Order.latestNextUse
-        var description: String { "blocks of \(blockTiles) tiles, windows of \(windowBlocks ?? 0) blocks, \(spare) columns to spare, overlap \(overlap), resident \(resident), hosts visited once \(once), \(threads) threads, \(way)" }
+        var description: String {
+            "blocks of \(blockTiles) tiles, windows of \(windowBlocks ?? 0) blocks, \(spare) columns to spare, overlap \(overlap), resident \(resident), hosts visited once \(once), \(threads) threads, \(way)"
+        }
     }
 
     private func run(_ name: String, state: Element, _ cut: Cut) throws -> Result {
@@ -39,12 +42,14 @@ import Testing
     private func run(model directory: String, tokens file: String, state: Element, _ cut: Cut) throws -> Result {
         let folder = try TemporaryFolder()
         let model = try Model(directory: directory)
-        _ = try Ingest.run([file], store: folder.file("store"), format: .tokens, patchSize: model.config.patchSize, replacing: false)
+        _ = try Ingest.run(
+            [file], store: folder.file("store"), format: .tokens, patchSize: model.config.patchSize, replacing: false)
         let store = try Store.openForWriting(folder.file("store"))
         let geometry = try #require(store.geometry())
         let kernels = try Kernels.select()
         let needs = WorkingSetNeeds(
-            geometry: geometry, config: model.config, state: state, threads: cut.threads, arithmeticBytes: 0, outputValues: 0, weightBytes: 0, baseBytes: 0,
+            geometry: geometry, config: model.config, state: state, threads: cut.threads, arithmeticBytes: 0,
+            outputValues: 0, weightBytes: 0, baseBytes: 0,
             tokenPatchesPerBlock: store.manifest.generations[0].patchesPerBlock)
         let T = cut.blockTiles * Tiling(patchSize: geometry.patchSize).patchesPerTile
         // No narrower than what the window before looks ahead to.
@@ -52,38 +57,51 @@ import Testing
         let W = cut.windowBlocks.map { max(ahead, $0) * T } ?? (geometry.patches + T - 1) / T * T
         let demand = needs.stateDemand(T: T, W: W)
         let slots = min(demand.all, demand.least + cut.spare)
-        let set = needs.workingSet(T: T, W: W, slots: cut.resident ? nil : slots, visitsOnce: cut.once, overlap: cut.overlap, commit: 1)
+        let set = needs.workingSet(
+            T: T, W: W, slots: cut.resident ? nil : slots, visitsOnce: cut.once, overlap: cut.overlap, commit: 1)
         let engine = try Engine(model, needs: needs, set: set, threads: cut.threads, way: cut.way, kernels: kernels)
         if model.orderName(readBy: 1) != nil { try Repage.run(store, for: model, engine: engine) { _ in } }
         let tokens = try store.reader(0)
         var begun = store.manifest
         begun.run = RunRecord(
-            modelFingerprint: model.fingerprint, trained: true, layers: model.config.passes, hiddenSize: model.config.hiddenSize, state: state.name,
+            modelFingerprint: model.fingerprint, trained: true, layers: model.config.passes,
+            hiddenSize: model.config.hiddenSize, state: state.name,
             patchesPerBlock: T, keep: "all")
         try store.publish(begun)
         var result = Result()
         for layer in 1...model.config.passes {
             let isLast = layer == model.config.passes
             var record = GenerationRecord(
-                index: layer, directory: "generation-\(layer)", element: state, patchesPerBlock: T, width: model.config.hiddenSize,
+                index: layer, directory: "generation-\(layer)", element: state, patchesPerBlock: T,
+                width: model.config.hiddenSize,
                 tables: isLast ? [.states, .surprisal] : [.states], order: model.orderName(readBy: layer + 1))
             do {
-                let writer = try GenerationWriter(store: store.directory, identity: store.identity(of: record), record: record)
+                let writer = try GenerationWriter(
+                    store: store.directory, identity: store.identity(of: record), record: record)
                 let demand = layer == 1 ? needs.tokenDemand(T: T, W: W) : demand
                 let slots = min(demand.all, layer == 1 ? set.tokenSlots : slots)
                 let isSourceResident = cut.resident && layer > 1
                 let schedule = LayerSchedule(
-                    geometry: geometry, source: demand.source, target: engine.grid, isCausal: model.config.isCausal, windowPatches: W,
-                    runsPerStep: isSourceResident ? geometry.patchSize : demand.runsPerStep(slots: slots), firstBlock: 0)
+                    geometry: geometry, source: demand.source, target: engine.grid, isCausal: model.config.isCausal,
+                    windowPatches: W,
+                    runsPerStep: isSourceResident ? geometry.patchSize : demand.runsPerStep(slots: slots), firstBlock: 0
+                )
                 let pass = LayerPass(
                     layer, engine: engine, schedule: schedule,
                     source: isSourceResident
                         ? .resident(engine.residentStates(layer - 1))
-                        : .pages(layer == 1 ? tokens : try store.reader(layer - 1), try ColumnCache(engine.states(of: layer - 1).start, slots: slots, columnBytes: demand.columnBytes, indexOffset: demand.indexOffset, schedule: schedule, order: cut.order)),
-                    input: layer == 1 ? .tokens(try Embedding(model, length: geometry.paddedTokens)) : state == .bf16 ? .bf16 : .f32,
-                    weights: try engine.weights(ofPass: layer), target: cut.resident ? engine.residentStates(layer) : nil, writer: writer,
+                        : .pages(
+                            layer == 1 ? tokens : try store.reader(layer - 1),
+                            try ColumnCache(
+                                engine.states(of: layer - 1).start, slots: slots, columnBytes: demand.columnBytes,
+                                indexOffset: demand.indexOffset, schedule: schedule, order: cut.order)),
+                    input: layer == 1
+                        ? .tokens(try Embedding(model, length: geometry.paddedTokens)) : state == .bf16 ? .bf16 : .f32,
+                    weights: try engine.weights(ofPass: layer),
+                    target: cut.resident ? engine.residentStates(layer) : nil, writer: writer,
                     ordering: try DelegateOrdering(model, readBy: layer + 1, kernels: kernels),
-                    head: isLast ? (try Head(model, kernels: kernels), tokens) : nil, progress: RunProgress(carryValues: model.config.reach.before * model.config.hiddenSize))
+                    head: isLast ? (try Head(model, kernels: kernels), tokens) : nil,
+                    progress: RunProgress(carryValues: model.config.reach.before * model.config.hiddenSize))
                 for window in schedule.windows { try pass.run(window: window) { _ in } }
                 try pass.finish { _ in }
                 try writer.finish()
@@ -100,7 +118,8 @@ import Testing
             _ = try Export.run(store: store.directory, generation: layer, range: nil, to: out)
             result.layers.append(try NpyArray(out).values)
         }
-        try RowStream(store.reader(model.config.passes), .surprisal, kernels: kernels).read(0..<geometry.tokens) { _, rows in
+        try RowStream(store.reader(model.config.passes), .surprisal, kernels: kernels).read(0..<geometry.tokens) {
+            _, rows in
             result.bits += rows.bindMemory(to: Float.self)
         }
         return result
@@ -108,7 +127,9 @@ import Testing
 
     private func same(_ a: [Float], _ b: [Float]) -> Bool { a.map(\.bitPattern) == b.map(\.bitPattern) }
 
-    @Test("every window, cache and thread count gives the reference's states, and the same bits", arguments: Fixtures.cases)
+    @Test(
+        "every window, cache and thread count gives the reference's states, and the same bits",
+        arguments: Fixtures.cases)
     func windows(name: String) throws {
         let whole = try run(name, state: .f32, Cut(blockTiles: 4, resident: true))
         for (layer, file) in [(0, "layer1.npy"), (whole.layers.count - 1, "hidden.npy")] {
@@ -122,9 +143,13 @@ import Testing
         #expect(zip(bits, whole.bits).dropFirst().allSatisfy { abs($0 - $1) < 1e-3 })
 
         let cuts = [
-            Cut(windowBlocks: 1), Cut(windowBlocks: 1, spare: 40, overlap: .full, threads: 2), Cut(windowBlocks: 2, spare: 7, threads: 2),
-            Cut(blockTiles: 2, windowBlocks: 1, overlap: .full), Cut(windowBlocks: 3, spare: 300, overlap: .full, threads: 3), Cut(windowBlocks: 1, resident: true, threads: 2),
-            Cut(windowBlocks: 2, spare: 50, overlap: .full, threads: 2, order: .leastRecentlyUsed), Cut(overlap: .full, resident: true, once: true, threads: 2),
+            Cut(windowBlocks: 1), Cut(windowBlocks: 1, spare: 40, overlap: .full, threads: 2),
+            Cut(windowBlocks: 2, spare: 7, threads: 2),
+            Cut(blockTiles: 2, windowBlocks: 1, overlap: .full),
+            Cut(windowBlocks: 3, spare: 300, overlap: .full, threads: 3),
+            Cut(windowBlocks: 1, resident: true, threads: 2),
+            Cut(windowBlocks: 2, spare: 50, overlap: .full, threads: 2, order: .leastRecentlyUsed),
+            Cut(overlap: .full, resident: true, once: true, threads: 2),
             Cut(blockTiles: 3, overlap: .full, resident: true, once: true),
         ]
         // Most of the wider family's cases are one tile long, and every cut the same to them.
@@ -136,24 +161,43 @@ import Testing
         }
     }
 
-    @Test("what a layer reads and writes: 2.1 N + 1.03 N, bidirectional 3.1 N + 1.03 N, orders included; N is that of the published block")
+    @Test(
+        "what a layer reads and writes: 2.1 N + 1.03 N, bidirectional 3.1 N + 1.03 N, orders included; N is that of the published block"
+    )
     func traffic() throws {
         let folder = try TemporaryFolder()
         let (tokens, P) = (24_000, 8)
         var numbers = TestNumbers(8)
         try folder.write("tokens.u16", (0..<tokens).flatMap { _ in [UInt8.random(in: 0...255, using: &numbers), 0] })
         func run(_ family: (inout ModelConfig) -> Void) throws -> Result {
-            var config = ModelConfig(hiddenSize: 32, intermediateSize: 32, layers: 2, heads: 2, patchSize: P, kernelSize: 3)
+            var config = ModelConfig(
+                hiddenSize: 32, intermediateSize: 32, layers: 2, heads: 2, patchSize: P, kernelSize: 3)
             family(&config)
             try Model.initialize(folder.file("model"), config: config, seed: 1, replacing: true)
             // The blocks that runs of hosts stand on are kept, and not much beside them.
-            return try self.run(model: folder.file("model"), tokens: folder.file("tokens.u16"), state: .bf16, Cut(windowBlocks: 4, spare: 70, overlap: .full, threads: 2))
+            return try self.run(
+                model: folder.file("model"), tokens: folder.file("tokens.u16"), state: .bf16,
+                Cut(windowBlocks: 4, spare: 70, overlap: .full, threads: 2))
         }
         let published = try run { _ in }
         let N = Double(published.stored[0])
         let others: [(String, (inout ModelConfig) -> Void)] = [
-            ("monte-carlo", { $0.delegation = .monteCarlo(seed: 1) }), ("selective", { $0.delegation = .selective }), ("recurrence", { $0.recurrence = 2; $0.layers = 1 }),
-            ("stack", { $0.stack = [ConvolutionShape(kernelSize: 3, dilation: 4, channels: 16), ConvolutionShape(kernelSize: 2, channels: 32)] }),
+            ("monte-carlo", { $0.delegation = .monteCarlo(seed: 1) }), ("selective", { $0.delegation = .selective }),
+            (
+                "recurrence",
+                {
+                    $0.recurrence = 2; $0.layers = 1
+                }
+            ),
+            (
+                "stack",
+                {
+                    $0.stack = [
+                        ConvolutionShape(kernelSize: 3, dilation: 4, channels: 16),
+                        ConvolutionShape(kernelSize: 2, channels: 32),
+                    ]
+                }
+            ),
         ]
         for (name, result) in try [("published", published)] + others.map({ ($0.0, try run($0.1)) }) {
             for (traffic, stored) in zip(result.traffic, result.stored).dropFirst() {
@@ -179,37 +223,49 @@ import Testing
         config.isCausal = false
         try Model.initialize(folder.file("model"), config: config, seed: 1, replacing: true)
         let tokens = folder.file("tokens.u16")
-        let whole = try run(model: folder.file("model"), tokens: tokens, state: .f32, Cut(blockTiles: 4, resident: true))
+        let whole = try run(
+            model: folder.file("model"), tokens: tokens, state: .f32, Cut(blockTiles: 4, resident: true))
         // Blocks of 768 rows.
-        for cut in [Cut(windowBlocks: 1), Cut(windowBlocks: 5, spare: 40, overlap: .full, threads: 3), Cut(windowBlocks: 3, resident: true, threads: 2)] {
+        for cut in [
+            Cut(windowBlocks: 1), Cut(windowBlocks: 5, spare: 40, overlap: .full, threads: 3),
+            Cut(windowBlocks: 3, resident: true, threads: 2),
+        ] {
             let other = try run(model: folder.file("model"), tokens: tokens, state: .f32, cut)
             let equal = zip(other.layers, whole.layers).allSatisfy(same) && same(other.bits, whole.bits)
             #expect(equal, "\(cut)")
         }
     }
 
-    @Test("convolutions through transforms: the reference's states, and the same bits for every window", arguments: ["ragged", "carlo", "recurrent-selective"])
+    @Test(
+        "convolutions through transforms: the reference's states, and the same bits for every window",
+        arguments: ["ragged", "carlo", "recurrent-selective"])
     func transforms(name: String) throws {
         let whole = try run(name, state: .f32, Cut(blockTiles: 4, resident: true, way: .fourier))
         var states = try NpyArray("\(Fixtures.path(name))/hidden.npy")
         let wanted = states
         states.values = whole.layers[whole.layers.count - 1]
         #expect(states.relativeError(to: wanted) < 2e-4)
-        for cut in [Cut(windowBlocks: 1, way: .fourier), Cut(windowBlocks: 2, spare: 7, overlap: .full, threads: 2, way: .fourier)] {
+        for cut in [
+            Cut(windowBlocks: 1, way: .fourier),
+            Cut(windowBlocks: 2, spare: 7, overlap: .full, threads: 2, way: .fourier),
+        ] {
             let other = try run(name, state: .f32, cut)
             let equal = zip(other.layers, whole.layers).allSatisfy(same) && same(other.bits, whole.bits)
             #expect(equal, "\(cut)")
         }
     }
 
-    @Test("bf16 states: the same bits for every window, and close to the reference", arguments: ["ragged", "odd", "wide", "carlo", "stack-bidirectional"])
+    @Test(
+        "bf16 states: the same bits for every window, and close to the reference",
+        arguments: ["ragged", "odd", "wide", "carlo", "stack-bidirectional"])
     func halfStates(name: String) throws {
         let whole = try run(name, state: .bf16, Cut(blockTiles: 4, resident: true, threads: 2))
         let cut = try run(name, state: .bf16, Cut(windowBlocks: 1, spare: 3, overlap: .full, threads: 2))
         let equal = zip(cut.layers, whole.layers).allSatisfy(same) && same(cut.bits, whole.bits)
         #expect(equal)
         let bits = try NpyArray("\(Fixtures.path(name))/nll_bits.npy").values
-        let mean = zip(bits, whole.bits).dropFirst().map { Double($0 - $1) }.reduce(0, +) / Double(max(1, bits.count - 1))
+        let mean =
+            zip(bits, whole.bits).dropFirst().map { Double($0 - $1) }.reduce(0, +) / Double(max(1, bits.count - 1))
         #expect(abs(mean) < 0.02)
     }
 }

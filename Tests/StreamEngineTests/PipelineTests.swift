@@ -16,7 +16,10 @@ import Testing
         let log = Log()
         var chain: [Pipeline.Stage] = []
         for stage in 0..<50 {
-            chain.append(pipeline.add(stage % 4, after: chain.suffix(2), lane: stage % 7 == 0 ? .writer : .cores) { _, task in log.add(stage * 10 + task) })
+            chain.append(
+                pipeline.add(stage % 4, after: chain.suffix(2), lane: stage % 7 == 0 ? .writer : .cores) { _, task in
+                    log.add(stage * 10 + task)
+                })
         }
         try pipeline.drain()
         let entries = log.entries.withLock { $0 }

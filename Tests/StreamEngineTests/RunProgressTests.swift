@@ -8,11 +8,14 @@ import Testing
 struct RunProgressTests {
     private let progress: RunProgress = {
         var progress = RunProgress(carryValues: 3)
-        (progress.nextBlock, progress.storedBytes, progress.bits, progress.bitsCount, progress.nextBits) = (5, 1 << 20, 1234.5, 400, 7.25)
+        (progress.nextBlock, progress.storedBytes, progress.bits, progress.bitsCount, progress.nextBits) = (
+            5, 1 << 20, 1234.5, 400, 7.25
+        )
         progress.carry = [1, -0.0, .leastNonzeroMagnitude]
         return progress
     }()
-    private let bounds = RunProgress.Bounds(blocks: 9, committedBlocks: [5, 5], fileBytes: 2 << 20, tokens: 1000, carryValues: 3)
+    private let bounds = RunProgress.Bounds(
+        blocks: 9, committedBlocks: [5, 5], fileBytes: 2 << 20, tokens: 1000, carryValues: 3)
 
     private func fault(_ bytes: [UInt8], _ bounds: RunProgress.Bounds? = nil) -> Fault? {
         do {
@@ -34,7 +37,8 @@ struct RunProgressTests {
         var progress = RunProgress(carryValues: carryValues)
         progress.nextBlock = 1 << 41
         progress.carry = (0..<carryValues).map { Float($0) - 0.5 }
-        let bounds = RunProgress.Bounds(blocks: 1 << 41, committedBlocks: [1 << 41], fileBytes: 0, tokens: 1, carryValues: carryValues)
+        let bounds = RunProgress.Bounds(
+            blocks: 1 << 41, committedBlocks: [1 << 41], fileBytes: 0, tokens: 1, carryValues: carryValues)
         let found = try RunProgress(progress.bytes, within: bounds, at: Place())
         #expect(found.nextBlock == progress.nextBlock && found.carry == progress.carry && found.nextBits.isNaN)
         #expect(fault([], bounds)?.kind == .badData)
@@ -56,26 +60,39 @@ struct RunProgressTests {
             var bytes = progress.bytes
             bytes[bit / 8] ^= 1 << UInt8(bit % 8)
             let found = fault(bytes)
-            #expect(found?.kind == .badData && found?.advice?.contains("--restart") == true && found?.place.generation == 2, "bit \(bit)")
+            #expect(
+                found?.kind == .badData && found?.advice?.contains("--restart") == true && found?.place.generation == 2,
+                "bit \(bit)")
         }
         for count in 0..<progress.bytes.count { #expect(fault(Array(progress.bytes.prefix(count)))?.kind == .badData) }
         #expect(fault(progress.bytes + [0])?.kind == .badData)
     }
 
     /// With right checksums, as somebody would write them by hand.
-    @Test(arguments: [8, 16, 24, 40, 56], [[255, 255, 255, 255, 255, 255, 255, 127], [255, 255, 255, 255, 255, 255, 255, 255], [0, 0, 0, 0, 0, 0, 0, 64]] as [[UInt8]])
+    @Test(
+        arguments: [8, 16, 24, 40, 56],
+        [
+            [255, 255, 255, 255, 255, 255, 255, 127], [255, 255, 255, 255, 255, 255, 255, 255],
+            [0, 0, 0, 0, 0, 0, 0, 64],
+        ] as [[UInt8]])
     func countersThatCannotBeAreRefused(offset: Int, value: [UInt8]) {
         #expect(fault(bytes(offset, value))?.kind == .badData)
     }
 
-    @Test(arguments: [32, 48, 64, 72], [Float.nan, .infinity]) func valuesThatAreNotFiniteAreRefused(offset: Int, value: Float) {
-        let bits = offset == 32 ? withUnsafeBytes(of: Double(value).bitPattern, Array.init) : withUnsafeBytes(of: value.bitPattern, Array.init)
+    @Test(arguments: [32, 48, 64, 72], [Float.nan, .infinity]) func valuesThatAreNotFiniteAreRefused(
+        offset: Int, value: Float
+    ) {
+        let bits =
+            offset == 32
+            ? withUnsafeBytes(of: Double(value).bitPattern, Array.init)
+            : withUnsafeBytes(of: value.bitPattern, Array.init)
         #expect(fault(bytes(offset, bits))?.kind == (offset == 48 && value.isNaN ? nil : .badData))
     }
 
     @Test func itFitsWhatItDescribes() {
         for change in [
-            { $0.blocks = 4 }, { $0.committedBlocks = [5, 6] }, { $0.committedBlocks = [4] }, { $0.fileBytes = 1000 }, { $0.tokens = 399 }, { $0.carryValues = 2 }, { $0.carryValues = 4 },
+            { $0.blocks = 4 }, { $0.committedBlocks = [5, 6] }, { $0.committedBlocks = [4] }, { $0.fileBytes = 1000 },
+            { $0.tokens = 399 }, { $0.carryValues = 2 }, { $0.carryValues = 4 },
         ] as [(inout RunProgress.Bounds) -> Void] {
             var bounds = bounds
             change(&bounds)

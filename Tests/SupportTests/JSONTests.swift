@@ -37,28 +37,30 @@ struct JSONTests {
         return fault
     }
 
-    @Test("Documents that are JSON", arguments: [
-        ("{}", "{}"), (" \t\r\n{ \t\r\n} \t\r\n", "{}"), (#"{"a":1}"#, "{'a'=1}"),
-        (#"{"b" : true , "a" : false, "": null}"#, "{'b'=true 'a'=false ''=null}"),
-        (#"{"a":[]}"#, "{'a'=[]}"), (#"{"a":[[],{},[ ],{ }]}"#, "{'a'=[[] {} [] {}]}"),
-        (#"{"a":[1,"x",[null]]}"#, "{'a'=[1 'x' [null]]}"),
-        (#"{"a":{"a":{"a":0}}}"#, "{'a'={'a'={'a'=0}}}"),
-        // Numbers.
-        (#"{"a":[0,-0,10,-1]}"#, "{'a'=[0 0 10 -1]}"),
-        (#"{"a":[9223372036854775807,-9223372036854775808]}"#, "{'a'=[9223372036854775807 -9223372036854775808]}"),
-        (#"{"a":[9223372036854775808,1e300]}"#, "{'a'=[number 9.223372036854776e+18 number 1e+300]}"),
-        (#"{"a":[0.5,-0.0,1E2,1e+2]}"#, "{'a'=[number 0.5 number -0.0 number 100.0 number 100.0]}"),
-        (#"{"a":[1e-2,1.25e2]}"#, "{'a'=[number 0.01 number 125.0]}"),
-        (#"{"a":[1e-400,0e999,123.0]}"#, "{'a'=[number 0.0 number 0.0 number 123.0]}"),
-        // Strings.
-        (#"{"a":"\"\\\/\b\f\n\r\t"}"#, #"{'a'='"\/<8><c><a><d><9>'}"#),
-        (#"{"a":"\u0041\u00e9\u20AC\ud83d\ude00"}"#, "{'a'='A<e9><20ac><1f600>'}"),
-        (#"{"a":"\u0000\uFFFF"}"#, "{'a'='<0><ffff>'}"), (#"{"\u0061":"x\u0079z"}"#, "{'a'='xyz'}"),
-        ("{\"a\":\"é€😀\u{7f}\u{feff}\"}", "{'a'='<e9><20ac><1f600><7f><feff>'}"),
-        (#"{"a":"/* no comment */ // [1,]"}"#, "{'a'='/* no comment */ // [1,]'}"),
-        // Equivalent for Unicode, but not the same name.
-        ("{\"é\":1,\"e\u{301}\":2}", "{'<e9>'=1 'e<301>'=2}"), ("{\"K\":1,\"\u{212a}\":2}", "{'K'=1 '<212a>'=2}"),
-    ])
+    @Test(
+        "Documents that are JSON",
+        arguments: [
+            ("{}", "{}"), (" \t\r\n{ \t\r\n} \t\r\n", "{}"), (#"{"a":1}"#, "{'a'=1}"),
+            (#"{"b" : true , "a" : false, "": null}"#, "{'b'=true 'a'=false ''=null}"),
+            (#"{"a":[]}"#, "{'a'=[]}"), (#"{"a":[[],{},[ ],{ }]}"#, "{'a'=[[] {} [] {}]}"),
+            (#"{"a":[1,"x",[null]]}"#, "{'a'=[1 'x' [null]]}"),
+            (#"{"a":{"a":{"a":0}}}"#, "{'a'={'a'={'a'=0}}}"),
+            // Numbers.
+            (#"{"a":[0,-0,10,-1]}"#, "{'a'=[0 0 10 -1]}"),
+            (#"{"a":[9223372036854775807,-9223372036854775808]}"#, "{'a'=[9223372036854775807 -9223372036854775808]}"),
+            (#"{"a":[9223372036854775808,1e300]}"#, "{'a'=[number 9.223372036854776e+18 number 1e+300]}"),
+            (#"{"a":[0.5,-0.0,1E2,1e+2]}"#, "{'a'=[number 0.5 number -0.0 number 100.0 number 100.0]}"),
+            (#"{"a":[1e-2,1.25e2]}"#, "{'a'=[number 0.01 number 125.0]}"),
+            (#"{"a":[1e-400,0e999,123.0]}"#, "{'a'=[number 0.0 number 0.0 number 123.0]}"),
+            // Strings.
+            (#"{"a":"\"\\\/\b\f\n\r\t"}"#, #"{'a'='"\/<8><c><a><d><9>'}"#),
+            (#"{"a":"\u0041\u00e9\u20AC\ud83d\ude00"}"#, "{'a'='A<e9><20ac><1f600>'}"),
+            (#"{"a":"\u0000\uFFFF"}"#, "{'a'='<0><ffff>'}"), (#"{"\u0061":"x\u0079z"}"#, "{'a'='xyz'}"),
+            ("{\"a\":\"é€😀\u{7f}\u{feff}\"}", "{'a'='<e9><20ac><1f600><7f><feff>'}"),
+            (#"{"a":"/* no comment */ // [1,]"}"#, "{'a'='/* no comment */ // [1,]'}"),
+            // Equivalent for Unicode, but not the same name.
+            ("{\"é\":1,\"e\u{301}\":2}", "{'<e9>'=1 'e<301>'=2}"), ("{\"K\":1,\"\u{212a}\":2}", "{'K'=1 '<212a>'=2}"),
+        ])
     func accepted(document: String, value: String) throws {
         #expect(text(.object(try parse(document.utf8))) == value)
     }
@@ -112,11 +114,14 @@ struct JSONTests {
         #expect(fault.problem.contains(word), "it said: \(fault)")
     }
 
-    @Test("Bytes that are not UTF-8, in a string and outside", arguments: [
-        [0x80], [0xbf], [0xc0, 0xaf], [0xc1, 0xbf], [0xe0, 0x80, 0xaf], [0xf0, 0x80, 0x80, 0xaf], [0xed, 0xa0, 0x80],
+    @Test(
+        "Bytes that are not UTF-8, in a string and outside",
+        arguments: [
+            [0x80], [0xbf], [0xc0, 0xaf], [0xc1, 0xbf], [0xe0, 0x80, 0xaf], [0xf0, 0x80, 0x80, 0xaf],
+            [0xed, 0xa0, 0x80],
             [0xed, 0xbf, 0xbf], [0xf4, 0x90, 0x80, 0x80], [0xf8, 0x88, 0x80, 0x80, 0x80], [0xfe], [0xff],
-        [0xc3], [0xe2, 0x82], [0xf0, 0x9f, 0x98], [0xe2, 0x28, 0xa1],
-    ] as [[UInt8]])
+            [0xc3], [0xe2, 0x82], [0xf0, 0x9f, 0x98], [0xe2, 0x28, 0xa1],
+        ] as [[UInt8]])
     func encoding(bytes: [UInt8]) throws {
         for (before, after) in [("{\"a\":\"", "\"}"), ("{\"", "\":1}"), ("{\"a\":1}", "")] {
             let fault = try refusal(Array(before.utf8) + bytes + after.utf8)
@@ -127,10 +132,12 @@ struct JSONTests {
         #expect(throws: Fault.self) { try parse([0x7b, 0, 0x7d, 0]) }
     }
 
-    @Test("A name stands once in its object, however it is written", arguments: [
-        (#"{"a":1,"b":2,"a":1}"#, 13, "a"), (#"{"a":1,"\u0061":1}"#, 7, "a"), (#"{"x":{"":1,"":2}}"#, 11, ""),
-        (#"{"x":[{"é":1,"\u00e9":null}]}"#, 14, "é"),
-    ])
+    @Test(
+        "A name stands once in its object, however it is written",
+        arguments: [
+            (#"{"a":1,"b":2,"a":1}"#, 13, "a"), (#"{"a":1,"\u0061":1}"#, 7, "a"), (#"{"x":{"":1,"":2}}"#, 11, ""),
+            (#"{"x":[{"é":1,"\u00e9":null}]}"#, 14, "é"),
+        ])
     func duplicates(document: String, offset: Int, name: String) throws {
         let fault = try refusal(document.utf8)
         #expect(fault.place.field == name && fault.place.byteOffset == offset, "it said: \(fault)")
@@ -160,11 +167,13 @@ struct JSONTests {
         #expect(ContinuousClock.now - began < .seconds(5))
     }
 
-    @Test("Long documents take time by the byte", arguments: [
-        ("{\"a\":[", "0,", "0]}"), ("{\"a\":[", "[[[]]],       ", "0]}"), ("{\"a\":\"", "x", "\"}"),
-        ("{\"a\":\"", #"\u0041"#, "\"}"), ("{\"a\":", "1", ".5e-9}"), ("{\"a\":0.", "1", "}"),
-        ("{\"", "\u{300}\u{323}", "\":0}"), ("{", " ", "}"),
-    ])
+    @Test(
+        "Long documents take time by the byte",
+        arguments: [
+            ("{\"a\":[", "0,", "0]}"), ("{\"a\":[", "[[[]]],       ", "0]}"), ("{\"a\":\"", "x", "\"}"),
+            ("{\"a\":\"", #"\u0041"#, "\"}"), ("{\"a\":", "1", ".5e-9}"), ("{\"a\":0.", "1", "}"),
+            ("{\"", "\u{300}\u{323}", "\":0}"), ("{", " ", "}"),
+        ])
     func linear(before: String, item: String, after: String) throws {
         let began = ContinuousClock.now
         let count = (item == "0," ? JSONLimit.values - 3 : (16 << 20) / item.utf8.count)
@@ -201,11 +210,13 @@ struct JSONTests {
 
     private func fields(_ document: String) throws -> JSONFields { JSONFields(try parse(document.utf8), file: "file") }
 
-    @Test("Names near a known one are taken for it misspelt; null says nothing", arguments: [
-        ("hiden_size", true), ("hidden_sizes", true), ("hiddensize", true), ("HIDDEN-SIZE", true),
-        ("hidden_zise", true), ("hidden", false), ("tc", true), ("tcnn", true), ("t", false), ("id", false),
-        ("size", false), ("n", false),
-    ])
+    @Test(
+        "Names near a known one are taken for it misspelt; null says nothing",
+        arguments: [
+            ("hiden_size", true), ("hidden_sizes", true), ("hiddensize", true), ("HIDDEN-SIZE", true),
+            ("hidden_zise", true), ("hidden", false), ("tc", true), ("tcnn", true), ("t", false), ("id", false),
+            ("size", false), ("n", false),
+        ])
     func misspelling(name: String, isMisspelling: Bool) throws {
         for (value, isRefused) in [("1", isMisspelling), ("null", false)] {
             var fields = try fields("{\"\(name)\": \(value)}")
@@ -226,7 +237,8 @@ struct JSONTests {
         #expect(#expect(throws: Fault.self) { try fields.rest { $0 == "c" } }?.place.field == "c")
     }
 
-    @Test("Integers beyond Int64, fractions and other kinds are no integers",
+    @Test(
+        "Integers beyond Int64, fractions and other kinds are no integers",
         arguments: ["9223372036854775808", "1.0", "1e2", "\"1\"", "null", "true", "[1]"])
     func integers(value: String) throws {
         var fields = try fields("{\"a\": \(value)}")

@@ -11,8 +11,11 @@ public struct NpyArray {
         guard data.count > 10, data[0] == 0x93, data[1...5].elementsEqual("NUMPY".utf8) else { throw Malformed() }
         let length = Int(data[8]) | Int(data[9]) << 8
         let header = String(decoding: data[10..<10 + length], as: UTF8.self)
-        guard let open = header.range(of: "'shape': ("), let close = header[open.upperBound...].firstIndex(of: ")") else { throw Malformed() }
-        shape = header[open.upperBound..<close].split(separator: ",").compactMap { Int($0.trimmingCharacters(in: .whitespaces)) }
+        guard let open = header.range(of: "'shape': ("), let close = header[open.upperBound...].firstIndex(of: ")")
+        else { throw Malformed() }
+        shape = header[open.upperBound..<close].split(separator: ",").compactMap {
+            Int($0.trimmingCharacters(in: .whitespaces))
+        }
         let body = data[(10 + length)...]
         values = body.withUnsafeBytes { raw in
             if header.contains("<u2") { return raw.bindMemory(to: UInt16.self).map(Float.init) }

@@ -23,16 +23,20 @@ public final class TemporaryFolder {
 
 /// The fixtures of this repository's Tests folder.
 public enum Fixtures {
-    public static let directory = URL(fileURLWithPath: #filePath).deletingLastPathComponent().deletingLastPathComponent().appendingPathComponent("Fixtures").path
+    public static let directory = URL(fileURLWithPath: #filePath).deletingLastPathComponent()
+        .deletingLastPathComponent().appendingPathComponent("Fixtures").path
 
     /// Names of the cases of the published block, made by tools/make_fixtures.
     public static let published = ["single", "seven", "odd", "square", "ragged", "deep", "patch1", "wide", "longest"]
 
     /// Those of the wider family: every option, and every pair of them.
     public static let family = [
-        "recurrent", "carlo", "selective", "relu", "stack", "narrow", "nowhere", "bidirectional", "few-carlo", "few-selective", "wide-bidirectional", "recurrent-carlo",
-        "recurrent-selective", "recurrent-stack", "recurrent-nowhere", "recurrent-bidirectional", "carlo-stack", "carlo-nowhere", "carlo-bidirectional", "selective-stack",
-        "selective-nowhere", "selective-bidirectional", "stack-nowhere", "stack-bidirectional", "nowhere-bidirectional", "everything", "long-bidirectional", "long-selective",
+        "recurrent", "carlo", "selective", "relu", "stack", "narrow", "nowhere", "bidirectional", "few-carlo",
+        "few-selective", "wide-bidirectional", "recurrent-carlo",
+        "recurrent-selective", "recurrent-stack", "recurrent-nowhere", "recurrent-bidirectional", "carlo-stack",
+        "carlo-nowhere", "carlo-bidirectional", "selective-stack",
+        "selective-nowhere", "selective-bidirectional", "stack-nowhere", "stack-bidirectional", "nowhere-bidirectional",
+        "everything", "long-bidirectional", "long-selective",
     ]
 
     public static let cases = published + family
@@ -53,7 +57,9 @@ public struct TestNumbers: RandomNumberGenerator {
         return z ^ z >> 31
     }
 
-    public mutating func bytes(_ count: Int) -> [UInt8] { (0..<count).map { _ in UInt8.random(in: 0...255, using: &self) } }
+    public mutating func bytes(_ count: Int) -> [UInt8] {
+        (0..<count).map { _ in UInt8.random(in: 0...255, using: &self) }
+    }
 
     /// Roughly normal.
     public mutating func float() -> Float { (0..<4).map { _ in Float.random(in: -1...1, using: &self) }.reduce(0, +) }

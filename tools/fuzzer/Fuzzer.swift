@@ -95,8 +95,7 @@ final class Watchdog: Sendable {
     }
 
     /// - Returns: how many cases failed.
-    static func run(_ base: String, _ kind: Kind, _ cases: Range<Int>, work: String, isVerbose: Bool) throws -> Int
-    {
+    static func run(_ base: String, _ kind: Kind, _ cases: Range<Int>, work: String, isVerbose: Bool) throws -> Int {
         signal(SIGPIPE, SIG_IGN)
         let scenes = try Scene.names.map { try Scene($0, in: base) }
         let watchdog = Watchdog()

@@ -118,8 +118,7 @@ enum Preparation {
     }
 
     /// Names a run and its first layer, of which nothing is computed, in the manifest of a store of tokens.
-    private static func begin(_ directory: String, model: String, state: Element, keep: ForwardOptions.Keep) throws
-    {
+    private static func begin(_ directory: String, model: String, state: Element, keep: ForwardOptions.Keep) throws {
         let store = try Store.openForWriting(directory)
         let model = try Model(directory: model)
         var manifest = store.manifest
@@ -127,7 +126,8 @@ enum Preparation {
             modelFingerprint: model.fingerprint, trained: false, layers: model.config.passes,
             hiddenSize: model.config.hiddenSize,
             state: state.name, patchesPerBlock: patchesPerBlock, keep: keep.rawValue,
-            convolution: Scene.convolution.rawValue, kernels: try Kernels.isPlain(Kernels.select()) ? "plain" : "vector",
+            convolution: Scene.convolution.rawValue,
+            kernels: try Kernels.isPlain(Kernels.select()) ? "plain" : "vector",
             arithmetic: TileArithmetic.revision)
         let record = GenerationRecord(
             index: 1, directory: "generation-1", element: state, patchesPerBlock: patchesPerBlock,
@@ -167,8 +167,7 @@ enum Preparation {
     }
 
     /// A store of tokens with a name and a T of its own.
-    private static func writeTokens(_ store: String, named scene: String, tokens: Int, patchesPerBlock: Int) throws
-    {
+    private static func writeTokens(_ store: String, named scene: String, tokens: Int, patchesPerBlock: Int) throws {
         var numbers = Numbers(kind: "tokens", number: 0)
         // Letters, so that pages compress, and a few specials.
         let ids = (0..<tokens).map { $0 == 0 ? 256 : $0 == tokens - 1 ? 257 : UInt16(97 + numbers.below(5)) }

@@ -54,18 +54,24 @@ func noise(_ count: Int) throws -> Memory<Float> {
         let kernels = try Kernels.select()
         var found: [Measurement] = []
         func add(_ kernel: String, _ amount: Double, _ unit: String, _ body: () -> Void) {
-            found.append(Measurement(kernel: kernel, value: amount / seconds(body) / (unit == "ns/row" ? 1 : 1e9), unit: unit))
+            found.append(
+                Measurement(kernel: kernel, value: amount / seconds(body) / (unit == "ns/row" ? 1 : 1e9), unit: unit))
             if unit == "ns/row" { found[found.count - 1].value = 1e9 / found[found.count - 1].value }
         }
         try limits(add)
         try rows(kernels, add)
         try products(kernels, add)
         try convolutions(kernels, add)
-        try pages(kernels, states: CommandLine.arguments.dropFirst().first { !$0.hasPrefix("-") }, add) { found.append($0) }
+        try pages(kernels, states: CommandLine.arguments.dropFirst().first { !$0.hasPrefix("-") }, add) {
+            found.append($0)
+        }
         let encoder = JSONEncoder()
         encoder.outputFormatting = [.prettyPrinted, .sortedKeys]
         struct Report: Encodable { var kernels: String; var measurements: [Measurement] }
-        print(String(decoding: try encoder.encode(Report(kernels: String(cString: kernels.pointee.name), measurements: found)), as: UTF8.self))
+        print(
+            String(
+                decoding: try encoder.encode(
+                    Report(kernels: String(cString: kernels.pointee.name), measurements: found)), as: UTF8.self))
     }
 
     typealias Add = (_ kernel: String, _ amount: Double, _ unit: String, _ body: () -> Void) -> Void
@@ -74,16 +80,24 @@ func noise(_ count: Int) throws -> Memory<Float> {
     static func limits(_ add: Add) throws {
         let count = isShort ? 1 << 16 : 32 << 20
         let from = try noise(count), to = try Memory<Float>(count)
-        add("memory: copy of 128 MiB, read and written", Double(2 * from.bytes.count), "GB/s") { to.start.update(from: from.start, count: from.count) }
+        add("memory: copy of 128 MiB, read and written", Double(2 * from.bytes.count), "GB/s") {
+            to.start.update(from: from.start, count: from.count)
+        }
     }
 
     static func rows(_ kernels: KernelTable, _ add: Add) throws {
         let k = kernels.pointee
         for D in [64, 256] {
             let x = try noise(48 * D), y = try Memory<Float>(48 * D), halves = try Memory<UInt16>(48 * D)
-            add("layer_norm, D \(D)", 48, "ns/row") { k.layer_norm(x.start, x.start, x.start, 1e-5, 48, Int64(D), y.start) }
-            add("bf16_from_f32, D \(D)", Double(48 * D * 6), "GB/s") { k.bf16_from_f32(x.start, Int64(D), 48, Int64(D), halves.start, Int64(D)) }
-            add("f32_from_bf16, D \(D)", Double(48 * D * 6), "GB/s") { k.f32_from_bf16(halves.start, Int64(D), 48, Int64(D), y.start, Int64(D)) }
+            add("layer_norm, D \(D)", 48, "ns/row") {
+                k.layer_norm(x.start, x.start, x.start, 1e-5, 48, Int64(D), y.start)
+            }
+            add("bf16_from_f32, D \(D)", Double(48 * D * 6), "GB/s") {
+                k.bf16_from_f32(x.start, Int64(D), 48, Int64(D), halves.start, Int64(D))
+            }
+            add("f32_from_bf16, D \(D)", Double(48 * D * 6), "GB/s") {
+                k.f32_from_bf16(halves.start, Int64(D), 48, Int64(D), y.start, Int64(D))
+            }
         }
         let original = try noise(48 * 128), x = try Memory<Float>(48 * 128)
         add("gelu, F 128", 48, "ns/row") {
@@ -97,12 +111,16 @@ func noise(_ count: Int) throws -> Memory<Float> {
             for rows in [32, 64] {
                 let context = try noise(rows * 3 * D), output = try Memory<Float>(32 * D)
                 let scratch = try Memory<Float>(Int(bbp_attention_scratch(Int64(rows), Int64(D / heads))))
-                let queries: [UnsafePointer<Float>?] = (0..<32).map { UnsafePointer(context.start + (rows - 32 + $0) * 3 * D) }
+                let queries: [UnsafePointer<Float>?] = (0..<32).map {
+                    UnsafePointer(context.start + (rows - 32 + $0) * 3 * D)
+                }
                 let keys: [UnsafePointer<Float>?] = (0..<rows).map { UnsafePointer(context.start + $0 * 3 * D + D) }
                 let outputs: [UnsafeMutablePointer<Float>?] = (0..<32).map { output.start + $0 * D }
                 let visible = (0..<32).map { Int32(rows - 31 + $0) }
                 add("attend, D \(D), 32 queries over \(rows) rows", 32, "ns/row") {
-                    k.attend(32, queries, visible, outputs, Int64(rows), keys, Int64(heads), Int64(D / heads), 0.25, scratch.start)
+                    k.attend(
+                        32, queries, visible, outputs, Int64(rows), keys, Int64(heads), Int64(D / heads), 0.25,
+                        scratch.start)
                 }
             }
         }
@@ -122,7 +140,10 @@ func noise(_ count: Int) throws -> Memory<Float> {
                 // The direct way at its longest takes seconds.
                 if size == 0 && D * K > 64 * 33 { continue }
                 let test = try ConvolutionTest(hiddenSize: D, kernelSize: K, transform: size, kernels: kernels)
-                add("convolution and GELU, D \(D), K \(K), \(size == 0 ? "direct" : "transform of \(size)")", Double(test.rows), "ns/row") { test.run() }
+                add(
+                    "convolution and GELU, D \(D), K \(K), \(size == 0 ? "direct" : "transform of \(size)")",
+                    Double(test.rows), "ns/row"
+                ) { test.run() }
             }
         }
     }
@@ -136,7 +157,9 @@ func noise(_ count: Int) throws -> Memory<Float> {
         } else {
             let x = try noise(4 << 20)
             values = try Memory(8 << 20)
-            kernels.pointee.bf16_from_f32(x.start, 0, 1, Int64(x.count), UnsafeMutableRawPointer(values.start).assumingMemoryBound(to: UInt16.self), 0)
+            kernels.pointee.bf16_from_f32(
+                x.start, 0, 1, Int64(x.count),
+                UnsafeMutableRawPointer(values.start).assumingMemoryBound(to: UInt16.self), 0)
         }
         let k = kernels.pointee
         for column in [8 << 10, 64 << 10, 256 << 10] {
@@ -145,14 +168,22 @@ func noise(_ count: Int) throws -> Memory<Float> {
             let stored = try Memory<UInt8>(columns * column), decoded = try Memory<UInt8>(column)
             var entries: [ColumnEntry] = []
             add("pages: encode bf16, columns of \(column >> 10) KiB", Double(columns * column), "GB/s") {
-                entries = (0..<columns).map { codec.encode(values.start + $0 * column, count: column / 2, element: .bf16, into: stored.start + $0 * column) }
+                entries = (0..<columns).map {
+                    codec.encode(
+                        values.start + $0 * column, count: column / 2, element: .bf16, into: stored.start + $0 * column)
+                }
             }
             add("pages: decode bf16, columns of \(column >> 10) KiB", Double(columns * column), "GB/s") {
                 for index in 0..<columns {
-                    try? codec.decode(UnsafeRawBufferPointer(stored.piece(index, of: column)), entry: entries[index], count: column / 2, element: .bf16, into: decoded.bytes, at: Place(file: "bench"))
+                    try? codec.decode(
+                        UnsafeRawBufferPointer(stored.piece(index, of: column)), entry: entries[index],
+                        count: column / 2, element: .bf16, into: decoded.bytes, at: Place(file: "bench"))
                 }
             }
-            note(Measurement(kernel: "pages: ratio, columns of \(column >> 10) KiB", value: Double(columns * column) / Double(entries.map(\.storedBytes).reduce(0, +)), unit: "1"))
+            note(
+                Measurement(
+                    kernel: "pages: ratio, columns of \(column >> 10) KiB",
+                    value: Double(columns * column) / Double(entries.map(\.storedBytes).reduce(0, +)), unit: "1"))
         }
         let planes = try Memory<UInt8>(64 << 10), folded = try Memory<UInt8>(32 << 10)
         let words = UnsafeRawPointer(values.start).assumingMemoryBound(to: UInt16.self)
