@@ -48,7 +48,8 @@ extension ForwardRun {
                 let bounds = RunProgress.Bounds(
                     blocks: engine.grid.blocks, committedBlocks: Array(opened.committedBlocks.values),
                     fileBytes: opened.committedBytes,
-                    tokens: engine.geometry.tokens, carryValues: progress.carry.count)
+                    tokens: engine.geometry.tokens, carryValues: progress.carry.count,
+                    scoredBlockTokens: isLast ? engine.grid.patchesPerBlock * engine.geometry.patchSize : nil)
                 progress = try RunProgress(bytes, within: bounds, at: place)
             } else if opened.committedBlocks.values.contains(where: { $0 > 0 }) {
                 throw Fault(

@@ -51,6 +51,8 @@ struct RunProgress: Equatable {
         var fileBytes: Int
         var tokens: Int
         var carryValues: Int
+        /// Tokens of a block, in the layer that has surprisal; nil in others.
+        var scoredBlockTokens: Int?
     }
 
     /// - Throws: `Fault` (`badData`) where `bytes` are not whole, or contradict what they describe.
@@ -96,6 +98,12 @@ struct RunProgress: Equatable {
         bits = Double(bitPattern: get(UInt64.self, 32))
         nextBits = Float(bitPattern: get(UInt32.self, 48))
         carry = (0..<carryValues).map { Float(bitPattern: get(UInt32.self, Self.fixedBytes + 4 * $0)) }
+        if let blockTokens = bounds.scoredBlockTokens {
+            let (next, overflow) = nextBlock.multipliedReportingOverflow(by: blockTokens)
+            guard nextBlock == 0 || overflow || next >= bounds.tokens || !nextBits.isNaN else {
+                throw fail("has no surprisal for token \(next)")
+            }
+        }
         // Surprisal is a number of bits; the next token's is NaN where there is none.
         guard bits >= 0, bitsCount > 0 || bits == 0, !(nextBits < 0) else {
             throw fail("has an impossible sum of bits")

@@ -55,6 +55,25 @@ struct RunProgressTests {
         #expect(fault(last.bytes) == nil)
     }
 
+    /// Values that no run writes, with right checksums: they would be added to the result.
+    @Test func impossibleSurprisalIsRefused() {
+        var scored = bounds
+        scored.scoredBlockTokens = 100
+        for (name, change) in [
+            ("no next", { $0.nextBits = .nan }), ("negative next", { $0.nextBits = -1 }), ("negative sum", { $0.bits = -1 }),
+            ("bits of no token", { $0.bitsCount = 0 }),
+        ] as [(String, (inout RunProgress) -> Void)] {
+            var progress = progress
+            change(&progress)
+            #expect(fault(progress.bytes, scored)?.kind == .badData, "\(name)")
+        }
+        #expect(fault(progress.bytes, scored) == nil)
+        scored.tokens = 500
+        var last = progress
+        last.nextBits = .nan
+        #expect(fault(last.bytes, scored) == nil)
+    }
+
     @Test func noFlippedBitGoesUnseen() {
         for bit in 0..<8 * progress.bytes.count {
             var bytes = progress.bytes
