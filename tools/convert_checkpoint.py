@@ -128,10 +128,10 @@ def write_model(folder, checkpoint, config, entries):
     (weights, settings), partial = outputs(folder)
     made = not os.path.isdir(folder)
     try:
-        os.makedirs(folder, exist_ok=True)
-    except OSError as error:
-        raise Refusal(EXIT_CREATE, f"{folder}: {error.strerror}") from None
-    try:
+        try:
+            os.makedirs(folder, exist_ok=True)
+        except OSError as error:
+            raise Refusal(EXIT_CREATE, f"{folder}: {error.strerror}") from None
         write_weights(partial[0], checkpoint, entries)
         with open(partial[1], "w") as file:
             file.write(json.dumps(config, indent=2) + "\n")
@@ -141,10 +141,11 @@ def write_model(folder, checkpoint, config, entries):
         os.replace(partial[0], weights)
         os.replace(partial[1], settings)
     except BaseException:
-        for path in partial:
+        # A model that was not there before is there as a whole or not at all.
+        for path in partial + ([weights, settings] if made else []):
             if os.path.exists(path):
                 os.remove(path)
-        if made and not os.listdir(folder):
+        if made and os.path.isdir(folder) and not os.listdir(folder):
             os.rmdir(folder)
         raise
 
