@@ -1,8 +1,4 @@
-/// What follows the sums of step 9's convolutions.
-public enum Activation: String, Sendable, CaseIterable {
-    case gelu
-    case relu
-}
+import Compute
 
 /// Which token of a patch plays which index in the delegate transpose: its column (Model.md, "The wider family").
 public enum Delegation: Sendable, Equatable {
@@ -39,29 +35,6 @@ public enum PositionalEncoding: String, Sendable, CaseIterable {
     case coordConv = "coord_conv"
     /// Nothing: the convolutions learn position.
     case none
-}
-
-/// The shape of one convolution over time.
-public struct ConvolutionShape: Sendable, Equatable {
-    /// K.
-    public var kernelSize: Int
-    /// Rows from one tap to the next.
-    public var dilation: Int
-    /// Outputs.
-    public var channels: Int
-
-    public init(kernelSize: Int, dilation: Int = 1, channels: Int) {
-        self.kernelSize = kernelSize
-        self.dilation = dilation
-        self.channels = channels
-    }
-
-    /// Rows that an output sees beside its own: all before it, or, centred, half of them (rounded down) before it and
-    /// the others after it.
-    func reach(isCausal: Bool) -> (before: Int, after: Int) {
-        let rows = (kernelSize - 1) * dilation
-        return isCausal ? (rows, 0) : (rows / 2, rows - rows / 2)
-    }
 }
 
 extension ModelConfig {
@@ -107,4 +80,13 @@ extension ModelConfig {
         if delegation == .selective { return "to the patch: a patch's delegates are ordered by all its tokens" }
         return "to the token"
     }
+
+    /// Whether pass `pass` begins with a layer whose rows need others from all over the sequence.
+    public func isGathering(_ pass: Int) -> Bool { (1...passes).contains(pass) }
+
+    /// Whether any layer does.
+    public var hasGathering: Bool { (1...passes).contains(where: isGathering) }
+
+    /// Whether some layer needs of earlier rows only what it carries along.
+    public var hasStreaming: Bool { !(1...passes).allSatisfy(isGathering) }
 }

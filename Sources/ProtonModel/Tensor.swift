@@ -1,4 +1,5 @@
 import CKernels
+import Compute
 import Support
 
 /// How a file stores the values of weights, as safetensors calls it.
@@ -60,17 +61,6 @@ final class Tensor: Sendable {
     }
 }
 
-/// Scale and shift of a LayerNorm, [D] each.
-struct Norm {
-    let weight: Tensor
-    let bias: Tensor
-
-    init(_ model: Model, _ name: String) throws {
-        weight = try model.tensor(name + ".weight")
-        bias = try model.tensor(name + ".bias")
-    }
-}
-
 /// Looks tensors up while weights are prepared, and keeps them until then.
 ///
 /// Whoever makes one ends with `withExtendedLifetime`.
@@ -88,5 +78,12 @@ final class TensorReader {
         let tensor = try model.tensor(prefix + name)
         tensors.append(tensor)
         return tensor.values
+    }
+
+    /// The LayerNorm of this name.
+    func norm(_ name: String, config: ModelConfig, on backend: any Backend) throws -> any Norm {
+        try backend.norm(
+            weight: self("\(name).weight"), bias: self("\(name).bias"), width: config.hiddenSize,
+            epsilon: Float(config.layerNormEpsilon))
     }
 }

@@ -1,4 +1,5 @@
 import ArgumentParser
+import Compute
 import Geometry
 import ProtonModel
 import StreamEngine
