@@ -28,6 +28,12 @@ public final class BlockWeights {
     ) throws {
         let config = model.config
         let D = config.hiddenSize
+        let mixer = config.mixers[layer]
+        guard mixer.isMonteCarlo else {
+            throw Fault(
+                .badData, "is '\(mixer.kind)', which can be described but not run yet",
+                at: Place(file: "\(model.directory)/config.json", field: "mixers.\(layer).kind"))
+        }
         let tensor = TensorReader(model, prefix: "blocks.\(layer).")
         defer { withExtendedLifetime(tensor) {} }
         preNorm = try Norm(model, "blocks.\(layer).pre_norm.norm")
