@@ -1,3 +1,4 @@
+import CKernels
 import Support
 
 /// Who looks at what: contexts one after another, each with the queries over it. Row numbers, no rows.
@@ -39,6 +40,14 @@ public final class AttentionPlan {
     }
 
     public static func footprint(rows: Int, queries: Int) -> Int { 4 * rows + 17 * queries }
+
+    /// Rows that a soft-max is folded over at a time, from a context's first row on: as many more before them change no
+    /// bit.
+    public static let rowsAtOnce = Int(BBP_ATTENTION_ROWS)
+
+    public func hasRoom(rows count: Int, queries: Int) -> Bool {
+        rowCount + count <= rows.count && queryCount + queries <= query.count
+    }
 
     public func clear() {
         contexts.removeAll(keepingCapacity: true)

@@ -88,8 +88,9 @@ public struct LaneNeeds: Sendable, Equatable {
     /// Values and rounded values that convolutions take.
     public var convolutionValues = 0
     public var convolutionHalves = 0
-    /// Values of one head's chunk of a recurrence.
-    public var recurrenceValues = 0
+    /// The size of the widest head that is rotated, and of the widest keys of a recurrence.
+    public var rotatedHead = 0
+    public var recurrentKeys = 0
 
     public init() {}
 
@@ -102,6 +103,7 @@ public struct LaneNeeds: Sendable, Equatable {
         headSize = max(headSize, other.headSize)
         convolutionValues = max(convolutionValues, other.convolutionValues)
         convolutionHalves = max(convolutionHalves, other.convolutionHalves)
-        recurrenceValues = max(recurrenceValues, other.recurrenceValues)
+        rotatedHead = max(rotatedHead, other.rotatedHead)
+        recurrentKeys = max(recurrentKeys, other.recurrentKeys)
     }
 }

@@ -1,3 +1,5 @@
+import Support
+
 /// One thread of work on a back end: operations on row handles, in order. What they compute is there for other lanes
 /// and for the host after `finish`.
 ///
@@ -56,6 +58,16 @@ public protocol Lane: AnyObject {
     /// x = x + y.
     func add(_ y: Rows, to x: Rows)
 
+    /// Turns the queries or keys of heads side by side by their positions (RoPE), in place.
+    ///
+    /// - Parameter first: token index of the first row.
+    func rotate(_ x: Rows, first: Int, heads: Int, by tables: RotationTables)
+
+    /// Per head of each row: x = x / √(mean x² + ε) · weight, then x · silu(gate).
+    ///
+    /// - Parameter weight: nil for ones.
+    func gateHeads(_ x: Rows, heads: Int, weight: HeadNorm?, epsilon: Float, gate: Rows)
+
     /// Bits of surprisal of `targets[r]` by the logits that follow from row r: normalised, then multiplied.
     ///
     /// - Parameters:
@@ -80,6 +92,28 @@ public protocol Lane: AnyObject {
     ///
     /// - Parameter c: whole tiles of the convolution, but for the last one.
     func convolve(_ s: Rows, _ weights: any ConvolutionWeights, into c: Rows)
+
+    /// What the rows of each chunk add to the states of a decayed recurrence, chunk by chunk and head by head:
+    /// Σ γ^(rows-1-r) k_rᵀ v_r.
+    ///
+    /// - Parameters:
+    ///   - keys: [rows, heads · key size]: chunks of `decay.chunk` rows, the last one what is left.
+    ///   - deltas: [chunks · heads · key size, value size].
+    func retain(keys: Rows, values: Rows, decay: DecayTables, into deltas: Rows)
+
+    /// Turns what each chunk adds to one head's state into the state before it, chunk after chunk, in place.
+    ///
+    /// - Parameters:
+    ///   - deltas: [chunks · heads · key size, value size].
+    ///   - rows: of all chunks together.
+    ///   - state: [heads · key size, 2 · value size]: before the first chunk, on return after the last one. In double
+    ///     precision, a value in the room of two.
+    func scan(_ deltas: Rows, rows: Int, head: Int, decay: DecayTables, state: Rows)
+
+    /// The outputs of each chunk: γ^(r+1) q_r S + Σ_{s≤r} γ^(r-s) (q_r · k_s) v_s, head by head.
+    ///
+    /// - Parameter states: [chunks · heads · key size, value size]: S before each chunk.
+    func recall(queries: Rows, keys: Rows, values: Rows, decay: DecayTables, states: Rows, into outputs: Rows)
 
     // MARK: In one go, where that is worth while
 
@@ -119,6 +153,9 @@ public struct StoredRows {
         self.step = step
     }
 }
+
+/// Scale of a norm of every head's values, on the host.
+public typealias HeadNorm = Memory<Float>
 
 /// How the heads of an attention lie in their rows.
 public struct AttentionHeads: Sendable, Equatable {

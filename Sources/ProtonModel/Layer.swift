@@ -27,7 +27,16 @@ public final class Layer: Sendable {
     ) throws {
         let tensor = TensorReader(model, prefix: "blocks.\(block).")
         defer { withExtendedLifetime(tensor) {} }
-        mixer = try DelegateMixer(tensor, model.config, geometry: geometry, on: backend)
+        mixer =
+            if let streaming = model.config.streaming(block: block) {
+                try streaming.mixer(tensor, model.config, geometry: geometry, on: backend)
+            } else if model.config.mixers[block].isMonteCarlo {
+                try DelegateMixer(tensor, model.config, geometry: geometry, on: backend)
+            } else {
+                throw Fault(
+                    .badData, "the engine has no mixer of kind '\(model.config.mixers[block].kind)'",
+                    at: Place(file: "\(model.directory)/config.json", field: "mixers.\(block).kind"))
+            }
         feedForward = try FeedForward(tensor, shape, on: backend, parallel: parallel)
     }
 }
@@ -58,6 +67,11 @@ public struct ModelSizes: Sendable {
         needs.add(Head.needs(config))
         needs.add(DelegateScore.needs(config))
         if config.hasGathering { needs.add(DelegateMixer.needs(config, patchSize: P)) }
+        for block in 0..<config.layers {
+            if let mixer = config.streaming(block: block) {
+                needs.add(mixer.needs(config, tileRows: feedForward.tileRows))
+            }
+        }
         return needs
     }
 
@@ -68,7 +82,7 @@ public struct ModelSizes: Sendable {
             try OrderingRoom(config, geometry: geometry, on: backend),
         ]
         if config.hasGathering { rooms.append(try DelegateRoom(config, geometry: geometry, on: backend)) }
-        if !config.isGathering(1) { rooms.append(try StreamRoom(config, geometry: geometry)) }
+        if config.hasStreaming { rooms.append(try StreamRoom(config, geometry: geometry)) }
         return LaneTools(try backend.lane(laneNeeds), rooms: rooms)
     }
 
@@ -77,7 +91,7 @@ public struct ModelSizes: Sendable {
         backend.footprint(laneNeeds) + FeedForwardRoom.footprint(feedForward)
             + OrderingRoom.footprint(config, patchSize: P)
             + (config.hasGathering ? DelegateRoom.footprint(config, patchSize: P) : 0)
-            + (config.isGathering(1) ? 0 : StreamRoom.footprint(patchSize: P))
+            + (config.hasStreaming ? StreamRoom.footprint(patchSize: P) : 0)
     }
 
     /// Rows of new states that a worker makes at a time.
@@ -87,15 +101,24 @@ public struct ModelSizes: Sendable {
 
     /// Bytes of a layer's weights, and of what preparing them takes meanwhile.
     public func weightBytes(ofLayer layer: Int) -> Int {
-        feedForward.weightBytes(on: backend) + DelegateMixer.weightBytes(config, on: backend)
+        let block = config.block(ofPass: layer).layer
+        if let mixer = config.streaming(block: block) {
+            return feedForward.weightBytes(on: backend) + mixer.weightBytes(config, on: backend)
+        }
+        return feedForward.weightBytes(on: backend) + DelegateMixer.weightBytes(config, on: backend)
             + (config.delegation == .selective ? DelegateScore.footprint(config, on: backend) : 0)
     }
 
     /// Bytes of what a layer carries on: rows of s, and what its mixer carries.
-    public func carryBytes(ofLayer layer: Int) -> Int { config.reach.before * config.hiddenSize * 4 }
+    public func carryBytes(ofLayer layer: Int) -> Int {
+        let rows = config.reach.before * config.hiddenSize * 4
+        return rows + (config.streaming(block: config.block(ofPass: layer).layer)?.carryBytes ?? 0)
+    }
 
     /// Bytes of a streaming layer's mixer at work.
-    public func streamBytes(ofLayer layer: Int, _ shape: StreamShape) -> Int { 0 }
+    public func streamBytes(ofLayer layer: Int, _ shape: StreamShape) -> Int {
+        config.streaming(block: config.block(ofPass: layer).layer)?.streamBytes(shape) ?? 0
+    }
 
     /// Bytes of what a window of `rows` rows gathers.
     public func answerBytes(rows: Int, once: Bool) -> Int {

@@ -71,7 +71,7 @@ struct RecordTests {
             guard let text = FileManager.default.contents(atPath: "\(Fixtures.path(name))/config.json"),
                 let config = try? JSONSerialization.jsonObject(with: text) as? [String: Any]
             else { return false }
-            return config["mixers"] == nil
+            return config["mixers"] == nil && config["mixer"] == nil
         }
     }()
 

@@ -1,4 +1,4 @@
-// Hot loops of the engine: element-wise steps, patch attention, position term, number formats.
+// Hot loops of the engine: element-wise steps, products, attention, retention, position terms, number formats.
 //
 // Every kernel exists as a plain version (kernels_plain.c, the oracle: scalar, reads like the formula)
 // and as vector versions compiled from one source (kernels_vector.inc) for AVX2 and AVX-512.
@@ -29,6 +29,21 @@ typedef struct {
     const float *alone;         // [D/8, 8, 8]: the middle tap only; for N = 1
 } bbp_position_tables;
 
+/// Which two values of a head are turned together as pair i: i and i + head_size / 2, or 2i and 2i + 1.
+enum bbp_rotation_layout { BBP_ROTATE_HALVES = 0, BBP_ROTATE_NEIGHBOURS = 1 };
+
+/// Tables of the rotary position embedding. At token t pair i of a head's head_size / 2 pairs turns by t *
+/// frequency[i] turns, where 1 is once around. The angle is cut into (anchor, middle, fine) as that of
+/// bbp_position_tables is. `width` is the number of pairs to a multiple of 8; what lies past the pairs is finite and
+/// of no meaning.
+typedef struct {
+    int64_t head_size;        // even
+    int layout;               // bbp_rotation_layout
+    const double *frequency;  // [pairs, 2]: turns a token, as the nearest double and what that lacks
+    const double *middle;     // [64, 2, width]: cosines, then sines, of the angles of 64 m tokens
+    const double *fine;       // [64, 2, width]: the same for f tokens
+} bbp_rotation_tables;
+
 /// Columns of a panel, the unit in which weights are laid out.
 enum { BBP_PANEL = 32 };
 
@@ -50,6 +65,12 @@ typedef struct {
 
 /// What follows a sum: nothing, GELU, or ReLU, max(x, 0), which leaves NaN as it is.
 enum bbp_activation { BBP_NO_ACTIVATION = 0, BBP_GELU = 1, BBP_RELU = 2 };
+
+/// Context rows that the soft-max of attention is folded over at a time.
+enum { BBP_ATTENTION_ROWS = 128 };
+
+/// The most rows of a chunk of retention.
+enum { BBP_RETENTION_ROWS = 128 };
 
 /// Rows that a product rounds at a time, where it does.
 enum { BBP_ROWS_ROUNDED = 96 };
@@ -97,16 +118,46 @@ typedef struct {
     void (*transform_back)(const bbp_transform *transform, const float *product, const float *bias, int64_t first,
                            int64_t rows, int64_t channels, int activation, float *out, int64_t stride, float *scratch);
 
-    /// Attention of one patch over its context rows, which the caller has sorted by origin, so that query i
-    /// sees exactly the first visible[i] rows (1 <= visible[i] <= rows).
-    /// query[i] -> D values; context[r] -> D key values, then D value values; output[i] <- D values.
-    /// D = heads * head_size. scratch: bbp_attention_scratch(rows, head_size) floats, 64-byte aligned.
-    void (*attend)(int64_t queries, const float *const *query, const int32_t *visible, float *const *output,
-                   int64_t rows, const float *const *context, int64_t heads, int64_t head_size, float scale,
-                   float *scratch);
+    /// Attention over context rows, of which query i sees rows from[i] to visible[i] - 1 and no others; where it sees
+    /// none it gets 0. Neither falls from one query to the next, and both are in 0...rows; `from` may be null: all
+    /// from row 0. Query head h uses the keys and values of head h / group, of heads / group there are. query[i] ->
+    /// heads * head_size values; context[r] -> the keys, and `value` floats after their beginning the values, heads /
+    /// group * head_size each; output[i] <- heads * head_size values. Rows before from[0] are not touched, and
+    /// context[r] may be anything there. The soft-max is folded over BBP_ATTENTION_ROWS rows at a time, from row 0
+    /// on: that many more rows before all others, or a multiple of it, change no bit. scratch:
+    /// bbp_attention_scratch(rows, head_size) floats, 64-byte aligned.
+    void (*attend)(int64_t queries, const float *const *query, const int32_t *from, const int32_t *visible,
+                   float *const *output, int64_t rows, const float *const *context, int64_t heads, int64_t group,
+                   int64_t head_size, int64_t value, float scale, float *scratch);
 
     /// x[r,:] += position term of position[r]; x [rows, D]. Quickest where positions ascend. scratch: 4 * D doubles.
     void (*position)(const bbp_position_tables *tables, const int64_t *position, int64_t rows, float *x, double *scratch);
+
+    /// Turns the pairs of `heads` heads side by side in each row r of x by their angles at token first + r (first >=
+    /// 0), in place: (a, b) <- (a cos - b sin, b cos + a sin). Angles are right to 1e-9 up to token 2^45, cos and sin
+    /// formed in double precision and rounded once. stride counts floats from row to row. scratch:
+    /// bbp_rotation_scratch(head_size) doubles.
+    void (*rotate)(const bbp_rotation_tables *tables, int64_t first, int64_t rows, float *x, int64_t stride,
+                   int64_t heads, double *scratch);
+
+    /// What a chunk of rows <= BBP_RETENTION_ROWS rows adds to the state of one head of retention: delta [key_size,
+    /// value_size] = sum over r of powers[rows - 1 - r] * k[r,:]ᵀ v[r,:], where powers[i], i < rows, is the i-th power
+    /// of the head's decay. Strides count floats from row to row.
+    void (*retention_delta)(const float *k, int64_t k_stride, const float *v, int64_t v_stride, int64_t rows,
+                            int64_t key_size, int64_t value_size, const float *powers, float *delta);
+
+    /// What the rows of a chunk get: out[r,:] = powers[r + 1] * q[r,:] state + sum over s <= r of powers[r - s] *
+    /// (q[r,:] · k[s,:]) * v[s,:], with the state [key_size, value_size] before the chunk and powers [rows + 1]. A
+    /// row's result depends on no later row. scratch: bbp_retention_scratch(key_size) floats, 64-byte aligned.
+    void (*retention_output)(const float *q, int64_t q_stride, const float *k, int64_t k_stride, const float *v,
+                             int64_t v_stride, int64_t rows, int64_t key_size, int64_t value_size, const float *powers,
+                             const float *state, float *out, int64_t out_stride, float *scratch);
+
+    /// Each of `heads` heads of `size` values in each row of x, by its root mean square, and gated: gated = x /
+    /// sqrt(mean(x^2) + eps) * weight * silu(gate), with weight [size], or null for 1. silu(a) = a / (1 + e^-a), 0 at
+    /// -infinity, with an absolute error below 1.5e-7 * max(1, |a|). gated may be x or gate.
+    void (*gate_heads)(const float *x, const float *gate, int64_t rows, int64_t heads, int64_t size,
+                       const float *weight, float eps, float *gated);
 
     /// bits[r] = -log2 softmax(logits[r,:])[target[r]], logits [rows, vocabulary].
     void (*surprisal)(const float *logits, const uint16_t *target, int64_t rows, int64_t vocabulary, float *bits);
@@ -142,6 +193,12 @@ const bbp_kernels *bbp_bf16_kernels_for(bbp_path path);
 
 /// Floats of scratch that `attend` needs.
 int64_t bbp_attention_scratch(int64_t rows, int64_t head_size);
+
+/// Doubles of scratch that `rotate` needs.
+int64_t bbp_rotation_scratch(int64_t head_size);
+
+/// Floats of scratch that `retention_output` needs.
+int64_t bbp_retention_scratch(int64_t key_size);
 
 /// Floats of scratch that a transform of `size` points needs.
 int64_t bbp_transform_scratch(int64_t size);

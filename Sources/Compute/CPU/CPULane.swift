@@ -14,6 +14,8 @@ final class CPULane: Lane {
     private let positionScratch: Memory<Double>
     private let attentionScratch: Memory<Float>
     private let convolutionScratch: Memory<Float>
+    private let rotationScratch: Memory<Double>
+    private let recurrenceScratch: Memory<Float>
     private let contextRows: Memory<UnsafePointer<Float>?>
     private let queryRows: Memory<UnsafePointer<Float>?>
     private let outputRows: Memory<UnsafeMutablePointer<Float>?>
@@ -24,7 +26,8 @@ final class CPULane: Lane {
 
     /// Values of every piece of scratch.
     struct Sizes {
-        var normalised, mixed, logits, halves, positions, attention, convolution, context, queries: Int
+        var normalised, mixed, logits, halves, positions, attention, convolution, rotation, recurrence, context,
+            queries: Int
 
         init(_ needs: LaneNeeds, kernels: KernelTable) {
             normalised = CPULane.rowsAtOnce * needs.width
@@ -40,13 +43,15 @@ final class CPULane: Lane {
                 needs.contextRows > 0
                 ? Int(bbp_attention_scratch(Int64(needs.contextRows), Int64(needs.headSize))) : 0
             convolution = needs.convolutionValues
+            rotation = needs.rotatedHead > 0 ? Int(bbp_rotation_scratch(Int64(needs.rotatedHead))) : 0
+            recurrence = needs.recurrentKeys > 0 ? Int(bbp_retention_scratch(Int64(needs.recurrentKeys))) : 0
             context = needs.contextRows
             queries = needs.queries
         }
 
         var bytes: Int {
-            4 * (normalised + mixed + logits + attention + convolution) + 2 * halves + 8 * positions + 8 * context
-                + 16 * queries
+            4 * (normalised + mixed + logits + attention + convolution + recurrence) + 2 * halves
+                + 8 * (positions + rotation) + 8 * context + 16 * queries
         }
     }
 
@@ -60,6 +65,8 @@ final class CPULane: Lane {
         positionScratch = try Memory(sizes.positions)
         attentionScratch = try Memory(sizes.attention)
         convolutionScratch = try Memory(sizes.convolution)
+        rotationScratch = try Memory(sizes.rotation)
+        recurrenceScratch = try Memory(sizes.recurrence)
         contextRows = try Memory(sizes.context)
         queryRows = try Memory(sizes.queries)
         outputRows = try Memory(sizes.queries)
@@ -255,6 +262,22 @@ final class CPULane: Lane {
         }
     }
 
+    func rotate(_ x: Rows, first: Int, heads: Int, by tables: RotationTables) {
+        precondition(x.width == heads * tables.headSize && rotationScratch.count > 0)
+        withUnsafePointer(to: tables.tables) {
+            kernels.pointee.rotate(
+                $0, Int64(first), Int64(x.count), start(x), Int64(x.stride), Int64(heads), rotationScratch.start)
+        }
+    }
+
+    func gateHeads(_ x: Rows, heads: Int, weight: HeadNorm?, epsilon: Float, gate: Rows) {
+        let size = x.width / heads
+        precondition(x.isContiguous && gate.isContiguous && gate.count >= x.count && gate.width == x.width)
+        precondition(weight?.count ?? size == size)
+        kernels.pointee.gate_heads(
+            start(x), start(gate), Int64(x.count), Int64(heads), Int64(size), weight?.start, epsilon, start(x))
+    }
+
     // MARK: Across rows
 
     func attend(_ plan: AttentionPlan, heads: AttentionHeads, queries: Rows, keysValues: Rows, into outputs: [Rows]) {
@@ -270,10 +293,11 @@ final class CPULane: Lane {
                 queryRows[place] = query + Int(plan.query[row]) * queryStride
                 outputRows[place] = target.start + Int(plan.output[row]) * target.stride
             }
+            let from = plan.seesFirst ? nil : UnsafePointer(plan.from.start + group.queries.lowerBound)
             kernels.pointee.attend(
-                Int64(group.queries.count), queryRows.start, plan.to.start + group.queries.lowerBound,
-                outputRows.start, Int64(group.rows.count), contextRows.start, Int64(heads.count), Int64(heads.size),
-                heads.scale, attentionScratch.start)
+                Int64(group.queries.count), queryRows.start, from, plan.to.start + group.queries.lowerBound,
+                outputRows.start, Int64(group.rows.count), contextRows.start, Int64(heads.count), Int64(heads.group),
+                Int64(heads.size), Int64(heads.valueOffset), heads.scale, attentionScratch.start)
         }
     }
 
@@ -285,6 +309,62 @@ final class CPULane: Lane {
         shape.run(
             start(s), rows: c.count, weights: convolution.weights, scratch: convolutionScratch, into: start(c),
             kernels: kernels, halves: halves)
+    }
+
+    /// Chunks of rows: the first row of each, and how many.
+    private func chunks(_ rows: Int, _ decay: DecayTables, _ body: (_ chunk: Int, _ first: Int, _ count: Int) -> Void) {
+        for (chunk, first) in stride(from: 0, to: rows, by: decay.chunk).enumerated() {
+            body(chunk, first, min(decay.chunk, rows - first))
+        }
+    }
+
+    func retain(keys: Rows, values: Rows, decay: DecayTables, into deltas: Rows) {
+        let (dk, dv) = (decay.keySize, decay.valueSize)
+        precondition(keys.width == decay.heads * dk && values.width == decay.heads * dv && deltas.isContiguous)
+        precondition(
+            deltas.width == dv && deltas.count >= (keys.count + decay.chunk - 1) / decay.chunk * decay.heads * dk)
+        chunks(keys.count, decay) { chunk, first, count in
+            for head in 0..<decay.heads {
+                kernels.pointee.retention_delta(
+                    start(keys) + first * keys.stride + head * dk, Int64(keys.stride),
+                    start(values) + first * values.stride + head * dv, Int64(values.stride), Int64(count), Int64(dk),
+                    Int64(dv), decay.powers(ofHead: head), start(deltas) + (chunk * decay.heads + head) * dk * dv)
+            }
+        }
+    }
+
+    func scan(_ deltas: Rows, rows: Int, head: Int, decay: DecayTables, state: Rows) {
+        let (dk, dv) = (decay.keySize, decay.valueSize)
+        precondition(deltas.isContiguous && state.isContiguous && state.width == 2 * dv)
+        precondition(state.offset % 2 == 0 && state.count == decay.heads * dk)
+        (start(state) + head * dk * 2 * dv).withMemoryRebound(to: Double.self, capacity: dk * dv) { sums in
+            chunks(rows, decay) { chunk, _, count in
+                let delta = start(deltas) + (chunk * decay.heads + head) * dk * dv
+                let factor = decay.decay(ofHead: head, rows: count)
+                for value in 0..<dk * dv {
+                    let before = sums[value]
+                    sums[value] = factor * before + Double(delta[value])
+                    delta[value] = Float(before)
+                }
+            }
+        }
+    }
+
+    func recall(queries: Rows, keys: Rows, values: Rows, decay: DecayTables, states: Rows, into outputs: Rows) {
+        let (dk, dv) = (decay.keySize, decay.valueSize)
+        precondition(queries.count == keys.count && outputs.count >= keys.count && states.isContiguous)
+        chunks(keys.count, decay) { chunk, first, count in
+            for head in 0..<decay.heads {
+                kernels.pointee.retention_output(
+                    start(queries) + first * queries.stride + head * dk, Int64(queries.stride),
+                    start(keys) + first * keys.stride + head * dk, Int64(keys.stride),
+                    start(values) + first * values.stride + head * dv, Int64(values.stride), Int64(count), Int64(dk),
+                    Int64(dv), decay.powers(ofHead: head),
+                    start(states) + (chunk * decay.heads + head) * dk * dv,
+                    start(outputs) + first * outputs.stride + head * dv, Int64(outputs.stride),
+                    recurrenceScratch.start)
+            }
+        }
     }
 
     // MARK: In one go

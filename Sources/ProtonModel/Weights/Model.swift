@@ -12,6 +12,8 @@ public final class Model: Sendable {
     public let untrained: String?
     /// As safetensors calls the formats of the weights: "F32", "BF16 and F32".
     public let weightFormats: String
+    /// Values of all weights in the file.
+    public let parameters: Int
     /// Bytes of all weights in the file.
     public let weightBytes: Int
     /// Bytes that the copies of one block's weights take while they are prepared: those that the file does not hold in
@@ -43,11 +45,15 @@ public final class Model: Sendable {
         let layout = TensorLayout(config)
         var formats: [String: WeightFormat] = [:]
         var copied: [Substring: Int] = [:]
-        var total = 0
+        var (total, values) = (0, 0)
         var known = layout.unused
-        for (name, shape) in layout.shapes {
+        for description in layout.tensors {
+            let (name, shape) = (description.name, description.shape)
             known.insert(name)
-            guard let tensor = weights.tensors[name] else { throw fail(name, "the tensor is missing") }
+            guard let tensor = weights.tensors[name] else {
+                if description.isOptional { continue }
+                throw fail(name, "the tensor is missing")
+            }
             guard let format = WeightFormat(rawValue: tensor.dtype) else {
                 throw fail(name, "is \(tensor.dtype); only F32, F16 and BF16 weights are read")
             }
@@ -65,6 +71,7 @@ public final class Model: Sendable {
             }
             formats[name] = format
             total += bytes.count
+            values += tensor.shape.reduce(1, *)
             // Zeros, which are in no name, say where each ends.
             digest.add("\0\(name)\0\(format.rawValue)\0\(shape.map(String.init).joined(separator: ","))\0")
             digest.add(bytes)
@@ -75,6 +82,7 @@ public final class Model: Sendable {
         self.formats = formats
         weightFormats = Set(formats.values.map(\.rawValue)).sorted().joined(separator: " and ")
         weightBytes = total
+        parameters = values
         copiedBlockBytes = copied.values.max() ?? 0
         fingerprint = digest.text
     }
@@ -84,7 +92,7 @@ public final class Model: Sendable {
     public func legacyFingerprint() throws -> String {
         let digest = try Digest()
         digest.add(config.json)
-        for (name, _) in TensorLayout(config).shapes {
+        for name in TensorLayout(config).tensors.map(\.name) {
             guard let tensor = weights.tensors[name] else { continue }
             digest.add(name)
             digest.add(weights.bytes(tensor))
@@ -111,9 +119,15 @@ public final class Model: Sendable {
     }
 
     func tensor(_ name: String) throws -> Tensor {
-        guard let tensor = weights.tensors[name], let format = formats[name] else {
+        guard let tensor = try tensorIfPresent(name) else {
             throw Fault(.badData, "the tensor is missing", at: Place(file: directory, field: name))
         }
+        return tensor
+    }
+
+    /// An optional tensor: nil where the model comes without it.
+    func tensorIfPresent(_ name: String) throws -> Tensor? {
+        guard let tensor = weights.tensors[name], let format = formats[name] else { return nil }
         return try Tensor(tensor, format: format, in: weights)
     }
 }

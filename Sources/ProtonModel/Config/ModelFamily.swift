@@ -66,27 +66,40 @@ extension ModelConfig {
     }
 
     /// Whether all rows that are multiplied have an even number of values: products of bf16 numbers take pairs.
-    public var hasEvenWidths: Bool { hiddenSize % 2 == 0 && convolutions.allSatisfy { $0.channels % 2 == 0 } }
+    public var hasEvenWidths: Bool {
+        hiddenSize % 2 == 0 && convolutions.allSatisfy { $0.channels % 2 == 0 }
+            && mixers.allSatisfy { mixer in
+                mixer.shape.tensors(width: hiddenSize).allSatisfy { $0.shape.count != 2 || $0.shape[1] % 2 == 0 }
+            }
+    }
+
+    /// Whether patches are ordered by a learned score in some layer.
+    private var isSelective: Bool { delegation == .selective && mixers.contains(where: \.isMonteCarlo) }
 
     /// Why the surprisal of its tokens is not that of a predictor; nil where it is.
     public var surprisalCaveat: String? {
         if !isCausal { return "tokens see later ones, the predicted one too" }
-        return delegation == .selective ? "tokens see others of their patch, later ones too" : nil
+        return isSelective ? "tokens see others of their patch, later ones too" : nil
     }
 
     /// How the outputs of one token depend on others, for people.
     public var causality: String {
         if !isCausal { return "none: a token's outputs depend on tokens before and after it" }
-        if delegation == .selective { return "to the patch: a patch's delegates are ordered by all its tokens" }
+        if isSelective { return "to the patch: a patch's delegates are ordered by all its tokens" }
         return "to the token"
     }
 
     /// Whether pass `pass` begins with a layer whose rows need others from all over the sequence.
-    public func isGathering(_ pass: Int) -> Bool { (1...passes).contains(pass) }
+    public func isGathering(_ pass: Int) -> Bool {
+        (1...passes).contains(pass) && streaming(block: block(ofPass: pass).layer) == nil
+    }
 
     /// Whether any layer does.
     public var hasGathering: Bool { (1...passes).contains(where: isGathering) }
 
     /// Whether some layer needs of earlier rows only what it carries along.
     public var hasStreaming: Bool { !(1...passes).allSatisfy(isGathering) }
+
+    /// The mixer of a block that streams; nil for one that gathers.
+    func streaming(block: Int) -> (any StreamingShape)? { mixers[block].shape as? any StreamingShape }
 }

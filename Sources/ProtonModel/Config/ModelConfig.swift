@@ -11,7 +11,10 @@ public struct ModelConfig: Sendable, Equatable {
     public var hiddenSize: Int
     /// F.
     public var intermediateSize: Int
-    public var layers: Int
+    public var layers: Int {
+        // Fewer layers are the first ones.
+        didSet { if let stated = statedMixers, layers >= 0 { statedMixers = Array(stated.prefix(layers)) } }
+    }
     /// H, a divisor of D.
     public var heads: Int
     /// P.
@@ -29,6 +32,14 @@ public struct ModelConfig: Sendable, Equatable {
     public var stack: [ConvolutionShape]?
     public var positionalEncoding = PositionalEncoding.coordConv
     public var isCausal = true
+
+    /// One a layer.
+    public var mixers: [LayerMixer] {
+        get { statedMixers ?? Array(repeating: .monteCarlo, count: max(0, layers)) }
+        set { statedMixers = newValue.count == layers && newValue.allSatisfy(\.isMonteCarlo) ? nil : newValue }
+    }
+    /// Nil where all are Monte Carlo Attention.
+    private var statedMixers: [LayerMixer]?
 
     /// Fields of config.json that do not bear on what is computed: read over, and no part of the model.
     public var ignoredFields: [String] = []
@@ -58,27 +69,29 @@ public struct ModelConfig: Sendable, Equatable {
         static let fileBytes = 1 << 20
     }
 
+    /// Names `field` where its value is outside `range`.
+    static func outside(_ value: Int, _ range: ClosedRange<Int>, _ field: String) -> (field: String, problem: String)? {
+        range.contains(value) ? nil : (field, "is \(value); must be \(range.lowerBound) to \(range.upperBound)")
+    }
+
     /// Names the first size that cannot work, as config.json calls it; nil when all do.
     public func impossibleField() -> (field: String, problem: String)? {
-        func outside(_ value: Int, _ range: ClosedRange<Int>, _ field: String) -> (String, String)? {
-            range.contains(value) ? nil : (field, "is \(value); must be \(range.lowerBound) to \(range.upperBound)")
-        }
-        if let found = outside(hiddenSize, Limit.hiddenSize, "hidden_size") ?? outside(
-            intermediateSize, Limit.intermediateSize, "intermediate_size")
-            ?? outside(layers, Limit.layers, "num_hidden_layers") ?? outside(
-                heads, 1...hiddenSize, "num_attention_heads")
-            ?? outside(patchSize, SequenceGeometry.patchSizes, "patch_size")
-            ?? outside(kernelSize, Limit.kernelSize, "conv_kernel_size")
+        if let found = Self.outside(hiddenSize, Limit.hiddenSize, "hidden_size")
+            ?? Self.outside(intermediateSize, Limit.intermediateSize, "intermediate_size")
+            ?? Self.outside(layers, Limit.layers, "num_hidden_layers")
+            ?? Self.outside(heads, 1...hiddenSize, "num_attention_heads")
+            ?? Self.outside(patchSize, SequenceGeometry.patchSizes, "patch_size")
+            ?? Self.outside(kernelSize, Limit.kernelSize, "conv_kernel_size")
         {
             return found
         }
-        if let found = outside(recurrence, Limit.recurrence, "recurrence") { return found }
+        if let found = Self.outside(recurrence, Limit.recurrence, "recurrence") { return found }
         if let stack {
-            if let found = outside(stack.count, Limit.convolutions, "tcn") { return found }
+            if let found = Self.outside(stack.count, Limit.convolutions, "tcn") { return found }
             for (index, convolution) in stack.enumerated() {
-                if let found = outside(convolution.kernelSize, Limit.kernelSize, "tcn.\(index).kernel_size") ?? outside(
-                    convolution.dilation, Limit.dilation, "tcn.\(index).dilation")
-                    ?? outside(convolution.channels, Limit.intermediateSize, "tcn.\(index).channels")
+                if let found = Self.outside(convolution.kernelSize, Limit.kernelSize, "tcn.\(index).kernel_size")
+                    ?? Self.outside(convolution.dilation, Limit.dilation, "tcn.\(index).dilation")
+                    ?? Self.outside(convolution.channels, Limit.intermediateSize, "tcn.\(index).channels")
                 {
                     return found
                 }
@@ -92,12 +105,19 @@ public struct ModelConfig: Sendable, Equatable {
         if hiddenSize % heads != 0 {
             return ("num_attention_heads", "is \(heads), which does not divide hidden_size \(hiddenSize)")
         }
+        let mixers = mixers
+        if mixers.count != layers { return ("mixers", "lists \(mixers.count); num_hidden_layers is \(layers)") }
+        for (index, mixer) in mixers.enumerated() {
+            if let found = mixer.impossibleField(isCausal: isCausal) {
+                return ("mixers.\(index).\(found.field)", found.problem)
+            }
+        }
         return nil
     }
 
-    /// Parameters of the model, or nil when the number passes 2^62.
+    /// Parameters of the model, those of optional tensors too, or nil when the number passes 2^62.
     public var parameters: Int? {
-        TensorLayout(self).shapes.reduce(0) { sum, tensor in
+        TensorLayout(self).tensors.reduce(0) { sum, tensor in
             guard let sum, let size = tensor.shape.checkedProduct, sum < 1 << 61, size < 1 << 61 else { return nil }
             return sum + size
         }
@@ -118,11 +138,7 @@ extension ModelConfig {
         guard File.exists(file) else {
             throw Fault(.noInput, "the model has no config.json", at: Place(file: directory))
         }
-        guard let size = File.size(file) else { throw Fault(.noInput, "not a regular file", at: Place(file: file)) }
-        guard size <= Limit.fileBytes else {
-            throw Fault(.badData, "\(size) bytes are more than the allowed \(Limit.fileBytes)", at: Place(file: file))
-        }
-        var fields = JSONFields(try JSONValue.object(try File.read(file), file: file), file: file)
+        var fields = JSONFields(try JSONValue.object(try Self.contents(file), file: file), file: file)
         _ = try fields.string("model_type", among: ["bigbang-proton"])
         _ = try fields.integer("vocab_size", in: Self.vocabulary...Self.vocabulary)
         let stack = try Self.convolutions(of: &fields, file: file)
@@ -142,10 +158,25 @@ extension ModelConfig {
         delegation = try Self.delegation(of: &fields, file: file)
         positionalEncoding = try fields.choice("positional_encoding", default: .coordConv)
         isCausal = try fields.bool("causal", default: true)
+        if let mixers = try LayerMixer.take(
+            &fields, file: file, layers: layers,
+            in: MixerSurroundings(hiddenSize: hiddenSize, isCausal: isCausal))
+        {
+            self.mixers = mixers
+        }
         if let found = impossibleField() { throw fields.fault(found.field, found.problem) }
         // As `json` and the converter write it: what the weights are stored in, their file says itself.
         fields.drop("torch_dtype", where: ["float32", "float16", "bfloat16"])
         ignoredFields = try fields.rest(refusing: Self.isArithmetic)
+    }
+
+    /// The bytes of a file like config.json.
+    static func contents(_ file: String) throws -> [UInt8] {
+        guard let size = File.size(file) else { throw Fault(.noInput, "not a regular file", at: Place(file: file)) }
+        guard size <= Limit.fileBytes else {
+            throw Fault(.badData, "\(size) bytes are more than the allowed \(Limit.fileBytes)", at: Place(file: file))
+        }
+        return try File.read(file)
     }
 
     /// Whether a field of this name changes what other models compute, so that ignoring it may give wrong results.
@@ -172,7 +203,7 @@ extension ModelConfig {
             // Attention.
             "attention_bias", "attention_multiplier", "attention_types", "attention_window", "attn_layers",
             "attn_logit_softcapping", "bidirectional", "final_logit_softcapping", "global_attn_every_n_layers",
-            "is_causal", "layer_types", "logits_scaling", "mixer", "mixers", "multi_query", "num_key_value_heads",
+            "is_causal", "layer_types", "logits_scaling", "multi_query", "num_key_value_heads",
             "num_kv_heads", "parallel_attn", "qk_norm", "qkv_bias", "query_pre_attn_scalar", "scale_attn_weights",
             "sliding_window", "use_qk_norm", "use_sliding_window", "window_size",
             // Positions.
@@ -245,6 +276,9 @@ extension ModelConfig {
             lines.append(#""positional_encoding": "\#(positionalEncoding.rawValue)""#)
         }
         if !isCausal { lines.append(#""causal": false"#) }
+        if let statedMixers {
+            lines.append("\"mixers\": [\n    " + statedMixers.map(\.shape.json).joined(separator: ",\n    ") + "\n  ]")
+        }
         lines += [
             #""hidden_act": "\#(activation.rawValue)""#, #""layer_norm_eps": \#(layerNormEpsilon)"#,
             #""torch_dtype": "float32""#,

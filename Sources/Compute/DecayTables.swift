@@ -29,6 +29,8 @@ public final class DecayTables: Sendable {
         }
     }
 
+    func powers(ofHead head: Int) -> UnsafePointer<Float> { UnsafePointer(powers.start + head * (chunk + 1)) }
+
     /// γ^rows of a head.
     public func decay(ofHead head: Int, rows: Int) -> Double { pow(decays[head], Double(rows)) }
 

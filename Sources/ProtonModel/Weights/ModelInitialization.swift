@@ -3,12 +3,19 @@ import Support
 extension Model {
     /// Writes a model directory with random weights, for trying the engine out: the same seed gives the same bytes.
     ///
-    /// Matrices are normal with standard deviation 1/sqrt(fan in), norms and scale 1, biases 0; the head starts small,
-    /// so that predictions start near uniform.
+    /// `TensorLayout` says what a tensor holds; optional ones are written.
     public static func initialize(_ directory: String, config: ModelConfig, seed: UInt64, replacing: Bool) throws {
         if let found = config.impossibleField() { throw Fault(.usage, "\(found.field) \(found.problem)") }
         guard let parameters = config.parameters, parameters < 1 << 40 else {
             throw Fault(.usage, "these sizes make more than 2^40 parameters")
+        }
+        let configuration = Array(config.json.utf8)
+        guard configuration.count <= ModelConfig.Limit.fileBytes else {
+            throw Fault(
+                .usage,
+                "its config.json would take \(configuration.count) bytes; at most "
+                    + "\(ModelConfig.Limit.fileBytes) are read"
+            )
         }
         let weightsFile = "\(directory)/model.safetensors"
         if !replacing,
@@ -24,37 +31,27 @@ extension Model {
                 advice: "Name another folder.")
         }
         try File.makeDirectory(directory)
-        var random = NormalNumbers(seed: seed)
-        let layout = TensorLayout(config)
-        // Of a matrix [outputs, ...].
-        let outputs = Dictionary(uniqueKeysWithValues: layout.shapes.map { ($0.name, $0.shape[0]) })
+        var random = RandomNumbers(seed: seed)
+        let tensors = TensorLayout(config).tensors
+        let initial = Dictionary(uniqueKeysWithValues: tensors.map { ($0.name, $0.initial) })
         try SafeTensors.write(
-            weightsFile, shapes: layout.shapes,
+            weightsFile, shapes: tensors.map { ($0.name, $0.shape) },
             metadata: [trainingKey: "random weights of `bbp-stream model init`, seed \(seed)"]
         ) { name, values in
-            let deviation: Float
-            if name.hasSuffix("norm.weight") || name.hasSuffix(".scale") {
-                values.update(repeating: 1)
-                return
-            } else if name.hasSuffix(".bias") {
-                values.update(repeating: 0)
-                return
-            } else if name == "fc.weight" {
-                deviation = 0.02
-            } else if name == "codebook" {
-                deviation = 1
-            } else {
-                deviation = 1 / Float(values.count / (outputs[name] ?? 1)).squareRoot()
+            switch initial[name] {
+            case .ones: values.update(repeating: 1)
+            case .zeros, nil: values.update(repeating: 0)
+            case .normal(let deviation):
+                for index in values.indices { values[index] = deviation * random.normal() }
+            case .uniform(let bound): for index in values.indices { values[index] = bound * random.uniform() }
             }
-            for index in values.indices { values[index] = deviation * random.next() }
         }
-        try File.replace("\(directory)/config.json", with: Array(config.json.utf8))
+        try File.replace("\(directory)/config.json", with: configuration)
     }
 }
 
-/// Normal deviates from SplitMix64 bits: the sum of twelve uniforms less six, which needs no libm and so gives the
-/// same bits on every machine.
-struct NormalNumbers {
+/// Random numbers from SplitMix64 bits, the same on every machine.
+struct RandomNumbers {
     private var state: UInt64
 
     init(seed: UInt64) { state = seed }
@@ -67,7 +64,11 @@ struct NormalNumbers {
         return z ^ z >> 31
     }
 
-    mutating func next() -> Float {
+    /// From -1 to 1.
+    mutating func uniform() -> Float { Float(Double(bits() >> 11) / 0x1p52 - 1) }
+
+    /// Of standard deviation 1: the sum of twelve uniforms less six, which needs no libm.
+    mutating func normal() -> Float {
         var sum: UInt64 = 0
         for _ in 0..<6 {
             let word = bits()

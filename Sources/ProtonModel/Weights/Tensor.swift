@@ -80,6 +80,13 @@ final class TensorReader {
         return tensor.values
     }
 
+    /// An optional tensor; nil where the model comes without it.
+    func ifPresent(_ name: String) throws -> UnsafePointer<Float>? {
+        guard let tensor = try model.tensorIfPresent(prefix + name) else { return nil }
+        tensors.append(tensor)
+        return tensor.values
+    }
+
     /// The LayerNorm of this name.
     func norm(_ name: String, config: ModelConfig, on backend: any Backend) throws -> any Norm {
         try backend.norm(
