@@ -29,10 +29,10 @@ private struct Patch {
         // The kernel has their addresses alone.
         defer { withExtendedLifetime((sources, rows, outputs)) {} }
         kernels.attend(
-            Int64(queries.count), sources.map { Optional(UnsafePointer($0.start)) }, visible,
+            Int64(queries.count), sources.map { Optional(UnsafePointer($0.start)) }, nil, visible,
             outputs.map { Optional($0.start) },
-            Int64(context.count), rows.map { Optional(UnsafePointer($0.start)) }, Int64(heads), Int64(headSize),
-            1 / Float(headSize).squareRoot(),
+            Int64(context.count), rows.map { Optional(UnsafePointer($0.start)) }, Int64(heads), 1, Int64(headSize),
+            Int64(width), 1 / Float(headSize).squareRoot(),
             scratch.assumingMemoryBound(to: Float.self))
         return outputs.map(\.values)
     }

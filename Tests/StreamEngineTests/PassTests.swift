@@ -86,32 +86,13 @@ import Testing
             do {
                 let writer = try GenerationWriter(
                     store: store.directory, identity: store.identity(of: record), record: record)
-                let shape = source == 0 ? needs.tokenShape(T: T, W: W) : stateShape
-                let slots = min(shape.allColumns, source == 0 ? set.tokenSlots : slots)
-                let isSourceResident = cut.resident && source > 0
-                let access = needs.access(ofPass: index)
-                let plan = WindowPlan(shape, parts: access.parts(shape, slots: isSourceResident ? Int.max : slots))
-                let reader = source == 0 ? tokens : isSourceResident ? nil : try store.reader(source)
-                let pass = try Pass(
-                    layers, engine: engine, plan: plan, access: access,
-                    source: try reader.map { reader in
-                        .pages(
-                            reader,
-                            try ColumnCache(
-                                engine.states(of: source).start, slots: slots,
-                                shape: ColumnShape(
-                                    shape.source, rowBytes: source == 0 ? 2 : model.config.hiddenSize * state.size,
-                                    isOrdered: reader.record.order != nil),
-                                grid: shape.source, columns: geometry.patchSize, order: cut.order
-                            ) { access.nextUse(ofColumn: $0, block: $1, after: $2, in: plan) })
-                    } ?? .resident(engine.residentStates(source)),
-                    input: source == 0
-                        ? .tokens(try Embedding(model, length: geometry.paddedTokens, on: engine.backend))
-                        : .states(state.format),
-                    target: cut.resident ? engine.residentStates(layer) : nil, writer: writer,
-                    ordering: try DelegateOrdering(model, readBy: layer + 1, on: engine.backend),
-                    head: isLast ? (try Head(model, on: engine.backend), tokens) : nil, progress: RunProgress())
-                for window in plan.windows { try pass.run(window: window) { _ in } }
+                let reader = source == 0 ? tokens : cut.resident ? nil : try store.reader(source)
+                let pass = try engine.pass(
+                    index,
+                    reading: reader.map { .stored(StoredGeneration($0)) } ?? .resident(engine.residentStates(source)),
+                    isKept: cut.resident, writer: writer, tokens: isLast ? tokens : nil, progress: RunProgress(),
+                    order: cut.order)
+                for window in pass.plan.windows { try pass.run(window: window) { _ in } }
                 try pass.finish { _ in }
                 try writer.finish()
                 record.complete = true

@@ -163,14 +163,14 @@ extension Pass {
 extension Pass {
     /// Reads and decodes columns of one block into their slots.
     func read(
-        _ load: ColumnCache.Load, from generation: GenerationReader, into cache: ColumnCache, with pages: PageReader
+        _ load: ColumnCache.Load, from generation: any ColumnSource, into cache: ColumnCache, with pages: PageReader
     ) throws {
         let (bytes, seconds) = (pages.bytesRead, pages.readSeconds)
         // Columns come in the order in which they are asked for.
         var slots = load.columns.map(\.slot).makeIterator()
         var slot = 0
-        try pages.read(
-            generation, block: load.block, columns: load.columns.map(\.column),
+        try generation.read(
+            block: load.block, columns: load.columns.map(\.column), with: pages,
             into: { _ in
                 slot = slots.next() ?? slot
                 return cache.values(ofSlot: slot)
@@ -188,7 +188,7 @@ extension Pass {
     /// Refuses states that are not finite, whatever their checksums say; padding may hold anything.
     private func checkFinite(
         _ values: UnsafeRawBufferPointer, indices: UnsafeMutableBufferPointer<UInt16>?, column: Int, block: Int,
-        of generation: GenerationReader
+        of generation: any ColumnSource
     ) throws {
         let rowBytes = input.rowBytes(width: D)
         let patches = generation.grid.patches(ofBlock: block)

@@ -22,22 +22,14 @@ import Support
 final class Pass {
     /// Where the generation that is read comes from.
     enum Source {
-        case pages(GenerationReader, ColumnCache)
+        case stored(any ColumnSource, Admission)
         case resident(ResidentStates)
-
-        var grid: BlockGrid {
-            switch self {
-            case .pages(let reader, _): reader.grid
-            case .resident(let states): states.grid
-            }
-        }
     }
 
     /// The layers that it takes rows through; repeats of a block count.
     let layers: ClosedRange<Int>
     let engine: Engine
     let plan: WindowPlan
-    let access: any Access
     let source: Source
     let input: InputRows
     /// The first layer, where its rows gather from all over the sequence.
@@ -85,8 +77,7 @@ final class Pass {
     private var targeted: Pipeline.Stage?
     private var loading: [Pipeline.Stage] = []
     /// Steps whose columns are held, oldest first, and the stage after which they are let go.
-    private var underWay: [(step: WindowPlan.Step, columns: Columns, last: Pipeline.Stage)] = []
-    private var lastTime = -1
+    private var underWay: [(step: WindowPlan.Step, last: Pipeline.Stage)] = []
 
     private struct WindowRecord {
         /// The parts that were gathered.
@@ -117,14 +108,13 @@ final class Pass {
     }
 
     init(
-        _ layers: ClosedRange<Int>, engine: Engine, plan: WindowPlan, access: any Access, source: Source,
+        _ layers: ClosedRange<Int>, engine: Engine, plan: WindowPlan, source: Source,
         input: InputRows, target: ResidentStates?, writer: GenerationWriter?, ordering: DelegateOrdering?,
         head: (Head, GenerationReader)?, progress: RunProgress
     ) throws {
         self.layers = layers
         self.engine = engine
         self.plan = plan
-        self.access = access
         self.source = source
         self.input = input
         self.ordering = ordering
@@ -185,14 +175,13 @@ final class Pass {
                     isInterrupted = true
                     return
                 }
-                while underWay.count >= engine.set.stepsInFlight { try endOldest(report) }
                 let (columns, loads) = try admit(step, report)
                 let last =
                     switch step {
                     case .gather(let window, let part): try gather(window, part: part, columns, after: loads)
                     case .block(let block): try addBlock(block, columns, after: loads)
                     }
-                underWay.append((step, columns, last))
+                underWay.append((step, last))
             }
             forget(before: window)
         } catch {
@@ -224,30 +213,19 @@ final class Pass {
     private func admit(_ step: WindowPlan.Step, _ report: (Double) -> Void) throws -> (Columns, [Pipeline.Stage]) {
         switch source {
         case .resident(let states):
+            while underWay.count >= engine.set.stepsInFlight { try endOldest(report) }
             return (.resident(states), [])
-        case .pages(let reader, let cache):
-            let (reads, time) = (access.reads(step, of: plan), plan.time(of: step))
-            while true {
-                if let (columns, loads) = try cache.admit(reads) {
-                    lastTime = time
-                    for load in loads {
-                        for run in load.runs { reader.prefetch(.states, block: load.block, columns: run) }
-                    }
-                    let stage = pipeline.add(loads.count, named: "read") { [self] worker, task in
-                        try read(loads[task], from: reader, into: cache, with: engine.workers[worker].reader)
-                    }
-                    // What an earlier step loads may be among these columns.
-                    loading = loading.suffix(engine.set.stepsInFlight) + [stage]
-                    return (.cached(columns), loading)
-                }
-                guard !underWay.isEmpty else {
-                    throw Fault(
-                        .inputOutput,
-                        "a window's columns do not fit in the memory that was planned for them: this is a defect of bbp-stream",
-                        advice: "Another --memory may avoid it.")
-                }
-                try endOldest(report)
+        case .stored(let generation, let admission):
+            let (columns, loads) = try admission.admit(step) { try endOldest(report) }
+            for load in loads {
+                for run in load.runs { generation.prefetch(block: load.block, columns: run) }
             }
+            let stage = pipeline.add(loads.count, named: "read") { [self] worker, task in
+                try read(loads[task], from: generation, into: admission.cache, with: engine.workers[worker].reader)
+            }
+            // What an earlier step loads may be among these columns.
+            loading = loading.suffix(engine.set.stepsInFlight) + [stage]
+            return (.cached(columns), loading)
         }
     }
 
@@ -257,8 +235,8 @@ final class Pass {
         try pipeline.wait(for: oldest.last) { report(share(oldest.step, $0)) }
         underWay.removeFirst()
         report(share(oldest.step, 1))
-        guard case .pages(let reader, let cache) = source, case .cached(let columns) = oldest.columns else { return }
-        for place in cache.release(columns, at: lastTime) { reader.forget(offset: place.offset, bytes: place.bytes) }
+        guard case .stored(let generation, let admission) = source else { return }
+        for place in admission.endOldest() { generation.forget(offset: place.offset, bytes: place.bytes) }
     }
 
     // MARK: Stages of a window
@@ -291,7 +269,7 @@ final class Pass {
         do {
             return try body()
         } catch var fault as Fault {
-            guard case .pages(let reader, _) = source, fault.place.file == nil, fault.kind == .badData else {
+            guard case .stored(let reader, _) = source, fault.place.file == nil, fault.kind == .badData else {
                 throw fault
             }
             (fault.place.file, fault.place.generation) = (reader.file, reader.record.index)

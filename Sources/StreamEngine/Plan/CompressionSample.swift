@@ -71,24 +71,15 @@ struct CompressionSample {
         }
 
         var worst = Double.infinity
-        var layers = 0
+        var sampled = 0
         let watch = Stopwatch()
-        for (index, pass) in needs.passes.passes.enumerated() where watch.seconds < seconds {
-            let (source, layer) = (pass.lowerBound - 1, pass.upperBound)
-            let access = small.access(ofPass: index)
-            let shape = small.stateShape(T: T, W: sample.windowPatches)
-            let plan = WindowPlan(shape, parts: access.parts(shape, slots: Int.max))
-            let pass = try Pass(
-                pass, engine: engine, plan: plan, access: access,
-                source: .resident(source == 0 ? tokens : engine.residentStates(source)),
-                input: source == 0
-                    ? .tokens(try Embedding(model, length: geometry.paddedTokens, on: engine.backend))
-                    : .states(needs.state.format),
-                target: engine.residentStates(layer), writer: nil,
-                ordering: try DelegateOrdering(model, readBy: layer + 1, on: engine.backend), head: nil,
-                progress: RunProgress())
+        for (index, layers) in needs.passes.passes.enumerated() where watch.seconds < seconds {
+            let (source, layer) = (layers.lowerBound - 1, layers.upperBound)
+            let pass = try engine.pass(
+                index, reading: .resident(source == 0 ? tokens : engine.residentStates(source)), isKept: true,
+                writer: nil, tokens: nil, progress: RunProgress())
             do {
-                for window in plan.windows { try pass.run(window: window) { _ in } }
+                for window in pass.plan.windows { try pass.run(window: window) { _ in } }
                 try pass.finish { _ in }
             } catch let fault as Fault where fault.kind == .badData {
                 // Values overflow. Here tokens have other numbers: if it is so in the sequence, the run will say where.
@@ -96,10 +87,10 @@ struct CompressionSample {
             }
             if pass.isInterrupted { throw Fault(.interrupted, "interrupted: nothing was computed yet") }
             worst = min(worst, ratio(engine, layer))
-            layers = layer
+            sampled = layer
         }
         return CompressionSample(
-            ratio: worst, tokens: count, secondsPerTokenLayer: watch.seconds / Double(count * layers))
+            ratio: worst, tokens: count, secondsPerTokenLayer: watch.seconds / Double(count * sampled))
     }
 
     private static func ratio(_ engine: Engine, _ layer: Int) -> Double {

@@ -50,38 +50,9 @@ extension ForwardRun {
         let isSourceResident = residentLayer == source && source > 0
         let reader = isSourceResident ? nil : source == 0 ? tokens : try store.reader(source)
         if let reader { try checkOrder(of: reader, readBy: layers.lowerBound) }
-        let needs = engine.needs
-        let (T, W) = (plan.set.patchesPerBlock, plan.set.windowPatches)
-        let shape = source == 0 ? needs.tokenShape(T: T, W: W) : needs.stateShape(T: T, W: W)
-        let slots = min(
-            shape.allColumns,
-            source == 0 ? plan.set.tokenSlots : plan.set.isResident ? shape.allColumns : plan.set.stateSlots)
-        let access = needs.access(ofPass: index)
-        let steps = WindowPlan(
-            shape, parts: access.parts(shape, slots: isSourceResident ? Int.max : slots),
-            shard: progress.nextBlock..<max(progress.nextBlock, engine.grid.blocks))
-        let from: Pass.Source
-        if let reader {
-            from = .pages(
-                reader,
-                try ColumnCache(
-                    engine.states(of: source).start, slots: slots,
-                    shape: ColumnShape(
-                        shape.source, rowBytes: source == 0 ? 2 : model.config.hiddenSize * plan.state.size,
-                        isOrdered: reader.record.order != nil),
-                    grid: shape.source, columns: engine.geometry.patchSize
-                ) { access.nextUse(ofColumn: $0, block: $1, after: $2, in: steps) })
-        } else {
-            from = .resident(engine.residentStates(source))
-        }
-        let pass = try Pass(
-            layers, engine: engine, plan: steps, access: access, source: from,
-            input: source == 0
-                ? .tokens(try Embedding(model, length: engine.geometry.paddedTokens, on: engine.backend))
-                : .states(plan.state.format),
-            target: plan.set.isResident ? engine.residentStates(layer) : nil, writer: writer,
-            ordering: try DelegateOrdering(model, readBy: layer + 1, on: engine.backend),
-            head: isLast ? (try Head(model, on: engine.backend), tokens) : nil, progress: progress)
+        let pass = try engine.pass(
+            index, reading: reader.map { .stored(StoredGeneration($0)) } ?? .resident(engine.residentStates(source)),
+            isKept: plan.set.isResident, writer: writer, tokens: isLast ? tokens : nil, progress: progress)
         if progress.nextBlock > 0 {
             observer.note(
                 "Going on with \(plan.passes.name(index)) at block \(progress.nextBlock) of \(engine.grid.blocks).")
