@@ -27,6 +27,7 @@ let package = Package(
         // Arrows run downward only.
         .target(name: "Support", dependencies: ["CKernels"], swiftSettings: swift),
         .target(name: "Geometry", swiftSettings: swift),
+        .target(name: "Cluster", dependencies: ["Support", "Geometry"], swiftSettings: swift),
         .target(
             name: "PageStore",
             dependencies: ["Support", "Geometry", "CKernels", "CLMDB", "CZstd", "CXXHash"],
@@ -39,7 +40,7 @@ let package = Package(
         .target(
             name: "StreamEngine",
             dependencies: [
-                "CMalloc", "Support", "Geometry", "Compute", "PageStore", "ProtonModel",
+                "CMalloc", "Support", "Geometry", "Cluster", "Compute", "PageStore", "ProtonModel",
                 .product(name: "HeapModule", package: "swift-collections"),
             ],
             swiftSettings: swift),
@@ -66,9 +67,12 @@ let package = Package(
             swiftSettings: swift),
 
         // Tests: a target for each module, and one for the program as its users run it.
-        .target(name: "TestSupport", dependencies: ["Support"], path: "Tests/TestSupport", swiftSettings: swift),
+        .target(
+            name: "TestSupport", dependencies: ["Cluster", "Support"], path: "Tests/TestSupport", swiftSettings: swift),
         .testTarget(name: "SupportTests", dependencies: ["Support", "TestSupport"], swiftSettings: swift),
         .testTarget(name: "CKernelsTests", dependencies: ["CKernels", "TestSupport"], swiftSettings: swift),
+        .testTarget(
+            name: "ClusterTests", dependencies: ["Cluster", "Support", "Geometry", "TestSupport"], swiftSettings: swift),
         .testTarget(name: "GeometryTests", dependencies: ["Geometry"], swiftSettings: swift),
         .testTarget(
             name: "PageStoreTests", dependencies: ["PageStore", "Support", "TestSupport"], swiftSettings: swift),
@@ -80,7 +84,7 @@ let package = Package(
         .testTarget(
             name: "StreamEngineTests",
             dependencies: [
-                "StreamEngine", "ProtonModel", "Compute", "PageStore", "Support", "Geometry", "TestSupport",
+                "StreamEngine", "ProtonModel", "Compute", "Cluster", "PageStore", "Support", "Geometry", "TestSupport",
             ],
             swiftSettings: swift),
         .testTarget(
