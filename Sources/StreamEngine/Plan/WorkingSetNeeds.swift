@@ -199,7 +199,7 @@ struct WorkingSetNeeds {
     private func stretch(T: Int, _ overlap: Overlap) -> Int {
         if config.reach.after > 0 { return T }
         let tiles = sizes.feedForward.tilesAtOnce
-        return min(T, tile * (overlap == .full ? max(2 * tiles, 2 * threads) : tiles))
+        return min(T, tile * (overlap == .full ? max(tiles, threads) : tiles))
     }
 
     // MARK: The choice
