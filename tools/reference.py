@@ -9,6 +9,8 @@
                                 [--positional-encoding coord_conv|none] [--bidirectional]
                                 [--mixers JSON|FILE] [--no-mixer-norm LAYER,...]
 
+    tools/reference.py mixer DIR --seed S --tokens n --hidden-size D --mixer JSON [--no-norm]
+
 A case directory holds
 
     config.json         the model's shape, in the fields that the engine reads
@@ -17,6 +19,9 @@ A case directory holds
     layer1.npy          what the first pass gives, [n, D] float32
     hidden.npy          what the last pass gives, before the head's norm, [n, D] float32
     nll_bits.npy        the cost of each token in bits, [n] float32, NaN for the first
+
+`mixer` writes a case of one mixer by itself: config.json (hidden_size, mixer), model.safetensors (its tensors, of block
+0), u.npy, its input, and y.npy, its output, [n, D] float32.
 
 `check` computes the three outputs again and compares; it exits 1 where they differ by more than 1e-5.
 `make` writes such a directory with random weights and random documents. All arithmetic is float64: the
@@ -34,7 +39,9 @@ import sys
 
 import numpy as np
 
-from reference_cases import VOCABULARY, closest_scores, random_tokens, random_weights, read_safetensors, write_safetensors
+from reference_cases import (VOCABULARY, closest_scores, random_mixer, random_tokens, random_weights, read_safetensors,
+                             write_safetensors)
+import reference_mixers
 from reference_mixers import Impossible
 from reference_model import ACTIVATIONS, DEFAULTS, run
 
@@ -175,6 +182,28 @@ def make(options):
           f"{sum(os.path.getsize(at(name)) for name in os.listdir(options.directory)):,} bytes")
 
 
+def make_mixer(options):
+    """Write a case of one mixer by itself."""
+    random = np.random.default_rng(options.seed)
+    weights = random_mixer(random, options.mixer, options.hidden_size, "blocks.0.mixer.")
+    if options.no_norm:
+        weights.pop("blocks.0.mixer.norm.weight", None)
+    rows = random.standard_normal((options.tokens, options.hidden_size)).astype(np.float32)
+    exact = {name: tensor.astype(np.float64) for name, tensor in weights.items()}
+    mixed = reference_mixers.mix(rows.astype(np.float64), exact, "blocks.0.mixer.", options.mixer)
+    os.makedirs(options.directory, exist_ok=True)
+
+    def at(name):
+        return os.path.join(options.directory, name)
+
+    with open(at("config.json"), "w") as file:
+        file.write(json.dumps({"hidden_size": options.hidden_size, "mixer": options.mixer}, indent=2) + "\n")
+    write_safetensors(at("model.safetensors"), weights)
+    np.save(at("u.npy"), rows)
+    np.save(at("y.npy"), mixed.astype("<f4"))
+    print(f"{options.directory}: n={options.tokens}")
+
+
 def main():
     parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
     commands = parser.add_subparsers(dest="command", required=True)
@@ -202,10 +231,19 @@ def main():
     making.add_argument("--no-mixer-norm", type=layer_numbers, default=set(), metavar="LAYER,...",
                         help="layers, from 0, whose mixer goes without its optional norm.weight")
     making.add_argument("--bidirectional", action="store_true", help="every row sees its whole patch; convolutions are centred")
+    alone = commands.add_parser("mixer", help="write a case of one mixer by itself")
+    alone.add_argument("directory", metavar="DIR")
+    for name, default, meaning in (("seed", 1, "where the random numbers start"), ("tokens", 100, "n"),
+                                   ("hidden-size", 8, "D")):
+        alone.add_argument(f"--{name}", type=int, default=default, help=f"{meaning} (default {default})")
+    alone.add_argument("--mixer", type=mixers, required=True, metavar="JSON|FILE", help="its object in config.json")
+    alone.add_argument("--no-norm", action="store_true", help="without its optional norm.weight")
     options = parser.parse_args()
     try:
         if options.command == "make":
             make(options)
+        elif options.command == "mixer":
+            make_mixer(options)
         elif not check(options.directory):
             sys.exit(1)
     except Impossible as error:

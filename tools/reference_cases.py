@@ -95,16 +95,7 @@ def random_weights(random, config):
         }
 
     def other_mixer(name, mixer):
-        """Matrices that keep the size of what they multiply; weights of norms near one; biases that show."""
-        tensors = {}
-        for end, shape in reference_mixers.tensors(mixer, hidden).items():
-            if len(shape) == 2:
-                tensors[name + end] = normal(shape[1] ** -0.5, *shape)
-            elif end.endswith("norm.weight"):
-                tensors[name + end] = 1 + normal(0.1, *shape)
-            else:
-                tensors[name + end] = normal(0.3, *shape)
-        return tensors
+        return random_mixer(random, mixer, hidden, name)
 
     near_one = hidden ** -0.5
     weights = {"codebook": normal(0.5, VOCABULARY, hidden)}
@@ -127,6 +118,22 @@ def random_weights(random, config):
     weights |= norm("norm")
     weights |= {"fc.weight": normal(near_one, VOCABULARY, hidden), "fc.bias": normal(0.1, VOCABULARY)}
     return weights
+
+
+def random_mixer(random, mixer, hidden, name):
+    """Matrices that keep the size of what they multiply; weights of norms near one; biases that show."""
+    def normal(scale, *shape):
+        return (random.standard_normal(shape) * scale).astype(np.float32)
+
+    tensors = {}
+    for end, shape in reference_mixers.tensors(mixer, hidden).items():
+        if len(shape) == 2:
+            tensors[name + end] = normal(shape[1] ** -0.5, *shape)
+        elif end.endswith("norm.weight"):
+            tensors[name + end] = 1 + normal(0.1, *shape)
+        else:
+            tensors[name + end] = normal(0.3, *shape)
+    return tensors
 
 
 def closest_scores(config, weights, tokens):

@@ -27,6 +27,9 @@ public enum Kernels {
         return try selectF32()
     }
 
+    /// The oracle's, which every processor has.
+    public static var plain: KernelTable? { bbp_kernels_for(BBP_PLAIN) }
+
     /// What the products of `kernels` are computed in.
     public static func compute(of kernels: KernelTable) -> Compute {
         kernels.pointee.rounds_products != 0 ? .bf16 : .f32

@@ -1,0 +1,157 @@
+import Compute
+import Foundation
+import Geometry
+import Support
+import TestSupport
+import Testing
+
+@testable import ProtonModel
+
+/// Streaming mixers by themselves, u in and y out, against float64 results.
+///
+/// Cases are folders with config.json, model.safetensors, u.npy and y.npy: those of Tests/Fixtures/mixers
+/// (`tools/reference.py mixer` makes them), and of any other folder that the environment variable BBP_MIXER_CASES names.
+@Suite("Mixers alone") struct MixerAloneTests {
+    struct Case: CustomStringConvertible {
+        let folder: String
+        var description: String { URL(fileURLWithPath: folder).lastPathComponent }
+    }
+
+    static let cases: [Case] = {
+        let folders = [
+            "\(Fixtures.directory)/mixers", ProcessInfo.processInfo.environment["BBP_MIXER_CASES"],
+        ].compactMap { $0 }
+        return folders.flatMap { folder in
+            let names = (try? FileManager.default.contentsOfDirectory(atPath: folder)) ?? []
+            return names.sorted().map { Case(folder: "\(folder)/\($0)") }.filter { (try? shape(of: $0)) != nil }
+        }
+    }()
+
+    /// The case's mixer; nil or an error for kinds that do not stream.
+    private static func shape(of example: Case) throws -> any StreamingShape {
+        let file = "\(example.folder)/config.json"
+        let fields = try JSONValue.object(try File.read(file), file: file)
+        var reader = JSONFields(fields, file: file)
+        let width = try reader.integer("hidden_size", in: 1...65536)
+        let mixers = try #require(
+            try LayerMixer.take(
+                &reader, file: file, layers: 1, in: MixerSurroundings(hiddenSize: width, isCausal: true)))
+        return try #require(mixers[0].shape as? any StreamingShape)
+    }
+
+    /// A model of one layer whose norms leave rows as they are: of twice the width, rows [u, -u] have no mean, and
+    /// beside an epsilon of 10^12 their variance is nothing.
+    private func model(of example: Case, _ shape: any StreamingShape, width D: Int, patchSize: Int, in folder: String)
+        throws -> (Model, ModelConfig)
+    {
+        var config = ModelConfig(
+            hiddenSize: 2 * D, intermediateSize: 8, layers: 1, heads: 1, patchSize: patchSize, kernelSize: 1)
+        config.positionalEncoding = .none
+        config.mixers = [LayerMixer(shape)]
+        let weights = try SafeTensors("\(example.folder)/model.safetensors")
+        func values(_ name: String) -> [Float]? {
+            weights.tensors[name].map { Array(weights.bytes($0).bindMemory(to: Float.self)) }
+        }
+        let layout = TensorLayout(config).tensors.filter {
+            !$0.name.contains(".mixer.") || weights.tensors[$0.name] != nil
+        }
+        try File.makeDirectory(folder)
+        try SafeTensors.write(
+            "\(folder)/model.safetensors", shapes: layout.map { ($0.name, $0.shape) }, metadata: [:]
+        ) { name, target in
+            target.update(repeating: name.contains("norm") && name.hasSuffix("norm.weight") ? 1e6 : 0)
+            guard let known = values(name) else { return }
+            if name.hasSuffix("o_proj.weight") || name.hasSuffix("o_proj.bias") {
+                for index in known.indices {
+                    target[index] = known[index]
+                    target[known.count + index] = -known[index]
+                }
+            } else if known.count == target.count {
+                for index in known.indices { target[index] = known[index] }
+            } else {
+                for row in 0..<known.count / D {
+                    for column in 0..<D { target[row * 2 * D + column] = known[row * D + column] }
+                }
+            }
+        }
+        try File.replace("\(folder)/config.json", with: Array(config.json.utf8))
+        config.layerNormEpsilon = 1e12
+        return (try Model(directory: folder), config)
+    }
+
+    /// y by the engine's arithmetic, stretch after stretch; where `saves` says so through a carry that is saved and
+    /// taken up by another stream after each.
+    private func run(_ example: Case, patchSize: Int, stretchTiles: Int, saves: Bool, kernels: KernelTable) throws
+        -> [Float]
+    {
+        let shape = try Self.shape(of: example)
+        let u = try NpyArray("\(example.folder)/u.npy")
+        let (n, D) = (u.shape[0], u.shape[1])
+        let folder = try TemporaryFolder()
+        let (model, config) = try model(
+            of: example, shape, width: D, patchSize: patchSize, in: folder.file("model"))
+        let geometry = try #require(SequenceGeometry(tokens: n, patchSize: patchSize))
+        let backend = CPUBackend(kernels)
+        let tensor = TensorReader(model, prefix: "blocks.0.")
+        defer { withExtendedLifetime(tensor) {} }
+        let mixer = try shape.mixer(tensor, config, geometry: geometry, on: backend)
+        let tile = Tiling(patchSize: patchSize).rows
+        let rows = stretchTiles * tile
+        let streamShape = StreamShape(geometry: geometry, rows: rows)
+        let tools = LaneTools(try backend.lane(shape.needs(config, tileRows: tile)), rooms: [])
+        var stream = try mixer.stream(streamShape, on: backend)
+        let N = geometry.paddedTokens
+        let x = try backend.rows(N, width: 2 * D), s = try backend.rows(N, width: 2 * D)
+        var doubled = [Float](repeating: 0, count: N * 2 * D)
+        for row in 0..<n {
+            for column in 0..<D {
+                doubled[row * 2 * D + column] = u.values[row * D + column]
+                doubled[row * 2 * D + D + column] = -u.values[row * D + column]
+            }
+        }
+        tools.lane.upload(doubled, to: x)
+        for first in stride(from: 0, to: N, by: rows) {
+            let stretch = first..<min(N, first + rows)
+            let tiles = stride(from: first, to: stretch.upperBound, by: tile).map {
+                $0..<min(stretch.upperBound, $0 + tile)
+            }
+            for tile in tiles { try stream.prepare(tile, ofStretch: first, x: x[tile], with: tools) }
+            for task in 0..<stream.carryingTasks { try stream.carry(task, over: stretch, with: tools) }
+            for tile in tiles { try stream.mix(tile, ofStretch: first, x: x[tile], with: tools, into: s[tile]) }
+            if saves {
+                let carry = try Memory<UInt8>(stream.carryBytes)
+                try stream.save(before: stretch.upperBound, to: carry.bytes, with: tools)
+                stream = try mixer.stream(streamShape, on: backend)
+                try stream.restore(UnsafeRawBufferPointer(carry.bytes), before: stretch.upperBound, with: tools)
+            }
+        }
+        var mixed = [Float](repeating: 0, count: N * 2 * D)
+        tools.lane.download(s, to: &mixed)
+        return (0..<n).flatMap { row in
+            (0..<D).map { mixed[row * 2 * D + $0] - u.values[row * D + $0] }
+        }
+    }
+
+    @Test("y is the reference's, within 3e-6 of the largest; whatever the stretches, the same bits", arguments: cases)
+    func alone(example: Case) throws {
+        let y = try NpyArray("\(example.folder)/y.npy")
+        for kernels in [try Kernels.select(), try #require(Kernels.plain)] {
+            for patchSize in [1, 4, 5, 100] {
+                let whole = try run(example, patchSize: patchSize, stretchTiles: 4, saves: false, kernels: kernels)
+                var found = y
+                found.values = whole
+                #expect(found.relativeError(to: y) < 3e-6, "P \(patchSize)")
+                for saves in [false, true] {
+                    let cut = try run(example, patchSize: patchSize, stretchTiles: 1, saves: saves, kernels: kernels)
+                    #expect(cut.map(\.bitPattern) == whole.map(\.bitPattern), "P \(patchSize), saved \(saves)")
+                }
+            }
+        }
+    }
+
+    @Test("there are cases of every streaming kind")
+    func complete() throws {
+        let kinds = Set(try Self.cases.map { LayerMixer(try Self.shape(of: $0)).kind })
+        #expect(kinds == Set(LayerMixer.kinds.filter { $0.kind != "monte-carlo" }.map { $0.kind }))
+    }
+}
