@@ -60,9 +60,9 @@ static void attend(int64_t queries, const float *const *query, const int32_t *fr
     (void)rows;
     double *weight = (double *)(void *)scratch;  // [rows]
     for (int64_t i = 0; i < queries; i++) {
-        const int64_t start = from ? from[i] - (from[i] == 1) : 0, end = visible[i];
+        const int64_t start = from ? from[i] : 0, end = visible[i];
         for (int64_t h = 0; h < heads; h++) {
-            const int64_t own = h * head_size, shared = h % (heads / group) * head_size;
+            const int64_t own = h * head_size, shared = h / group * head_size;
             double top = -INFINITY, total = 0;
             for (int64_t r = start; r < end; r++) {
                 weight[r] = (double)scale * dot(query[i] + own, context[r] + shared, head_size);

@@ -15,7 +15,7 @@ static inline double bbp_rotation_angle(const bbp_rotation_tables *tables, int64
     const double *frequency = tables->frequency + 2 * pair, at = (double)t;
     const double turns = at * frequency[0];
     const double rest = fma(at, frequency[0], -turns) + at * frequency[1];
-    return 3.14159265358979323846 * (turns - floor(turns) + rest);
+    return 2 * 3.14159265358979323846 * (turns - floor(turns) + rest);
 }
 
 extern const bbp_kernels bbp_plain_kernels;
