@@ -27,11 +27,11 @@ const bbp_kernels *bbp_bf16_kernels_for(bbp_path path) {
     return 0;
 }
 
-// Two vectors of 16 queries for each row of a chunk, and twice for each channel of a head, in blocks of 16, and unit; and the
-// values of a chunk. The plain path keeps one double a row.
+// Two vectors of 16 queries for each row of a chunk and of a block that begins in it, and twice for each channel of a
+// head, in blocks of 16, and unit; and the values of a chunk. The plain path keeps one double a row.
 int64_t bbp_attention_scratch(int64_t rows, int64_t head_size) {
-    const int64_t padded = (head_size + 15) / 16 * 16;
-    const int64_t vectors = 2 * 16 * (BBP_ATTENTION_CHUNK + 2 * BBP_ATTENTION_UNITS * padded) + BBP_ATTENTION_CHUNK * padded;
+    const int64_t padded = (head_size + 15) / 16 * 16, scores = BBP_ATTENTION_ROWS + BBP_ATTENTION_BLOCK;
+    const int64_t vectors = 2 * 16 * (scores + 2 * BBP_ATTENTION_UNITS * padded) + BBP_ATTENTION_ROWS * padded;
     return vectors > 2 * rows ? vectors : 2 * rows;
 }
 

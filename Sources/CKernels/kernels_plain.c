@@ -54,27 +54,28 @@ static double dot(const float *a, const float *b, int64_t count) {
     return sum;
 }
 
-static void attend(int64_t queries, const float *const *query, const int32_t *visible, float *const *output,
-                   int64_t rows, const float *const *context, int64_t heads, int64_t head_size, float scale,
-                   float *scratch) {
+static void attend(int64_t queries, const float *const *query, const int32_t *from, const int32_t *visible,
+                   float *const *output, int64_t rows, const float *const *context, int64_t heads, int64_t group,
+                   int64_t head_size, int64_t value, float scale, float *scratch) {
     (void)rows;
-    const int64_t width = heads * head_size;
     double *weight = (double *)(void *)scratch;  // [rows]
     for (int64_t i = 0; i < queries; i++) {
-        for (int64_t first = 0; first < width; first += head_size) {
+        const int64_t start = from ? from[i] : 0, end = visible[i];
+        for (int64_t h = 0; h < heads; h++) {
+            const int64_t own = h * head_size, shared = h / group * head_size;
             double top = -INFINITY, total = 0;
-            for (int64_t r = 0; r < visible[i]; r++) {
-                weight[r] = (double)scale * dot(query[i] + first, context[r] + first, head_size);
+            for (int64_t r = start; r < end; r++) {
+                weight[r] = (double)scale * dot(query[i] + own, context[r] + shared, head_size);
                 top = fmax(top, weight[r]);
             }
-            for (int64_t r = 0; r < visible[i]; r++) {
+            for (int64_t r = start; r < end; r++) {
                 weight[r] = exp(weight[r] - top);
                 total += weight[r];
             }
-            for (int64_t c = first; c < first + head_size; c++) {
+            for (int64_t c = 0; c < head_size; c++) {
                 double sum = 0;
-                for (int64_t r = 0; r < visible[i]; r++) sum += weight[r] * context[r][width + c];
-                output[i][c] = visible[i] > 0 ? (float)(sum / total) : 0;
+                for (int64_t r = start; r < end; r++) sum += weight[r] * context[r][value + shared + c];
+                output[i][own + c] = start < end ? (float)(sum / total) : 0;
             }
         }
     }

@@ -4,8 +4,8 @@
 
 #include "ckernels.h"
 
-// Context rows and units of queries that attention takes at a time (vector_attention.inc).
-enum { BBP_ATTENTION_CHUNK = 128, BBP_ATTENTION_UNITS = 16 };
+// Units of queries that attention takes at a time, and the most keys that it scores at a time (vector_attention.inc).
+enum { BBP_ATTENTION_UNITS = 16, BBP_ATTENTION_BLOCK = 8 };
 
 extern const bbp_kernels bbp_plain_kernels;
 extern const bbp_kernels bbp_plain_bf16_kernels;

@@ -253,9 +253,9 @@ extension TileArithmetic {
                 }
             }
             kernels.pointee.attend(
-                Int64(count), queryRows.start, queryVisible.start, outputRows.start, Int64(context.count),
-                contextRows.start,
-                Int64(config.heads), Int64(config.headSize), scale, attentionScratch.start)
+                Int64(count), queryRows.start, nil, queryVisible.start, outputRows.start, Int64(context.count),
+                contextRows.start, Int64(config.heads), 1, Int64(config.headSize), Int64(D), scale,
+                attentionScratch.start)
         }
     }
 

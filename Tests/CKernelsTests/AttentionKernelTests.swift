@@ -2,51 +2,111 @@ import CKernels
 import TestSupport
 import Testing
 
-/// A patch with random rows, and what a path makes of it.
-private struct Patch {
-    let heads: Int
-    let headSize: Int
-    var queries: [[Float]]
-    var visible: [Int32]
-    var context: [[Float]]
-    var width: Int { heads * headSize }
+/// Rows of equal width, some of them not there, each at an edge of its own; many of them, for the time it takes, at one.
+private struct Rows {
+    let starts: [UnsafeMutablePointer<Float>?]
+    private let width: Int
+    private let edges: [Edge<Float>]
 
-    init(heads: Int, headSize: Int, queries: Int, rows: Int, _ numbers: inout TestNumbers) {
-        self.heads = heads
-        self.headSize = headSize
-        func row(_ count: Int) -> [Float] { (0..<count).map { _ in numbers.float() } }
-        self.queries = (0..<queries).map { _ in row(heads * headSize) }
-        context = (0..<rows).map { _ in row(2 * heads * headSize) }
+    init(_ rows: [[Float]?]) {
+        width = rows.lazy.compactMap { $0 }.first?.count ?? 0
+        guard rows.count > 130 else {
+            let edges = rows.map { $0.map(Edge.init) }
+            starts = edges.map { $0?.start }
+            self.edges = edges.compactMap { $0 }
+            return
+        }
+        let edge = Edge(rows.flatMap { $0 ?? [] })
+        edges = [edge]
+        var next = edge.start
+        var starts: [UnsafeMutablePointer<Float>?] = []
+        for row in rows {
+            starts.append(row.map { _ in next })
+            next += row?.count ?? 0
+        }
+        self.starts = starts
+    }
+
+    var values: [[Float]] { starts.map { Array(UnsafeBufferPointer(start: $0, count: width)) } }
+}
+
+/// Queries and context rows with random values, and what a path makes of them.
+private struct Patch {
+    let heads, group, headSize: Int
+    /// Where values begin, counted from the keys: their width, or more.
+    let value: Int
+    var queries: [[Float]]
+    var from: [Int32]?
+    var visible: [Int32]
+    /// nil: a row that is not there.
+    var context: [[Float]?]
+
+    /// Every query sees a prefix, or where it `hasFrom` what lies between two rows, which may be nothing.
+    init(
+        heads: Int, group: Int = 1, headSize: Int, gap: Int = 0, queries: Int, rows: Int, hasFrom: Bool = false,
+        _ numbers: inout TestNumbers
+    ) {
+        (self.heads, self.group, self.headSize) = (heads, group, headSize)
+        let width = heads / group * headSize
+        value = width + gap
+        self.queries = (0..<queries).map { _ in randomFloats(heads * headSize, &numbers) }
+        context = (0..<rows).map { _ in
+            randomFloats(width, &numbers) + [Float](repeating: .nan, count: gap) + randomFloats(width, &numbers)
+        }
         visible = (0..<queries).map { _ in Int32.random(in: 1...Int32(rows), using: &numbers) }.sorted()
+        guard hasFrom else { return }
+        let window = Int32.random(in: 0...Int32(rows), using: &numbers)
+        from = visible.map { max(0, $0 - window) }
+        // Some see nothing, and some chunks are seen by nobody.
+        for i in from!.indices where i % 7 == 6 { from![i] = visible[i] }
+        for i in from!.indices.dropFirst() { from![i] = max(from![i], from![i - 1]) }
     }
 
     func attend(_ kernels: bbp_kernels) -> [[Float]] {
-        let sources = queries.map(Edge.init), rows = context.map(Edge.init)
-        let outputs = queries.map { _ in Edge([Float](repeating: .nan, count: width)) }
-        let scratch = UnsafeMutableRawPointer.allocate(
-            byteCount: 4 * Int(bbp_attention_scratch(Int64(context.count), Int64(headSize))), alignment: 64)
-        defer { scratch.deallocate() }
+        let sources = Rows(queries), rows = Rows(context)
+        let outputs = Rows(queries.map { $0.map { _ in .nan } })
+        let scratch = scratch(floats: bbp_attention_scratch(Int64(context.count), Int64(headSize)))
+        let from = from.map(Edge.init), visible = Edge(visible)
         // The kernel has their addresses alone.
         defer { withExtendedLifetime((sources, rows, outputs)) {} }
         kernels.attend(
-            Int64(queries.count), sources.map { Optional(UnsafePointer($0.start)) }, visible,
-            outputs.map { Optional($0.start) },
-            Int64(context.count), rows.map { Optional(UnsafePointer($0.start)) }, Int64(heads), Int64(headSize),
-            1 / Float(headSize).squareRoot(),
-            scratch.assumingMemoryBound(to: Float.self))
-        return outputs.map(\.values)
+            Int64(queries.count), sources.starts.map { UnsafePointer($0) }, from?.start, visible.start, outputs.starts,
+            Int64(context.count), rows.starts.map { UnsafePointer($0) }, Int64(heads), Int64(group), Int64(headSize),
+            Int64(value), 1 / Float(headSize).squareRoot(), scratch.start)
+        return outputs.values
+    }
+
+    /// Query i by itself. Whole chunks before what it sees are gone, and the other rows before it are not there.
+    func alone(_ i: Int) -> Patch {
+        var alone = self
+        let (begin, end) = (Int(from?[i] ?? 0), Int(visible[i]))
+        let dropped = min(begin, end) / BBP_ATTENTION_ROWS * BBP_ATTENTION_ROWS
+        alone.queries = [queries[i]]
+        alone.visible = [Int32(end - dropped)]
+        alone.from = from.map { _ in [Int32(begin - dropped)] }
+        alone.context = (dropped..<max(end, dropped)).map { $0 < begin ? nil : context[$0] }
+        return alone
     }
 }
 
 struct AttentionKernelTests {
-    private static let shapes = [(1, 1), (2, 3), (5, 8), (1, 16), (2, 17), (3, 40)]
+    private static let shapes = [
+        (1, 1, 1), (2, 1, 3), (5, 5, 8), (1, 1, 16), (4, 2, 17), (3, 1, 40), (6, 3, 5), (2, 2, 64),
+    ]
 
     private func patches(_ body: (Patch) throws -> Void) rethrows {
         var numbers = TestNumbers(4)
-        for (heads, headSize) in Self.shapes {
+        for (heads, group, headSize) in Self.shapes {
             // The last ones take several chunks of context rows and several blocks of queries.
-            for (queries, rows) in [(1, 1), (5, 7), (16, 8), (17, 9), (33, 50), (70, 64), (40, 128), (600, 700)] {
-                try body(Patch(heads: heads, headSize: headSize, queries: queries, rows: rows, &numbers))
+            for (queries, rows) in [
+                (1, 1), (5, 7), (16, 8), (17, 9), (33, 50), (70, 64), (40, 128), (40, 513), (600, 700),
+            ] {
+                for hasFrom in [false, true] {
+                    try body(
+                        Patch(
+                            heads: heads, group: group, headSize: headSize, gap: queries % 3, queries: queries,
+                            rows: rows, hasFrom: hasFrom, &numbers))
+                }
             }
         }
     }
@@ -60,33 +120,81 @@ struct AttentionKernelTests {
         }
     }
 
+    @Test func vectorPathsAgreeBitForBit() throws {
+        let (avx2, avx512) = (try VectorPath.avx2.kernels(), try VectorPath.avx512.kernels())
+        patches { patch in #expect(patch.attend(avx2).map(\.bits) == patch.attend(avx512).map(\.bits)) }
+    }
+
+    /// Nor whole chunks that it sees nothing of, which may be there or not.
     @Test(arguments: VectorPath.allCases) func aQueryDoesNotSeeItsCompany(_ path: VectorPath) throws {
-        let kernels = try path.kernels()
-        patches { patch in
-            let together = patch.attend(kernels)
-            for i in stride(from: 0, to: patch.queries.count, by: 3) {
-                var alone = patch
-                alone.queries = [patch.queries[i]]
-                alone.visible = [patch.visible[i]]
-                alone.context = Array(patch.context[..<Int(patch.visible[i])])
-                #expect(alone.attend(kernels)[0].bits == together[i].bits)
+        for kernels in [try path.kernels(), try plainKernels()] {
+            patches { patch in
+                let together = patch.attend(kernels)
+                for i in stride(from: 0, to: patch.queries.count, by: max(3, patch.queries.count / 12)) {
+                    #expect(patch.alone(i).attend(kernels)[0].bits == together[i].bits)
+                }
             }
         }
     }
 
-    @Test(arguments: VectorPath.allCases) func rowsBeyondThePrefixDoNotLeak(_ path: VectorPath) throws {
+    /// A weight times a value may be too small for a number, and is then -0: rows that are not seen must not make it 0.
+    @Test(arguments: VectorPath.allCases) func theSignOfNothingDoesNotSeeItsCompany(_ path: VectorPath) throws {
+        let kernels = try path.kernels()
+        var numbers = TestNumbers(7)
+        var patch = Patch(heads: 1, headSize: 1, queries: 2, rows: 3, &numbers)
+        patch.queries = [[1], [1]]
+        patch.context = [[-200, -1e-30], [0, -0.0], [0, 5]]
+        patch.visible = [2, 3]
+        #expect(patch.attend(kernels)[0].bits == patch.alone(0).attend(kernels)[0].bits)
+    }
+
+    @Test(arguments: VectorPath.allCases) func chunksBeforeAllChangeNoBit(_ path: VectorPath) throws {
         for kernels in [try path.kernels(), try plainKernels()] {
             patches { patch in
                 let expected = patch.attend(kernels)
-                var spoiled = patch
-                let prefix = Int(patch.visible[patch.visible.count / 2])
-                for r in prefix..<patch.context.count { spoiled.context[r] = spoiled.context[r].map { _ in .nan } }
-                for (i, found) in spoiled.attend(kernels).enumerated() {
-                    if patch.visible[i] <= prefix {
-                        #expect(found.bits == expected[i].bits)
-                    } else {
-                        #expect(found.contains { $0.isNaN })
+                for more in [BBP_ATTENTION_ROWS, 3 * BBP_ATTENTION_ROWS] {
+                    var later = patch
+                    later.context = [[Float]?](repeating: nil, count: more) + patch.context
+                    later.visible = patch.visible.map { $0 + Int32(more) }
+                    later.from = (patch.from ?? patch.visible.map { _ in 0 }).map { $0 + Int32(more) }
+                    #expect(later.attend(kernels).map(\.bits) == expected.map(\.bits))
+                }
+            }
+        }
+    }
+
+    @Test(arguments: VectorPath.allCases) func rowsThatAreNotSeenDoNotLeak(_ path: VectorPath) throws {
+        for kernels in [try path.kernels(), try plainKernels()] {
+            patches { patch in
+                let expected = patch.attend(kernels)
+                let middle = patch.visible.count / 2
+                let (begin, end) = (Int(patch.from?[middle] ?? 0), Int(patch.visible[middle]))
+                for spoiled in [0..<begin, end..<patch.context.count] where !spoiled.isEmpty {
+                    for value in [Float.nan, .infinity] {
+                        var bad = patch
+                        for r in spoiled { bad.context[r] = bad.context[r]?.map { _ in value } }
+                        for (i, found) in bad.attend(kernels).enumerated() {
+                            let seen = Int(patch.from?[i] ?? 0)..<max(Int(patch.from?[i] ?? 0), Int(patch.visible[i]))
+                            if seen.overlaps(spoiled) {
+                                #expect(found.contains { !$0.isFinite })
+                            } else {
+                                #expect(found.bits == expected[i].bits)
+                            }
+                        }
                     }
+                }
+            }
+        }
+    }
+
+    @Test(arguments: VectorPath.allCases) func whoSeesNothingGetsZero(_ path: VectorPath) throws {
+        for kernels in [try path.kernels(), try plainKernels()] {
+            patches { patch in
+                var blind = patch
+                blind.context = patch.context.map { $0.map { $0.map { _ in .nan } } }
+                for from in [patch.visible, patch.visible.map { _ in Int32(patch.context.count) }] {
+                    blind.from = from
+                    #expect(blind.attend(kernels).allSatisfy { $0.bits.allSatisfy { $0 == 0 } })
                 }
             }
         }
@@ -102,5 +210,22 @@ struct AttentionKernelTests {
         let found = patch.attend(try plainKernels())
         #expect(abs(found[1][0] - 5) < 1e-5)
         #expect(found[0] == [8])
+        // Without the first row the second is all there is.
+        patch.from = [0, 1]
+        #expect(patch.attend(try plainKernels())[1] == [4])
+    }
+
+    @Test func plainHeadsShareKeysAndValues() throws {
+        // Four query heads over two heads of keys and values, a row alone: each gets its group's values.
+        var numbers = TestNumbers(6)
+        var patch = Patch(heads: 4, group: 2, headSize: 1, gap: 1, queries: 1, rows: 1, &numbers)
+        patch.context = [[3, 4, .nan, 5, 6]]
+        #expect(patch.attend(try plainKernels()) == [[5, 5, 6, 6]])
+        // Keys too: of two rows, scores 0 and log 3 by the first head, none by the second.
+        patch.queries = [[1, 0, 1.0986123, 0]]
+        patch.context = [[0, 0, .nan, 1, 1], [0, 1, .nan, 5, 5]]
+        patch.visible = [2]
+        let found = patch.attend(try plainKernels())[0]
+        #expect(found.distance(to: [3, 3, 4, 3]) < 1e-5)
     }
 }

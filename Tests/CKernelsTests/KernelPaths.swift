@@ -1,5 +1,6 @@
 import CKernels
 import Glibc
+import TestSupport
 import Testing
 
 /// The vector paths, each tested against the plain one where the processor has it.
@@ -41,6 +42,12 @@ final class Edge<Element: BitwiseCopyable> {
 
     var values: [Element] { Array(UnsafeBufferPointer(start: start, count: count)) }
 }
+
+/// Scratch of so many floats, 64-byte aligned, in which nothing can be relied on.
+func scratch(floats: Int64) -> Edge<Float> { Edge([Float](repeating: .nan, count: (Int(floats) + 15) / 16 * 16)) }
+
+/// Random values, roughly normal.
+func randomFloats(_ count: Int, _ numbers: inout TestNumbers) -> [Float] { (0..<count).map { _ in numbers.float() } }
 
 extension Array where Element == Float {
     var bits: [UInt32] { map(\.bitPattern) }

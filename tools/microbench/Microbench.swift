@@ -119,8 +119,8 @@ func noise(_ count: Int) throws -> Memory<Float> {
                 let visible = (0..<32).map { Int32(rows - 31 + $0) }
                 add("attend, D \(D), 32 queries over \(rows) rows", 32, "ns/row") {
                     k.attend(
-                        32, queries, visible, outputs, Int64(rows), keys, Int64(heads), Int64(D / heads), 0.25,
-                        scratch.start)
+                        32, queries, nil, visible, outputs, Int64(rows), keys, Int64(heads), 1, Int64(D / heads),
+                        Int64(D), 0.25, scratch.start)
                 }
             }
         }

@@ -1,4 +1,4 @@
-// Hot loops of the engine: element-wise steps, patch attention, position term, number formats.
+// Hot loops of the engine: element-wise steps, products, attention, retention, position terms, number formats.
 //
 // Every kernel exists as a plain version (kernels_plain.c, the oracle: scalar, reads like the formula)
 // and as vector versions compiled from one source (kernels_vector.inc) for AVX2 and AVX-512.
@@ -51,6 +51,9 @@ typedef struct {
 /// What follows a sum: nothing, GELU, or ReLU, max(x, 0), which leaves NaN as it is.
 enum bbp_activation { BBP_NO_ACTIVATION = 0, BBP_GELU = 1, BBP_RELU = 2 };
 
+/// Context rows that the soft-max of attention is folded over at a time.
+enum { BBP_ATTENTION_ROWS = 128 };
+
 /// Rows that a product rounds at a time, where it does.
 enum { BBP_ROWS_ROUNDED = 96 };
 
@@ -97,13 +100,17 @@ typedef struct {
     void (*transform_back)(const bbp_transform *transform, const float *product, const float *bias, int64_t first,
                            int64_t rows, int64_t channels, int activation, float *out, int64_t stride, float *scratch);
 
-    /// Attention of one patch over its context rows, which the caller has sorted by origin, so that query i
-    /// sees exactly the first visible[i] rows (1 <= visible[i] <= rows).
-    /// query[i] -> D values; context[r] -> D key values, then D value values; output[i] <- D values.
-    /// D = heads * head_size. scratch: bbp_attention_scratch(rows, head_size) floats, 64-byte aligned.
-    void (*attend)(int64_t queries, const float *const *query, const int32_t *visible, float *const *output,
-                   int64_t rows, const float *const *context, int64_t heads, int64_t head_size, float scale,
-                   float *scratch);
+    /// Attention over context rows, of which query i sees rows from[i] to visible[i] - 1 and no others; where it sees
+    /// none it gets 0. Neither falls from one query to the next, and both are in 0...rows; `from` may be null: all
+    /// from row 0. Query head h uses the keys and values of head h / group, of heads / group there are. query[i] ->
+    /// heads * head_size values; context[r] -> the keys, and `value` floats after their beginning the values, heads /
+    /// group * head_size each; output[i] <- heads * head_size values. Rows before from[0] are not touched, and
+    /// context[r] may be anything there. The soft-max is folded over BBP_ATTENTION_ROWS rows at a time, from row 0
+    /// on: that many more rows before all others, or a multiple of it, change no bit. scratch:
+    /// bbp_attention_scratch(rows, head_size) floats, 64-byte aligned.
+    void (*attend)(int64_t queries, const float *const *query, const int32_t *from, const int32_t *visible,
+                   float *const *output, int64_t rows, const float *const *context, int64_t heads, int64_t group,
+                   int64_t head_size, int64_t value, float scale, float *scratch);
 
     /// x[r,:] += position term of position[r]; x [rows, D]. Quickest where positions ascend. scratch: 4 * D doubles.
     void (*position)(const bbp_position_tables *tables, const int64_t *position, int64_t rows, float *x, double *scratch);
