@@ -35,6 +35,12 @@ int64_t bbp_attention_scratch(int64_t rows, int64_t head_size) {
     return vectors > 2 * rows ? vectors : 2 * rows;
 }
 
+// Cosines and sines at the anchor and at the multiple of 64, each [2, width], and rounded ones, two a pair.
+int64_t bbp_rotation_scratch(int64_t head_size) {
+    const int64_t width = (head_size / 2 + 7) / 8 * 8;
+    return 4 * width + 2 * width;
+}
+
 // One vector of real and one of imaginary parts a point.
 int64_t bbp_transform_scratch(int64_t size) {
     return 2 * 16 * size;

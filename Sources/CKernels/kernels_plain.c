@@ -81,6 +81,8 @@ static void attend(int64_t queries, const float *const *query, const int32_t *fr
     }
 }
 
+#include "plain_mixers.inc"
+
 typedef struct {
     double cosine, sine;
 } turn;
@@ -216,6 +218,7 @@ static uint64_t checksum(const void *bytes, int64_t count) {
     .transform_back = transform_back, \
     .attend = attend, \
     .position = position, \
+    .rotate = rotate, \
     .surprisal = surprisal, \
     .bf16_from_f32 = bf16_from_f32, \
     .f32_from_bf16 = f32_from_bf16, \

@@ -29,6 +29,21 @@ typedef struct {
     const float *alone;         // [D/8, 8, 8]: the middle tap only; for N = 1
 } bbp_position_tables;
 
+/// Which two values of a head are turned together as pair i: i and i + head_size / 2, or 2i and 2i + 1.
+enum bbp_rotation_layout { BBP_ROTATE_HALVES = 0, BBP_ROTATE_NEIGHBOURS = 1 };
+
+/// Tables of the rotary position embedding. At token t pair i of a head's head_size / 2 pairs turns by t *
+/// frequency[i] turns, where 1 is once around. The angle is cut into (anchor, middle, fine) as that of
+/// bbp_position_tables is. `width` is the number of pairs to a multiple of 8; what lies past the pairs is finite and
+/// of no meaning.
+typedef struct {
+    int64_t head_size;        // even
+    int layout;               // bbp_rotation_layout
+    const double *frequency;  // [pairs, 2]: turns a token, as the nearest double and what that lacks
+    const double *middle;     // [64, 2, width]: cosines, then sines, of the angles of 64 m tokens
+    const double *fine;       // [64, 2, width]: the same for f tokens
+} bbp_rotation_tables;
+
 /// Columns of a panel, the unit in which weights are laid out.
 enum { BBP_PANEL = 32 };
 
@@ -115,6 +130,13 @@ typedef struct {
     /// x[r,:] += position term of position[r]; x [rows, D]. Quickest where positions ascend. scratch: 4 * D doubles.
     void (*position)(const bbp_position_tables *tables, const int64_t *position, int64_t rows, float *x, double *scratch);
 
+    /// Turns the pairs of `heads` heads side by side in each row r of x by their angles at token first + r (first >=
+    /// 0), in place: (a, b) <- (a cos - b sin, b cos + a sin). Angles are right to 1e-9 up to token 2^45, cos and sin
+    /// formed in double precision and rounded once. stride counts floats from row to row. scratch:
+    /// bbp_rotation_scratch(head_size) doubles.
+    void (*rotate)(const bbp_rotation_tables *tables, int64_t first, int64_t rows, float *x, int64_t stride,
+                   int64_t heads, double *scratch);
+
     /// bits[r] = -log2 softmax(logits[r,:])[target[r]], logits [rows, vocabulary].
     void (*surprisal)(const float *logits, const uint16_t *target, int64_t rows, int64_t vocabulary, float *bits);
 
@@ -149,6 +171,9 @@ const bbp_kernels *bbp_bf16_kernels_for(bbp_path path);
 
 /// Floats of scratch that `attend` needs.
 int64_t bbp_attention_scratch(int64_t rows, int64_t head_size);
+
+/// Doubles of scratch that `rotate` needs.
+int64_t bbp_rotation_scratch(int64_t head_size);
 
 /// Floats of scratch that a transform of `size` points needs.
 int64_t bbp_transform_scratch(int64_t size);
