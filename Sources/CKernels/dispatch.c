@@ -41,6 +41,13 @@ int64_t bbp_rotation_scratch(int64_t head_size) {
     return 4 * width + 2 * width;
 }
 
+// Two vectors of 16 queries for each key of a chunk and of a block that begins in it, and for each channel, in blocks
+// of 16; and the powers with two vectors before and after them.
+int64_t bbp_retention_scratch(int64_t key_size) {
+    const int64_t padded = (key_size + 15) / 16 * 16;
+    return 2 * 16 * (BBP_RETENTION_ROWS + BBP_ATTENTION_BLOCK + padded) + BBP_RETENTION_ROWS + 4 * 16;
+}
+
 // One vector of real and one of imaginary parts a point.
 int64_t bbp_transform_scratch(int64_t size) {
     return 2 * 16 * size;

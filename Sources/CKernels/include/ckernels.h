@@ -69,6 +69,9 @@ enum bbp_activation { BBP_NO_ACTIVATION = 0, BBP_GELU = 1, BBP_RELU = 2 };
 /// Context rows that the soft-max of attention is folded over at a time.
 enum { BBP_ATTENTION_ROWS = 128 };
 
+/// The most rows of a chunk of retention.
+enum { BBP_RETENTION_ROWS = 128 };
+
 /// Rows that a product rounds at a time, where it does.
 enum { BBP_ROWS_ROUNDED = 96 };
 
@@ -137,6 +140,19 @@ typedef struct {
     void (*rotate)(const bbp_rotation_tables *tables, int64_t first, int64_t rows, float *x, int64_t stride,
                    int64_t heads, double *scratch);
 
+    /// What a chunk of rows <= BBP_RETENTION_ROWS rows adds to the state of one head of retention: delta [key_size,
+    /// value_size] = sum over r of powers[rows - 1 - r] * k[r,:]ᵀ v[r,:], where powers[i], i < rows, is the i-th power
+    /// of the head's decay. Strides count floats from row to row.
+    void (*retention_delta)(const float *k, int64_t k_stride, const float *v, int64_t v_stride, int64_t rows,
+                            int64_t key_size, int64_t value_size, const float *powers, float *delta);
+
+    /// What the rows of a chunk get: out[r,:] = powers[r + 1] * q[r,:] state + sum over s <= r of powers[r - s] *
+    /// (q[r,:] · k[s,:]) * v[s,:], with the state [key_size, value_size] before the chunk and powers [rows + 1]. A
+    /// row's result depends on no later row. scratch: bbp_retention_scratch(key_size) floats, 64-byte aligned.
+    void (*retention_output)(const float *q, int64_t q_stride, const float *k, int64_t k_stride, const float *v,
+                             int64_t v_stride, int64_t rows, int64_t key_size, int64_t value_size, const float *powers,
+                             const float *state, float *out, int64_t out_stride, float *scratch);
+
     /// bits[r] = -log2 softmax(logits[r,:])[target[r]], logits [rows, vocabulary].
     void (*surprisal)(const float *logits, const uint16_t *target, int64_t rows, int64_t vocabulary, float *bits);
 
@@ -174,6 +190,9 @@ int64_t bbp_attention_scratch(int64_t rows, int64_t head_size);
 
 /// Doubles of scratch that `rotate` needs.
 int64_t bbp_rotation_scratch(int64_t head_size);
+
+/// Floats of scratch that `retention_output` needs.
+int64_t bbp_retention_scratch(int64_t key_size);
 
 /// Floats of scratch that a transform of `size` points needs.
 int64_t bbp_transform_scratch(int64_t size);
