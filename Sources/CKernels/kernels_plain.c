@@ -221,6 +221,7 @@ static uint64_t checksum(const void *bytes, int64_t count) {
     .rotate = rotate, \
     .retention_delta = retention_delta, \
     .retention_output = retention_output, \
+    .gate_heads = gate_heads, \
     .surprisal = surprisal, \
     .bf16_from_f32 = bf16_from_f32, \
     .f32_from_bf16 = f32_from_bf16, \

@@ -96,6 +96,90 @@ struct RowKernelTests {
         #expect(gelu(kernels, [1, .nan, 2])[1].isNaN)
     }
 
+    private func gateHeads(
+        _ kernels: bbp_kernels, _ x: [Float], gate: [Float], heads: Int, size: Int, weight: [Float]?, eps: Float = 1e-5
+    ) -> [Float] {
+        let (source, gate, weight) = (Edge(x), Edge(gate), weight.map(Edge.init))
+        let gated = Edge([Float](repeating: .nan, count: x.count))
+        let rows = Int64(x.count / (heads * size))
+        kernels.gate_heads(
+            source.start, gate.start, rows, Int64(heads), Int64(size), weight?.start, eps, gated.start)
+        // In place of either too.
+        let whole = gated.values
+        for target in [Edge(x), gate] {
+            let x = target === gate ? source : target
+            kernels.gate_heads(x.start, gate.start, rows, Int64(heads), Int64(size), weight?.start, eps, target.start)
+            #expect(target.values.bits == whole.bits)
+        }
+        return whole
+    }
+
+    @Test(arguments: VectorPath.allCases) func gatedHeads(_ path: VectorPath) throws {
+        let (kernels, plain) = (try path.kernels(), try plainKernels())
+        var numbers = TestNumbers(14)
+        for size in counts {
+            for (rows, heads) in [(1, 1), (3, 2), (2, 5)] {
+                let count = rows * heads * size
+                // Heads of very different sizes: each has a mean square of its own.
+                let x = (0..<count).map { numbers.float() * Float($0 / size % 3 * 50 + 1) }
+                let gate = (0..<count).map { _ in 3 * numbers.float() }
+                for weight in [nil, randomFloats(size, &numbers)] {
+                    func gated(_ kernels: bbp_kernels) -> [Float] {
+                        gateHeads(kernels, x, gate: gate, heads: heads, size: size, weight: weight)
+                    }
+                    let found = gated(kernels)
+                    #expect(found.distance(to: gated(plain)) < 1e-5, "size \(size)")
+                    let head = (heads - 1) * size..<heads * size
+                    let alone = gateHeads(
+                        kernels, Array(x[head]), gate: Array(gate[head]), heads: 1, size: size, weight: weight)
+                    #expect(alone.bits == found[head].map(\.bitPattern), "size \(size)")
+                    if let avx2 = bbp_kernels_for(BBP_AVX2)?.pointee { #expect(gated(avx2).bits == found.bits) }
+                }
+            }
+        }
+    }
+
+    @Test func plainGatedHeadsAreTheFormula() throws {
+        // Mean squares 12.5 and 2.5: with 12.5 more, the roots of 25 and 15. silu(log 3) is 3/4 of log 3, and
+        // silu(-log 3) 1/4 of -log 3.
+        let log3: Float = 1.0986123
+        let found = gateHeads(
+            try plainKernels(), [3, 4, 1, -2], gate: [log3, log3, log3, -log3], heads: 1, size: 2, weight: [1, 10],
+            eps: 12.5)
+        let expected: [Double] = [0.6 * 0.75, 8 * 0.75, 0.75 / 15.0.squareRoot(), 20 * 0.25 / 15.0.squareRoot()]
+        #expect(found.distance(to: expected.map { Float($0 * log(3)) }) < 1e-5)
+    }
+
+    @Test(arguments: VectorPath.allCases) func gates(_ path: VectorPath) throws {
+        // A head of one 1 has the root 1: what comes out is silu.
+        func silu(_ kernels: bbp_kernels, _ a: [Float]) -> [Float] {
+            let ones = Edge([Float](repeating: 1, count: a.count)), gate = Edge(a)
+            kernels.gate_heads(ones.start, gate.start, Int64(a.count), 1, 1, nil, 0, ones.start)
+            return ones.values
+        }
+        let gates: [Float] =
+            (-20_000...20_000).map { Float($0) / 200 } + [0, -0.0, 1e-30, -1e-30, 1e-3, 300, -300, 3e38, -3e38]
+        for kernels in [try path.kernels(), try plainKernels()] {
+            for (a, found) in zip(gates, silu(kernels, gates)) {
+                let exact = Double(a) / (1 + exp(-Double(a)))
+                #expect(abs(Double(found) - exact) < 1.5e-7 * max(1, abs(Double(a))), "at \(a)")
+            }
+            #expect(silu(kernels, [-.infinity, .infinity]) == [0, .infinity])
+            #expect(silu(kernels, [.nan])[0].isNaN)
+        }
+    }
+
+    /// The head would be 0, finite and wrong, where the mean square is infinite.
+    @Test(arguments: VectorPath.allCases) func overflowOfTheMeanSquare(_ path: VectorPath) throws {
+        let kernels = try path.kernels()
+        for size in counts {
+            let x = (0..<6 * size).map { $0 / size == 2 ? Float(3e19) : Float($0 % 3) }
+            let found = gateHeads(
+                kernels, x, gate: [Float](repeating: 1, count: x.count), heads: 3, size: size, weight: nil)
+            for (i, value) in found.enumerated() { #expect(value.isNaN == (i / size == 2), "size \(size)") }
+        }
+    }
+
     @Test(arguments: VectorPath.allCases) func surprisal(_ path: VectorPath) throws {
         let (kernels, plain) = (try path.kernels(), try plainKernels())
         var numbers = TestNumbers(3)
