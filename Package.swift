@@ -7,7 +7,9 @@ let c: [CSetting] = [.treatAllWarnings(as: .error)]
 let package = Package(
     name: "bbp-stream",
     products: [
-        .library(name: "StreamEngine", targets: ["StreamEngine", "ProtonModel", "PageStore", "Geometry", "Support"]),
+        .library(
+            name: "StreamEngine",
+            targets: ["StreamEngine", "ProtonModel", "Compute", "PageStore", "Geometry", "Support"]),
         .executable(name: "bbp-stream", targets: ["bbp-stream"]),
     ],
     dependencies: [
@@ -25,52 +27,65 @@ let package = Package(
         // Arrows run downward only.
         .target(name: "Support", dependencies: ["CKernels"], swiftSettings: swift),
         .target(name: "Geometry", swiftSettings: swift),
+        .target(name: "Cluster", dependencies: ["Support", "Geometry"], swiftSettings: swift),
         .target(
             name: "PageStore",
             dependencies: ["Support", "Geometry", "CKernels", "CLMDB", "CZstd", "CXXHash"],
             swiftSettings: swift),
+        .target(name: "Compute", dependencies: ["Support", "CKernels"], swiftSettings: swift),
         .target(
             name: "ProtonModel",
-            dependencies: ["Support", "Geometry", "CKernels", "CXXHash"],
+            dependencies: ["Support", "Geometry", "Compute", "CKernels", "CXXHash"],
             swiftSettings: swift),
         .target(
             name: "StreamEngine",
             dependencies: [
-                "CMalloc", "Support", "Geometry", "PageStore", "ProtonModel",
+                "CMalloc", "Support", "Geometry", "Cluster", "Compute", "PageStore", "ProtonModel",
                 .product(name: "HeapModule", package: "swift-collections"),
             ],
             swiftSettings: swift),
         .executableTarget(
             name: "bbp-stream",
             dependencies: [
-                "StreamEngine", "ProtonModel", "PageStore", "Geometry", "Support",
+                "StreamEngine", "ProtonModel", "Compute", "PageStore", "Geometry", "Support",
                 .product(name: "ArgumentParser", package: "swift-argument-parser"),
             ],
             swiftSettings: swift),
 
         // Kernels and codec by themselves, for tools/bench.
         .executableTarget(
-            name: "microbench", dependencies: ["Support", "PageStore", "ProtonModel", "CKernels"],
+            name: "microbench", dependencies: ["Support", "PageStore", "Compute", "CKernels"],
             path: "tools/microbench", swiftSettings: swift),
 
         // Hostile stores and models for the readers above, for tools/fuzz.
         .executableTarget(
             name: "fuzzer",
-            dependencies: ["StreamEngine", "ProtonModel", "PageStore", "Geometry", "Support", "CZstd"],
+            dependencies: [
+                "StreamEngine", "ProtonModel", "Compute", "PageStore", "Geometry", "Support", "CZstd", "CKernels",
+            ],
             path: "tools/fuzzer",
             swiftSettings: swift),
 
         // Tests: a target for each module, and one for the program as its users run it.
-        .target(name: "TestSupport", dependencies: ["Support"], path: "Tests/TestSupport", swiftSettings: swift),
+        .target(
+            name: "TestSupport", dependencies: ["Cluster", "Support"], path: "Tests/TestSupport", swiftSettings: swift),
         .testTarget(name: "SupportTests", dependencies: ["Support", "TestSupport"], swiftSettings: swift),
         .testTarget(name: "CKernelsTests", dependencies: ["CKernels", "TestSupport"], swiftSettings: swift),
+        .testTarget(
+            name: "ClusterTests", dependencies: ["Cluster", "Support", "Geometry", "TestSupport"], swiftSettings: swift),
         .testTarget(name: "GeometryTests", dependencies: ["Geometry"], swiftSettings: swift),
         .testTarget(
             name: "PageStoreTests", dependencies: ["PageStore", "Support", "TestSupport"], swiftSettings: swift),
         .testTarget(
-            name: "ProtonModelTests", dependencies: ["ProtonModel", "Support", "TestSupport"], swiftSettings: swift),
+            name: "ComputeTests", dependencies: ["Compute", "CKernels", "Support", "TestSupport"], swiftSettings: swift),
         .testTarget(
-            name: "StreamEngineTests", dependencies: ["StreamEngine", "Support", "Geometry", "TestSupport"],
+            name: "ProtonModelTests", dependencies: ["ProtonModel", "Compute", "Geometry", "Support", "TestSupport"],
+            swiftSettings: swift),
+        .testTarget(
+            name: "StreamEngineTests",
+            dependencies: [
+                "StreamEngine", "ProtonModel", "Compute", "Cluster", "PageStore", "Support", "Geometry", "TestSupport",
+            ],
             swiftSettings: swift),
         .testTarget(
             name: "CommandLineTests", dependencies: ["bbp-stream", "PageStore", "TestSupport"], swiftSettings: swift),

@@ -7,6 +7,7 @@
                                 [--recurrence R] [--delegation transpose|monte-carlo|selective] [--delegation-seed S]
                                 [--tcn KERNELxDILATION:CHANNELS,...] [--hidden-act gelu|relu]
                                 [--positional-encoding coord_conv|none] [--bidirectional]
+                                [--mixers JSON|FILE] [--no-mixer-norm LAYER,...]
 
 A case directory holds
 
@@ -21,7 +22,8 @@ A case directory holds
 `make` writes such a directory with random weights and random documents. All arithmetic is float64: the
 outputs are exact to float32 rounding, whatever order an engine adds things up in.
 
-The model is in reference_model.py, what cases are made from in reference_cases.py. Only NumPy is needed.
+The model is in reference_model.py, its mixers other than Monte Carlo Attention in reference_mixers.py, what
+cases are made from in reference_cases.py. Only NumPy is needed.
 """
 
 import argparse
@@ -33,6 +35,7 @@ import sys
 import numpy as np
 
 from reference_cases import VOCABULARY, closest_scores, random_tokens, random_weights, read_safetensors, write_safetensors
+from reference_mixers import Impossible
 from reference_model import ACTIVATIONS, DEFAULTS, run
 
 TOLERANCE = 1e-5
@@ -77,6 +80,25 @@ def convolutions(text):
     return stack
 
 
+def mixers(text):
+    """JSON, or the path of a file of it -> the `mixers` field, a list, or the `mixer` field, an object."""
+    try:
+        if os.path.isfile(text):
+            with open(text) as file:
+                text = file.read()
+        value = json.loads(text)
+    except (OSError, ValueError) as error:
+        raise argparse.ArgumentTypeError(f"{text!r} is neither a file nor JSON: {error}")
+    if not all(isinstance(mixer, dict) for mixer in (value if isinstance(value, list) else [value])):
+        raise argparse.ArgumentTypeError("neither an object nor a list of objects")
+    return value
+
+
+def layer_numbers(text):
+    """"1,3" -> {1, 3}"""
+    return {int(number) for number in text.split(",")}
+
+
 def refuse_impossible(options):
     """Exit where no model has these sizes."""
     for name in ("tokens", "patch_size", "heads", "hidden_size", "intermediate_size", "layers", "kernel_size", "recurrence"):
@@ -115,6 +137,8 @@ def config_of(options):
         "tcn": options.tcn,
         "positional_encoding": options.positional_encoding,
         "causal": not options.bidirectional,
+        "mixer": options.mixers if isinstance(options.mixers, dict) else DEFAULTS["mixer"],
+        "mixers": options.mixers if isinstance(options.mixers, list) else None,
     }
     return config | {name: value for name, value in wider.items() if value != DEFAULTS[name]}
 
@@ -126,6 +150,9 @@ def make(options):
     config = DEFAULTS | stored_config
     random = np.random.default_rng(options.seed)
     weights = random_weights(random, config)
+    for layer in options.no_mixer_norm:
+        if weights.pop(f"blocks.{layer}.mixer.norm.weight", None) is None:
+            raise SystemExit(f"--no-mixer-norm {layer}: there is no norm.weight that layer {layer} could go without")
     tokens = random_tokens(random, options.tokens)
     exact_weights = {name: tensor.astype(np.float64) for name, tensor in weights.items()}
     if options.delegation == "selective" and (closest := closest_scores(config, exact_weights, tokens)) < CLOSEST_SCORES:
@@ -170,12 +197,19 @@ def main():
         making.add_argument(f"--{name}", choices=choices, default=choices[0], help=f"(default {choices[0]})")
     making.add_argument("--tcn", type=convolutions, metavar="KERNELxDILATION:CHANNELS,...",
                         help="dilated convolutions in place of K and F; x1 may be left out")
+    making.add_argument("--mixers", type=mixers, default=DEFAULTS["mixer"], metavar="JSON|FILE",
+                        help="a list of mixers as in config.json, one a layer, or one mixer of all layers")
+    making.add_argument("--no-mixer-norm", type=layer_numbers, default=set(), metavar="LAYER,...",
+                        help="layers, from 0, whose mixer goes without its optional norm.weight")
     making.add_argument("--bidirectional", action="store_true", help="every row sees its whole patch; convolutions are centred")
     options = parser.parse_args()
-    if options.command == "make":
-        make(options)
-    elif not check(options.directory):
-        sys.exit(1)
+    try:
+        if options.command == "make":
+            make(options)
+        elif not check(options.directory):
+            sys.exit(1)
+    except Impossible as error:
+        sys.exit(f"{options.directory}: {error}")
 
 
 if __name__ == "__main__":

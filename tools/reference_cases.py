@@ -8,6 +8,7 @@ import math
 
 import numpy as np
 
+import reference_mixers
 import reference_model
 
 VOCABULARY = 259
@@ -54,7 +55,7 @@ def write_safetensors(path, tensors):
 # ---------------------------------------------------------------------------------------------------
 
 def random_weights(random, config):
-    """Every tensor of the checkpoint, as float32.
+    """Every tensor of the checkpoint, optional ones too, as float32.
 
     Sizes are chosen so that the activations stay near one and the attention is far from uniform.
     """
@@ -84,6 +85,27 @@ def random_weights(random, config):
             tensors |= convolution(name + "cov4", hidden, inputs, 1)
         return tensors
 
+    def monte_carlo_attention(name):
+        return {
+            name + "cov1_delegate.weight": normal(near_one, hidden, hidden, 1, 1),
+            name + "cov1_delegate.bias": normal(0.1, hidden),
+            name + "self_attn.qkv.weight": normal(2 * near_one, 3 * hidden, hidden, 1, 1),
+            name + "self_attn.proj.weight": normal(near_one, hidden, hidden, 1, 1),
+            name + "self_attn.proj.bias": normal(0.1, hidden),
+        }
+
+    def other_mixer(name, mixer):
+        """Matrices that keep the size of what they multiply; weights of norms near one; biases that show."""
+        tensors = {}
+        for end, shape in reference_mixers.tensors(mixer, hidden).items():
+            if len(shape) == 2:
+                tensors[name + end] = normal(shape[1] ** -0.5, *shape)
+            elif end.endswith("norm.weight"):
+                tensors[name + end] = 1 + normal(0.1, *shape)
+            else:
+                tensors[name + end] = normal(0.3, *shape)
+        return tensors
+
     near_one = hidden ** -0.5
     weights = {"codebook": normal(0.5, VOCABULARY, hidden)}
     if config["positional_encoding"] != "none":
@@ -93,15 +115,12 @@ def random_weights(random, config):
         }
     for layer in range(config["num_hidden_layers"]):
         name = f"blocks.{layer}."
+        mixer = reference_model.mixer_of(config, layer)
         weights |= norm(name + "pre_norm.norm") | norm(name + "norm1.norm")
-        weights |= {
-            name + "cov1_delegate.weight": normal(near_one, hidden, hidden, 1, 1),
-            name + "cov1_delegate.bias": normal(0.1, hidden),
-            name + "self_attn.qkv.weight": normal(2 * near_one, 3 * hidden, hidden, 1, 1),
-            name + "self_attn.proj.weight": normal(near_one, hidden, hidden, 1, 1),
-            name + "self_attn.proj.bias": normal(0.1, hidden),
-        }
-        weights |= temporal_convolutions(name)
+        if not reference_model.is_monte_carlo(mixer):
+            weights |= other_mixer(name + "mixer.", mixer) | temporal_convolutions(name)
+            continue
+        weights |= monte_carlo_attention(name) | temporal_convolutions(name)
         weights |= {name + "s1": normal(1, 1), name + "s2": normal(1, 1)}  # part of every checkpoint, used by nothing
         if config["delegation"]["mode"] == "selective":
             weights |= {name + "select.weight": normal(near_one, 1, hidden), name + "select.bias": normal(0.1, 1)}
@@ -117,6 +136,8 @@ def closest_scores(config, weights, tokens):
     """
     patch, closest = config["patch_size"], math.inf
     for (layer, _), rows in zip(reference_model.passes(config), reference_model.states(config, weights, tokens)):
+        if not reference_model.is_monte_carlo(reference_model.mixer_of(config, layer)):
+            continue
         normed = reference_model.block_input(rows, weights, layer, config)
         scores = reference_model.selective_scores(normed, weights, f"blocks.{layer}.")
         gaps = np.diff(np.sort(scores.reshape(-1, patch), axis=1), axis=1)

@@ -11,6 +11,8 @@ import math
 
 import numpy as np
 
+import reference_mixers
+
 DEFAULTS = {
     "recurrence": 1,
     "delegation": {"mode": "transpose"},  # or "monte-carlo" with a "seed" (default 0), or "selective"
@@ -18,6 +20,8 @@ DEFAULTS = {
     "hidden_act": "gelu",  # or "relu"
     "positional_encoding": "coord_conv",  # or "none"
     "causal": True,
+    "mixer": {"kind": "monte-carlo"},  # of every layer; the other kinds are in reference_mixers.py
+    "mixers": None,  # or one for each layer
 }
 SCORES_AT_ONCE = 1 << 22  # attention scores held in memory together: 32 MiB in float64
 
@@ -243,16 +247,47 @@ def temporal_convolutions(stream, weights, name, config):
 # ---------------------------------------------------------------------------------------------------
 
 def block_input(rows, weights, layer, config):
-    """What a block's attention works on: the normalised state. [N, D] -> [N, D]"""
+    """What a block's mixer works on: the normalised state. [N, D] -> [N, D]"""
     return layer_norm(rows, weights, f"blocks.{layer}.pre_norm.norm", config["layer_norm_eps"])
 
 
-def block(rows, weights, config, layer, repeat):
-    """One pass. [N, D] -> [N, D]"""
+def mixer_of(config, layer):
+    """The mixer of a layer, an object of config.json. Impossible where there is none or the model cannot have it."""
+    mixers = config["mixers"]
+    if mixers is None:
+        mixers = [config["mixer"]] * config["num_hidden_layers"]
+    elif config["mixer"] != DEFAULTS["mixer"]:
+        raise reference_mixers.Impossible("there are both mixer and mixers")
+    if len(mixers) != config["num_hidden_layers"]:
+        raise reference_mixers.Impossible(f"there are {len(mixers)} mixers for {config['num_hidden_layers']} layers")
+    if not config["causal"] and not is_monte_carlo(mixers[layer]):
+        raise reference_mixers.Impossible(f"mixers.{layer} is causal and the model is not")
+    return mixers[layer]
+
+
+def is_monte_carlo(mixer):
+    """Whether an object of config.json stands for Monte Carlo Attention."""
+    return mixer.get("kind") == "monte-carlo"
+
+
+def mix(normed, weights, config, layer, repeat, count):
+    """What the mixer of a layer makes of the normalised rows, of which `count` are tokens. [N, D] -> [N, D]
+
+    Monte Carlo Attention mixes padding like any other rows. Other mixers do not see it, and it gets zeros.
+    """
+    name, mixer = f"blocks.{layer}.", mixer_of(config, layer)
+    if is_monte_carlo(mixer):
+        order = delegate_order(normed, weights, name, config, layer, repeat)
+        return monte_carlo_attention(normed, order, weights, name, config)
+    result = np.zeros_like(normed)
+    result[:count] = reference_mixers.mix(normed[:count], weights, name + "mixer.", mixer)
+    return result
+
+
+def block(rows, weights, config, layer, repeat, count):
+    """One pass over rows of which `count` are tokens. [N, D] -> [N, D]"""
     name = f"blocks.{layer}."
-    normed = block_input(rows, weights, layer, config)
-    order = delegate_order(normed, weights, name, config, layer, repeat)
-    mixed = rows + monte_carlo_attention(normed, order, weights, name, config)
+    mixed = rows + mix(block_input(rows, weights, layer, config), weights, config, layer, repeat, count)
     stream = layer_norm(mixed, weights, name + "norm1.norm", config["layer_norm_eps"])
     return stream + temporal_convolutions(stream, weights, name, config)
 
@@ -267,7 +302,7 @@ def states(config, weights, tokens):
     rows = embed(tokens, weights, config)
     yield rows
     for layer, repeat in passes(config):
-        rows = block(rows, weights, config, layer, repeat)
+        rows = block(rows, weights, config, layer, repeat, len(tokens))
         yield rows
 
 

@@ -116,6 +116,31 @@ public final class PageReader {
             }
         }
     }
+
+    /// Reads the planes of a column of a block as stored.
+    ///
+    /// - Parameter body: given the column's entry, of an ordered page that of its token indices too, and the planes of
+    ///   all of them.
+    func readStored(
+        _ generation: GenerationReader, _ table: PageTable = .states, block: Int, column: Int,
+        _ body: (_ entries: ArraySlice<ColumnEntry>, _ planes: UnsafeRawBufferPointer) throws -> Void
+    ) throws {
+        let (location, header, entries) = try directory(generation, table, block: block)
+        let place = Place(file: generation.file, generation: generation.record.index, block: block, column: column)
+        let perColumn = header.isOrdered ? 2 : 1
+        guard (0..<header.columns).contains(column) else { throw Fault(.usage, "there is no such column", at: place) }
+        let own = entries[column * perColumn..<(column + 1) * perColumn]
+        let length = own.reduce(0) { $0 + $1.storedBytes }
+        guard length <= stored.count else {
+            throw Fault(
+                .badData, "the page is larger than the manifest's sizes allow", at: place,
+                advice: PageHeader.damageAdvice)
+        }
+        let bytes = UnsafeMutableRawBufferPointer(rebasing: stored.bytes[0..<length])
+        try timed { try generation.read(at: location.offset + own[own.startIndex].offset, into: bytes, place: place) }
+        bytesRead += length
+        try body(own, UnsafeRawBufferPointer(bytes))
+    }
 }
 
 extension PageHeader {

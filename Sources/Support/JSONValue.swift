@@ -17,6 +17,14 @@ public enum JSONValue: Sendable {
         try bytes.withUnsafeBytes { try object($0, file: file) }
     }
 
+    /// Parses a document of any kind by the same rules.
+    public static func document(_ bytes: [UInt8], file: String) throws -> JSONValue {
+        try bytes.withUnsafeBytes {
+            var parser = JSONParser($0, file: file, origin: 0)
+            return try parser.document()
+        }
+    }
+
     /// - Parameter origin: where `bytes` begin in the file.
     public static func object(_ bytes: UnsafeRawBufferPointer, file: String, origin: Int = 0) throws -> JSONObject {
         var parser = JSONParser(bytes, file: file, origin: origin)
@@ -44,6 +52,9 @@ public struct JSONObject: Sendable {
     public fileprivate(set) var fields: [Field] = []
 
     public init() {}
+
+    /// - Parameter fields: of different names.
+    public init(_ fields: [Field]) { self.fields = fields }
 
     public subscript(name: String) -> JSONValue? { fields.first { $0.name.hasSameBytes(as: name) }?.value }
 
@@ -316,8 +327,9 @@ public struct JSONFields {
     }
 
     /// An integer within `range`; `fallback` where the field is absent, an error where there is none.
-    public mutating func integer(_ name: String, in range: ClosedRange<Int>, default fallback: Int? = nil) throws -> Int
-    {
+    public mutating func integer(
+        _ name: String, in range: ClosedRange<Int> = .min ... .max, default fallback: Int? = nil
+    ) throws -> Int {
         guard let value = take(name) ?? fallback.map(JSONValue.integer) else {
             throw fault(name, "the field is missing")
         }
@@ -373,6 +385,18 @@ public struct JSONFields {
         }
     }
 
+    /// The fields of an object within; nil where it is absent or null.
+    public mutating func object(_ name: String) throws -> JSONFields? {
+        switch take(name) {
+        case nil, .null: return nil
+        case .object(let inner): return JSONFields(inner, file: file, prefix: "\(prefix)\(name).")
+        default: throw fault(name, "must be an object")
+        }
+    }
+
+    /// Whether there is a field of this name that nobody took.
+    public func has(_ name: String) -> Bool { object[name] != nil }
+
     /// Leaves out a field that says nothing where it is one of `values`; else it counts as unknown.
     public mutating func drop(_ name: String, where values: [String]) {
         if case .string(let text)? = object[name],
@@ -384,8 +408,12 @@ public struct JSONFields {
 
     /// Fails on the first field nobody took.
     public func finish() throws {
-        if let name = object.fields.first?.name { throw fault(name, "unknown field") }
+        guard let name = object.fields.first?.name else { return }
+        throw fault(name, "unknown field" + (meant(by: name).map { "; did you mean '\($0)'?" } ?? ""))
     }
+
+    /// The name that was asked for and that `name` looks like misspelt.
+    private func meant(by name: String) -> String? { known.first(where: name.looksLike) }
 
     /// Names of the fields that nobody took and that may be ignored, once every known field was asked for. Fields that
     /// are null say nothing and are not named.
@@ -395,9 +423,7 @@ public struct JSONFields {
     public func rest(refusing refused: (String) -> Bool) throws -> [String] {
         try object.fields.compactMap { name, value in
             if case .null = value { return nil }
-            if let meant = known.first(where: name.looksLike) {
-                throw fault(name, "unknown field; did you mean '\(meant)'?")
-            }
+            if let meant = meant(by: name) { throw fault(name, "unknown field; did you mean '\(meant)'?") }
             if refused(name) {
                 throw fault(name, "unknown field, which changes what is computed in models that have it")
             }

@@ -1,4 +1,22 @@
 import Glibc
+import Synchronization
+
+/// Counts what memories take that are made under it, in bytes: what owners say they take is held against it.
+public final class MemoryLedger: Sendable {
+    @TaskLocal fileprivate static var current: MemoryLedger?
+    private let held = Atomic<Int>(0)
+
+    public var bytes: Int { held.load(ordering: .relaxed) }
+
+    public init() {}
+
+    /// Memories that `body` makes on this thread are charged to the ledger, until they go.
+    public func charged<R>(_ body: () throws -> R) rethrows -> R {
+        try Self.$current.withValue(self, operation: body)
+    }
+
+    fileprivate func add(_ bytes: Int) { held.add(bytes, ordering: .relaxed) }
+}
 
 /// Owned, zeroed, 64-byte aligned memory for `count` values of `Element`.
 ///
@@ -10,6 +28,7 @@ public final class Memory<Element>: @unchecked Sendable where Element: BitwiseCo
     public let start: UnsafeMutablePointer<Element>
     /// Bytes mapped; 0 where the allocator gave them.
     private let mappedBytes: Int
+    private let ledger: MemoryLedger?
 
     /// - Throws: `Fault` (`inputOutput`) when the system has no memory left.
     public init(_ count: Int) throws {
@@ -34,9 +53,12 @@ public final class Memory<Element>: @unchecked Sendable where Element: BitwiseCo
             start = raw.bindMemory(to: Element.self, capacity: max(count, 1))
         }
         self.count = count
+        ledger = MemoryLedger.current
+        ledger?.add(count * MemoryLayout<Element>.stride)
     }
 
     deinit {
+        ledger?.add(-count * MemoryLayout<Element>.stride)
         if mappedBytes > 0 { munmap(start, mappedBytes) } else { free(start) }
     }
 

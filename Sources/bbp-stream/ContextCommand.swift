@@ -132,6 +132,11 @@ struct ContextCommand: ParsableCommand {
                 }
                 config.layers = layers
             }
+            if let layer = config.mixers.firstIndex(where: { !$0.isMonteCarlo }) {
+                throw Fault(
+                    .usage, "the context of '\(config.mixers[layer].kind)' is not measured yet",
+                    at: Place(file: model, field: "mixers.\(layer).kind"))
+            }
             return config
         }
         // No width of the states matters here.

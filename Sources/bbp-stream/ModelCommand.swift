@@ -1,4 +1,5 @@
 import ArgumentParser
+import Compute
 import Geometry
 import ProtonModel
 import StreamEngine
@@ -19,7 +20,8 @@ struct ModelCommand: ParsableCommand {
 
         @Option(help: ArgumentHelp("D, a multiple of 8 where there is a position term.", valueName: "d"))
         var hiddenSize = 64
-        @Option(help: ArgumentHelp("Number of blocks.", valueName: "l")) var layers = 6
+        @Option(help: ArgumentHelp("Number of blocks. (default: as --mixers lists, or 6)", valueName: "l"))
+        var layers: Int?
         @Option(help: ArgumentHelp("H, a divisor of D.", valueName: "h")) var heads = 4
         @Option(help: ArgumentHelp("P, 1 to \(SequenceGeometry.patchSizes.upperBound).", valueName: "p"))
         var patchSize = 32
@@ -34,6 +36,13 @@ struct ModelCommand: ParsableCommand {
         var delegation = Delegation.transpose.mode
         @Option(help: ArgumentHelp("Seed of monte-carlo delegation. (default: 0)", valueName: "s")) var delegationSeed:
             Int?
+        @Option(
+            help: ArgumentHelp(
+                "What mixes the tokens of each layer, one entry a layer: \(MixerNotation.kinds), "
+                    + "as in 'm,3*w:256,r' or '2*(m,w:64x4)'. Heads are as many as --heads says, "
+                    + "with rotary positions where the kind has them. Or FILE.json (or @FILE), with `mixers` or "
+                    + "`mixer` as in config.json, or the list alone. (default: monte-carlo)",
+                valueName: "list")) var mixers: String?
         @Option(
             help: ArgumentHelp(
                 "A stack of convolutions in place of the one: kernel size, x dilation, : channels, as in 3:64,3x2:64,3x4:64.",
@@ -51,6 +60,7 @@ struct ModelCommand: ParsableCommand {
 
         func validate() throws {
             _ = try tcn.map(Self.convolutions)
+            _ = try mixers.map(MixerNotation.init)
             if !Delegation.modes.contains(delegation) {
                 throw ValidationError("--delegation must be one of \(Delegation.modes.joined(separator: ", ")).")
             }
@@ -69,7 +79,7 @@ struct ModelCommand: ParsableCommand {
             var config = ModelConfig(
                 hiddenSize: hiddenSize,
                 intermediateSize: intermediateSize ?? (hiddenSize > 0 && hiddenSize < 1 << 40 ? 2 * hiddenSize : 1),
-                layers: layers, heads: heads,
+                layers: layers ?? 6, heads: heads,
                 patchSize: patchSize, kernelSize: kernelSize ?? 33)
             config.recurrence = recurrence
             config.delegation = Delegation(mode: delegation, seed: UInt64(delegationSeed ?? 0)) ?? .transpose
@@ -77,8 +87,25 @@ struct ModelCommand: ParsableCommand {
             config.activation = hiddenAct
             config.positionalEncoding = positionalEncoding
             config.isCausal = !bidirectional
+            if let mixers { try set(mixers, in: &config) }
             try Model.initialize(directory, config: config, seed: seed, replacing: force)
             try ModelCommand.print(try Model(directory: directory), asJSON: json)
+        }
+
+        private func set(_ mixers: String, in config: inout ModelConfig) throws {
+            // What the mixers' sizes follow from.
+            if let found = config.impossibleField() { throw Fault(.usage, "\(found.field) \(found.problem)") }
+            let list = try MixerNotation(mixers).mixers(
+                layers: config.layers,
+                in: MixerSurroundings(
+                    hiddenSize: config.hiddenSize, isCausal: config.isCausal, heads: config.heads))
+            if let layers, layers != list.count {
+                throw Fault(
+                    .usage, "--layers is \(layers), and --mixers lists \(list.count)",
+                    advice: "Leave --layers out, or repeat entries, as in '\(max(1, layers))*w:256'.")
+            }
+            config.layers = list.count
+            config.mixers = list
         }
 
         /// "3x2:64,5:32": kernel size, dilation (1 if not given) and channels of each convolution.
@@ -154,11 +181,16 @@ struct ModelCommand: ParsableCommand {
 
     private static func describe(_ model: Model) -> String {
         let config = model.config
-        let parameters = config.parameters ?? 0
         var rows = [
             ("model", model.directory.escaped),
             ("hidden size (D)", "\(config.hiddenSize)"),
             ("layers", "\(config.layers)" + (config.recurrence > 1 ? ", each \(config.recurrence) times" : "")),
+        ]
+        for (index, run) in config.mixerRuns.enumerated() {
+            rows.append((index == 0 ? "mixers" : "", "\(run.layers.text): \(run.mixer.shape.summary)"))
+        }
+        rows += [
+            ("streaming layers", config.streamingLayers),
             ("heads (H)", "\(config.heads) of \(config.headSize)"),
             ("patch size (P)", "\(config.patchSize)"),
             (
@@ -170,7 +202,7 @@ struct ModelCommand: ParsableCommand {
             ("delegation", config.delegationText),
             ("positions", config.positionalEncoding.rawValue),
             ("causal", config.causality),
-            ("parameters", grouped(parameters)),
+            ("parameters", grouped(model.parameters)),
             ("weights", "\(model.weightFormats), \(exactBytes(model.weightBytes))"),
             ("fingerprint", model.fingerprint),
             ("training", model.untrained.map { "untrained (\($0))" } ?? "not stated: weights from elsewhere"),
@@ -186,6 +218,16 @@ struct ModelCommand: ParsableCommand {
         report.add("hidden size (D)", config.hiddenSize)
         report.add("layers", config.layers)
         if config.recurrence > 1 { report.add("each repeated", config.recurrence) }
+        report.add(
+            "mixers",
+            objects: config.mixerRuns.map { run in
+                var report = Report()
+                report.add("layers", run.layers.map { .number($0, shown: "\($0)") })
+                report.add("kind", run.mixer.kind)
+                report.add("mixer", run.mixer.shape.summary)
+                report.add("streaming", run.mixer.shape.isStreaming)
+                return report
+            })
         report.add("heads (H)", config.heads)
         report.add("patch size (P)", config.patchSize)
         report.add(
@@ -195,7 +237,7 @@ struct ModelCommand: ParsableCommand {
         report.add("delegation", config.delegationText)
         report.add("positions", config.positionalEncoding.rawValue)
         report.add("causal", config.causality)
-        report.add("parameters", config.parameters ?? 0)
+        report.add("parameters", model.parameters)
         report.add("weights", bytes: model.weightBytes)
         report.add("weight formats", model.weightFormats)
         report.add("fingerprint", model.fingerprint)

@@ -13,12 +13,50 @@ extension ModelConfig {
     /// In one line.
     var summary: String {
         var words = [
-            "\(layers) layer\(layers == 1 ? "" : "s")" + (recurrence > 1 ? ", each \(recurrence) times" : ""),
+            "\(layers) layer\(layers == 1 ? "" : "s")" + mixerCounts
+                + (recurrence > 1 ? ", each \(recurrence) times" : ""),
             "hidden size \(hiddenSize)", "\(heads) head\(heads == 1 ? "" : "s")",
             (stack == nil ? "" : "convolutions ") + convolutionText,
         ]
         words += options
         return words.joined(separator: ", ")
+    }
+
+    /// Neighbouring layers with the same mixer; layers from 1.
+    var mixerRuns: [(layers: ClosedRange<Int>, mixer: LayerMixer)] {
+        var runs: [(layers: ClosedRange<Int>, mixer: LayerMixer)] = []
+        for (index, mixer) in mixers.enumerated() {
+            if let last = runs.last, last.mixer == mixer {
+                runs[runs.count - 1].layers = last.layers.lowerBound...index + 1
+            } else {
+                runs.append((index + 1...index + 1, mixer))
+            }
+        }
+        return runs
+    }
+
+    /// "2-4, 6": layers that need no more of earlier rows than fits in memory.
+    var streamingLayers: String {
+        var ranges: [ClosedRange<Int>] = []
+        for run in mixerRuns where run.mixer.shape.isStreaming {
+            if let last = ranges.last, last.upperBound + 1 == run.layers.lowerBound {
+                ranges[ranges.count - 1] = last.lowerBound...run.layers.upperBound
+            } else {
+                ranges.append(run.layers)
+            }
+        }
+        return ranges.isEmpty ? "none" : ranges.map(\.text).joined(separator: ", ")
+    }
+
+    /// " (2 monte-carlo, 1 retention)": how many layers each kind mixes; nothing where all are Monte Carlo Attention.
+    private var mixerCounts: String {
+        let mixers = mixers
+        if mixers.allSatisfy(\.isMonteCarlo) { return "" }
+        let counts = LayerMixer.kinds.compactMap { kind in
+            let count = mixers.count { $0.kind == kind.kind }
+            return count > 0 ? "\(count) \(kind.kind)" : nil
+        }
+        return " (\(counts.joined(separator: ", ")))"
     }
 
     /// "kernel 33", or "3x1:64 3x2:64": kernel size x dilation : channels.
@@ -49,4 +87,9 @@ extension ModelConfig {
         if !isCausal { options.append("bidirectional") }
         return options
     }
+}
+
+extension ClosedRange<Int> {
+    /// "3", "2-4".
+    var text: String { lowerBound == upperBound ? "\(lowerBound)" : "\(lowerBound)-\(upperBound)" }
 }

@@ -19,7 +19,7 @@ struct ForwardTests {
 
     // MARK: Against the model
 
-    /// All of the family's cases go through `LayerPassTests`; some of them through the program as well.
+    /// All of the family's cases go through `PassTests`; some of them through the program as well.
     @Test(
         "f32 states equal the model's",
         arguments: Fixtures.published + [
@@ -133,11 +133,7 @@ struct ForwardTests {
             "forward", "--store", bench.file(store), "--model", model, "--memory", "1MiB", "--threads", threads
         ).expect(64, "too small", "the least that works here is")
         #expect(try bench.contents(store) == before)
-        let word = try #require(
-            refusal.error.components(separatedBy: "the least that works here is ").last?.split(
-                whereSeparator: \.isWhitespace
-            ).first)
-        return String(word)
+        return try #require(refusal.leastMemory)
     }
 
     // MARK: What is kept, and what is said

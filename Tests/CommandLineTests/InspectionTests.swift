@@ -174,7 +174,9 @@ struct InspectionTests {
         var peak = 0
         while !program.hasEnded { peak = max(peak, program.memory("RssAnon")) }
         try program.outcome().expect(0)
-        #expect(peak > 0 && peak < 48 << 20, "\(peak) bytes")
+        // AddressSanitizer keeps what was freed.
+        let most = ProcessInfo.processInfo.environment["ASAN_OPTIONS"] == nil ? 48 << 20 : Int.max
+        #expect(peak > 0 && peak < most, "\(peak) bytes")
     }
 
     @Test("Values that nobody reads on end quietly", arguments: ["--values", "--values --json"])

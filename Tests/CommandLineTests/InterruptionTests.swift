@@ -157,7 +157,7 @@ struct InterruptionTests {
             for place in places {
                 switch part {
                 case "carry": bytes[place + 64 + 17] ^= 1
-                case "version": bytes[place + 4] = 2
+                case "version": bytes[place + 4] = 1
                 default:
                     // The checksum is made to fit.
                     let length = Int(bytes[place + 8]) | Int(bytes[place + 9]) << 8

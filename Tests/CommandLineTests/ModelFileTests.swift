@@ -37,7 +37,8 @@ struct ModelFileTests {
         ("sliding_window", "4096", "unknown"), ("slidingWindow", "4096", "unknown"),
         ("num_key_value_heads", "1", "unknown"), ("attention_bias", "false", "unknown"),
         ("mlp_bias", "true", "unknown"), ("position_embedding_type", "\"absolute\"", "unknown"),
-        ("mixers", "[]", "unknown"), ("model_type", "\"gpt2\"", "gpt2"), ("vocab_size", "256", "256"),
+        ("mixers", "[]", "list"), ("mixer", "[]", "object"), ("model_type", "\"gpt2\"", "gpt2"),
+        ("vocab_size", "256", "256"),
         ("hidden_act", "\"silu\"", "silu"),
         // Wrong types.
         ("hidden_size", "\"24\"", "integer"), ("hidden_size", "24.5", "integer"), ("hidden_size", "null", "integer"),

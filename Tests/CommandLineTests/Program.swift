@@ -16,6 +16,12 @@ struct Outcome {
             JSONSerialization.jsonObject(with: Data(output.utf8)) as? [String: Any], sourceLocation: sourceLocation)
     }
 
+    /// The least that --memory may be, as the program says it when it is too little.
+    var leastMemory: String? {
+        let parts = error.components(separatedBy: "the least that works here is ")
+        return parts.count == 2 ? parts[1].split(whereSeparator: \.isWhitespace).first.map(String.init) : nil
+    }
+
     /// Records an issue unless the program ended with `status`; shows what it said.
     @discardableResult
     func expect(_ expected: Int32, _ words: String..., sourceLocation: SourceLocation = #_sourceLocation) -> Outcome {

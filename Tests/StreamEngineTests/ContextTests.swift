@@ -1,3 +1,4 @@
+import Compute
 import Geometry
 import ProtonModel
 import TestSupport

@@ -6,16 +6,25 @@ import Testing
 
 /// What an interrupted run goes on from is whole, and fits what it describes, or is refused.
 struct RunProgressTests {
+    private static func floats(_ values: [Float]) -> [UInt8] {
+        values.flatMap { withUnsafeBytes(of: $0.bitPattern.littleEndian, Array.init) }
+    }
+
     private let progress: RunProgress = {
-        var progress = RunProgress(carryValues: 3)
+        var progress = RunProgress()
         (progress.nextBlock, progress.storedBytes, progress.bits, progress.bitsCount, progress.nextBits) = (
             5, 1 << 20, 1234.5, 400, 7.25
         )
-        progress.carry = [1, -0.0, .leastNonzeroMagnitude]
+        // Three rows' values, then a mixer's state; and a layer with a state alone.
+        progress.carries = [
+            RunProgressTests.floats([1, -0.0, .leastNonzeroMagnitude]) + [7, 8, 9],
+            RunProgressTests.floats([0, 0, 2]) + [255],
+        ]
         return progress
     }()
     private let bounds = RunProgress.Bounds(
-        blocks: 9, committedBlocks: [5, 5], fileBytes: 2 << 20, tokens: 1000, carryValues: 3)
+        blocks: 9, committedBlocks: [5, 5], fileBytes: 2 << 20, tokens: 1000, carryBytes: [15, 13],
+        rowBytes: 12)
 
     private func fault(_ bytes: [UInt8], _ bounds: RunProgress.Bounds? = nil) -> Fault? {
         do {
@@ -33,21 +42,21 @@ struct RunProgressTests {
         return bytes + withUnsafeBytes(of: bytes.withUnsafeBytes { checksum($0) }.littleEndian, Array.init)
     }
 
-    @Test(arguments: [0, 1, 2048]) func everyLengthReturns(carryValues: Int) throws {
-        var progress = RunProgress(carryValues: carryValues)
+    @Test(arguments: [0, 1, 2048]) func everyLengthReturns(values: Int) throws {
+        var progress = RunProgress()
         progress.nextBlock = 1 << 41
-        progress.carry = (0..<carryValues).map { Float($0) - 0.5 }
+        progress.carries = [Self.floats((0..<values).map { Float($0) - 0.5 })]
         let bounds = RunProgress.Bounds(
-            blocks: 1 << 41, committedBlocks: [1 << 41], fileBytes: 0, tokens: 1, carryValues: carryValues)
+            blocks: 1 << 41, committedBlocks: [1 << 41], fileBytes: 0, tokens: 1, carryBytes: [4 * values],
+            rowBytes: 4 * values)
         let found = try RunProgress(progress.bytes, within: bounds, at: Place())
-        #expect(found.nextBlock == progress.nextBlock && found.carry == progress.carry && found.nextBits.isNaN)
+        #expect(found.nextBlock == progress.nextBlock && found.carries == progress.carries && found.nextBits.isNaN)
         #expect(fault([], bounds)?.kind == .badData)
     }
 
     @Test func itReturns() throws {
         let found = try RunProgress(progress.bytes, within: bounds, at: Place())
         #expect(found == progress)
-        #expect(found.carry[1].sign == .minus)
         #expect(fault(bytes(0, [])) == nil)
         // Surprisal of a token that is not there.
         var last = progress
@@ -60,7 +69,8 @@ struct RunProgressTests {
         var scored = bounds
         scored.scoredBlockTokens = 100
         for (name, change) in [
-            ("no next", { $0.nextBits = .nan }), ("negative next", { $0.nextBits = -1 }), ("negative sum", { $0.bits = -1 }),
+            ("no next", { $0.nextBits = .nan }), ("negative next", { $0.nextBits = -1 }),
+            ("negative sum", { $0.bits = -1 }),
             ("bits of no token", { $0.bitsCount = 0 }),
         ] as [(String, (inout RunProgress) -> Void)] {
             var progress = progress
@@ -111,7 +121,9 @@ struct RunProgressTests {
     @Test func itFitsWhatItDescribes() {
         for change in [
             { $0.blocks = 4 }, { $0.committedBlocks = [5, 6] }, { $0.committedBlocks = [4] }, { $0.fileBytes = 1000 },
-            { $0.tokens = 399 }, { $0.carryValues = 2 }, { $0.carryValues = 4 },
+            { $0.tokens = 399 }, { $0.carryBytes = [13, 15] }, { $0.carryBytes = [15] },
+            { $0.carryBytes = [15, 13, 0] },
+            { $0.carryBytes = [14, 14] },
         ] as [(inout RunProgress.Bounds) -> Void] {
             var bounds = bounds
             change(&bounds)

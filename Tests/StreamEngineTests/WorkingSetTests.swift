@@ -1,7 +1,9 @@
+import Compute
 import Geometry
 import PageStore
 import ProtonModel
 import Support
+import TestSupport
 import Testing
 
 @testable import StreamEngine
@@ -16,9 +18,9 @@ import Testing
             hiddenSize: D, intermediateSize: 2 * D, layers: layers, heads: 4, patchSize: P, kernelSize: 33)
         family(&config)
         return WorkingSetNeeds(
-            geometry: geometry, config: config, state: state, threads: 2, arithmeticBytes: 4 << 20,
-            outputValues: 1 << 16, weightBytes: 1 << 20, baseBytes: 16 << 20,
-            tokenPatchesPerBlock: TokenWriter.patchesPerBlock(patchSize: P))
+            sizes: try ModelSizes(config, geometry: geometry, way: .fourier, on: CPUBackend(try Kernels.select())),
+            passes: PassPlan(config, keepsAll: false), state: state, threads: 2, copiedWeightBytes: 1 << 20,
+            baseBytes: 16 << 20, tokenPatchesPerBlock: TokenWriter.patchesPerBlock(patchSize: P))
     }
 
     @Test(
@@ -57,7 +59,8 @@ import Testing
         #expect(resident.isResident && resident.statesBytes >= needs.geometry.paddedTokens * 128)
         let next = try needs.choose(budget: 250 << 20)
         #expect(
-            !next.isResident && next.stateSlots == needs.stateDemand(T: next.patchesPerBlock, W: next.windowPatches).all
+            !next.isResident
+                && next.stateSlots == needs.stateShape(T: next.patchesPerBlock, W: next.windowPatches).allColumns
         )
     }
 
@@ -68,10 +71,12 @@ import Testing
         let needs = try needs(tokens: tokens, P: P, D: 256)
         let set = try needs.choose(budget: 4 << 30)
         #expect(set.isResident)
-        let demand = needs.stateDemand(T: set.patchesPerBlock, W: set.windowPatches)
-        #expect(set.statesBytes / demand.columnBytes >= demand.all)
-        let tokens = needs.tokenDemand(T: set.patchesPerBlock, W: set.windowPatches)
-        #expect(set.statesBytes / tokens.columnBytes >= set.tokenSlots && set.tokenSlots >= tokens.least)
+        let (T, W) = (set.patchesPerBlock, set.windowPatches)
+        #expect(
+            set.statesBytes / needs.stateColumns(T: T).columnBytes >= needs.stateShape(T: T, W: W).allColumns)
+        let least = needs.access(ofPass: 0).demand(needs.tokenShape(T: T, W: W)).least
+        #expect(
+            set.statesBytes / needs.tokenColumns.columnBytes >= set.tokenSlots && set.tokenSlots >= least)
     }
 
     @Test(
@@ -96,7 +101,7 @@ import Testing
     @Test("orders of tokens are planned for")
     func orders() throws {
         let plain = try needs(tokens: 1 << 20), ordered = try needs(tokens: 1 << 20) { $0.delegation = .selective }
-        #expect(ordered.stateDemand(T: 96, W: 96).columnBytes == plain.stateDemand(T: 96, W: 96).columnBytes + 192)
+        #expect(ordered.stateColumns(T: 96).columnBytes == plain.stateColumns(T: 96).columnBytes + 192)
         let set = try ordered.choose(budget: 2 << 30)
         #expect(set.isResident && set.parts.contains { $0.name == "orders of their tokens" && $0.bytes == 4 << 20 })
     }
@@ -106,5 +111,101 @@ import Testing
         var needs = try needs(tokens: 1 << 26)
         needs.fixedPatchesPerBlock = 48
         #expect(try needs.choose(budget: 1 << 30).patchesPerBlock == 48)
+    }
+
+    @Test(
+        "every owner takes what it says, part by part",
+        arguments: [(3000, 32, 64), (70_000, 8, 24), (5000, 1100, 16), (1, 4, 8)],
+        [Delegation.transpose, .selective, .monteCarlo(seed: 1)])
+    func owners(sizes: (Int, Int, Int), delegation: Delegation) throws {
+        let (tokens, P, D) = sizes
+        let folder = try TemporaryFolder()
+        let families = Self.families
+        for (index, isResident) in [(0, true), (0, false), (1, false), (2, true)] {
+            let family = families[index]
+            let needs = try needs(tokens: tokens, P: P, D: D) {
+                $0.delegation = delegation
+                family(&$0)
+            }
+            let directory = folder.file("model-\(index)")
+            try Model.initialize(directory, config: needs.config, seed: 1, replacing: true)
+            let model = try Model(directory: directory)
+            let T = 2 * needs.tile
+            let set = needs.workingSet(
+                T: T, W: 2 * T, slots: isResident ? nil : 50, visitsOnce: isResident, overlap: .full, commit: 1 << 20)
+            let backend = needs.sizes.backend
+            func taken<Owner>(_ what: String, plan: Int, _ owner: () throws -> Owner) throws {
+                let ledger = MemoryLedger()
+                let made = try ledger.charged(owner)
+                let bytes = ledger.bytes
+                withExtendedLifetime(made) {}
+                // Single values here and there.
+                #expect(bytes <= plan && plan <= bytes + bytes / 16 + 4096, "\(what): planned \(plan), took \(bytes)")
+            }
+            try taken("tools", plan: needs.sizes.toolBytes) { try needs.sizes.tools() }
+            // What zstd takes for itself is planned, and not seen here.
+            let worker = MemoryLedger()
+            let made = try worker.charged { try Worker(needs, set, kernels: Kernels.select()) }
+            withExtendedLifetime(made) {}
+            #expect(worker.bytes <= Worker.footprint(needs, set))
+            try taken("outgoing", plan: OutgoingBlock.footprint(needs, set) - 3 * needs.carryBytes) {
+                try OutgoingBlock(needs, set)
+            }
+            if needs.config.hasGathering {
+                try taken("mixed", plan: MixedRows.footprint(needs, set)) { try MixedRows(needs, set) }
+                let rows = set.windowPatches * P
+                try taken("answers", plan: needs.sizes.answerBytes(rows: rows, once: set.visitsOnce)) {
+                    try DelegateAnswers(needs.config, rows: rows, once: set.visitsOnce, workers: 2, on: backend)
+                }
+            }
+            try taken(
+                "targets",
+                plan: TargetTokens.footprint(blockRows: needs.tokenBlockRows, isOrdered: needs.areTokensOrdered)
+            ) {
+                try TargetTokens(
+                    blockRows: needs.tokenBlockRows, isOrdered: needs.areTokensOrdered, geometry: needs.geometry)
+            }
+            try taken("embedding", plan: Embedding.footprint(width: D)) {
+                try Embedding(model, length: needs.geometry.paddedTokens, on: backend)
+            }
+            try taken("head", plan: Head.footprint(needs.config, on: backend)) { try Head(model, on: backend) }
+            for layer in 1...needs.config.passes {
+                // What preparing takes is gone by then.
+                let ledger = MemoryLedger()
+                let made = try ledger.charged {
+                    try Layer(
+                        model, block: needs.config.block(ofPass: layer).layer, feedForward: needs.sizes.feedForward,
+                        geometry: needs.geometry, on: backend)
+                }
+                let bytes = ledger.bytes
+                withExtendedLifetime(made) {}
+                #expect(bytes <= needs.sizes.weightBytes(ofLayer: layer), "weights of layer \(layer)")
+            }
+            let ledger = MemoryLedger()
+            let engine = try ledger.charged { try Engine(model, needs: needs, set: set, kernels: Kernels.select()) }
+            let planned = set.parts.filter {
+                ![
+                    "program", "weights of a pass", "their places", "answers to windows", "streaming layers",
+                    "uncommitted pages", "2 workers",
+                ].contains($0.name)
+            }.map(\.bytes).reduce(0, +)
+            let took = ledger.bytes - 2 * worker.bytes
+            #expect(took <= planned && planned <= took + took / 8 + 65536, "engine: planned \(planned), took \(took)")
+            withExtendedLifetime(engine) {}
+        }
+    }
+
+    private static var families: [(inout ModelConfig) -> Void] {
+        [
+            { _ in },
+            { $0.isCausal = false },
+            {
+                $0.stack = [
+                    ConvolutionShape(kernelSize: 3, dilation: 4, channels: 16),
+                    ConvolutionShape(kernelSize: 2, channels: 40),
+                    ConvolutionShape(kernelSize: 5, channels: 24),
+                ]
+            },
+        ]
     }
 }

@@ -230,6 +230,27 @@ struct JSONTests {
         }
     }
 
+    @Test("A field that is left over is named, and what it may have been meant for")
+    func finish() throws {
+        var fields = try fields(#"{"window": 1, "widow": 2}"#)
+        _ = fields.take("window")
+        let fault = try #require(throws: Fault.self) { try fields.finish() }
+        #expect(fault.place.field == "widow" && fault.problem.contains("did you mean 'window'"))
+        _ = fields.take("widow")
+        try fields.finish()
+    }
+
+    @Test("An object within names its fields after itself; null says that there is none")
+    func objects() throws {
+        var fields = try fields(#"{"a": {"b": 1}, "c": null, "d": 1, "e": null}"#)
+        #expect(fields.has("a") && fields.has("c") && !fields.has("x"))
+        let inner = try #require(try fields.object("a"))
+        #expect(!fields.has("a"))
+        #expect(#expect(throws: Fault.self) { try inner.finish() }?.place.field == "a.b")
+        #expect(try fields.object("c") == nil && fields.object("x") == nil)
+        #expect(#expect(throws: Fault.self) { try fields.object("d") }?.problem == "must be an object")
+    }
+
     @Test("Fields that must not be ignored are refused, unless they are null")
     func refusedFields() throws {
         let fields = try fields(#"{"a": 1, "b": null, "c": 2}"#)

@@ -54,6 +54,17 @@ struct Snapshot: Equatable {
 }
 
 enum Files {
+    /// Whether a folder between `folder` and `path` is a link.
+    static func isBehindLink(_ path: String, in folder: String) -> Bool {
+        var parent = File.parent(of: path)
+        while parent.count > folder.count {
+            var info = stat()
+            if lstat(parent, &info) == 0, info.st_mode & S_IFMT == S_IFLNK { return true }
+            parent = File.parent(of: parent)
+        }
+        return false
+    }
+
     /// The bytes of a regular file; nothing of what cannot be read.
     static func read(_ path: String) -> [UInt8] {
         // A pipe that an earlier change made would have it wait.

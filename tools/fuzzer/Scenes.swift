@@ -1,3 +1,4 @@
+import Compute
 import Geometry
 import Glibc
 import PageStore
@@ -128,7 +129,7 @@ enum Preparation {
             state: state.name, patchesPerBlock: patchesPerBlock, keep: keep.rawValue,
             convolution: Scene.convolution.rawValue,
             kernels: try Kernels.isPlain(Kernels.select()) ? "plain" : "vector",
-            arithmetic: TileArithmetic.revision)
+            arithmetic: ModelArithmetic.revision)
         let record = GenerationRecord(
             index: 1, directory: "generation-1", element: state, patchesPerBlock: patchesPerBlock,
             width: model.config.hiddenSize,

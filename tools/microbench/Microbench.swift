@@ -2,7 +2,7 @@ import CKernels
 import FoundationEssentials
 import Glibc
 import PageStore
-import ProtonModel
+import Compute
 import Support
 
 // Each kernel by itself, on one core: medians of many short measurements, for machines are shared. One JSON object:

@@ -228,6 +228,47 @@ exit 100
         self.assertIn("there is no case 'nowhere-at-all'", self.run_(script, "nowhere-at-all", status=64).stderr)
 
     @needs_numpy
+    def test_reference_with_mixers(self):
+        """--mixers takes JSON or a file of it; `check` follows config.json; what no model has is refused by name."""
+        script = os.path.join(ROOT, "tools/reference.py")
+        window = {"kind": "sliding-window", "num_heads": 2, "window": 3}
+        mixers = json.dumps([window, {"kind": "monte-carlo"}, {"kind": "retention", "num_heads": 2}])
+        case, other = os.path.join(self.folder, "case"), os.path.join(self.folder, "other")
+
+        def make(folder, mixers, *more, status=0):
+            return self.run_(NUMPY, script, "make", folder, "--tokens", 30, "--mixers", mixers, *more, status=status)
+
+        make(case, mixers, "--layers", 3)
+        make(other, write(mixers.encode(), self.folder, "mixers.json"), "--layers", 3)
+        for name in os.listdir(case):
+            self.assertEqual(read(case, name), read(other, name), name)
+        self.run_(NUMPY, script, "check", case)
+        write(read(case, "config.json").replace(b'"window": 3', b'"window": 4'), case, "config.json")
+        self.run_(NUMPY, script, "check", case, status=1)
+        both = json.loads(read(case, "config.json")) | {"mixer": window}
+        write(json.dumps(both).encode(), case, "config.json")
+        self.assertIn("both mixer and mixers", self.run_(NUMPY, script, "check", case, status=1).stderr)
+        # Layer 2 may go without the weight of its norm, layer 0 has none.
+        make(other, mixers, "--layers", 3, "--no-mixer-norm", "2")
+        self.assertNotIn(b"mixer.norm", read(other, "model.safetensors"))
+        self.assertIn("layer 0", make(other, mixers, "--layers", 3, "--no-mixer-norm", "0", status=1).stderr)
+
+        for wrong, words in (
+                ({"num_heads": 0}, "num_heads"), ({"num_heads": 3}, "needs head_dim"),
+                ({"num_kv_heads": 3}, "num_kv_heads"), ({"dilation": [1, 2, 3]}, "3 dilations for 2 heads"),
+                ({"causal": False}, "causal"), ({"global_tokens": [0]}, "global_tokens"),
+                ({"width": 3}, "no width"), ({"kind": "widow"}, "'widow'"),
+                ({"rope": {"base": 2}}, "no base"), ({"rope": {"layout": "third"}}, "layout"),
+                ({"head_dim": 3, "rope": {}}, "heads of 3"),
+                ({"head_dim": 2, "rope": {"spacing": "inclusive"}}, "heads of 2")):
+            refusal = make(other, json.dumps(window | wrong), status=1).stderr
+            self.assertIn(words, refusal)
+            self.assertNotIn("Traceback", refusal)
+        self.assertIn("3 mixers for 2 layers", make(other, mixers, status=1).stderr)
+        self.assertIn("mixers.0", make(other, json.dumps(window), "--bidirectional", status=1).stderr)
+        self.assertIn("neither a file nor JSON", make(other, "nowhere", status=2).stderr)
+
+    @needs_numpy
     def test_read_page(self):
         data = read(DATASETS, "ecg208.u16")[:5000]
         store, out = os.path.join(self.folder, "store"), os.path.join(self.folder, "tokens.npy")

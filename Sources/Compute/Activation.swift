@@ -1,0 +1,28 @@
+/// What follows the sums of a convolution.
+public enum Activation: String, Sendable, CaseIterable {
+    case gelu
+    case relu
+}
+
+/// The shape of one convolution over time.
+public struct ConvolutionShape: Sendable, Equatable {
+    /// K.
+    public var kernelSize: Int
+    /// Rows from one tap to the next.
+    public var dilation: Int
+    /// Outputs.
+    public var channels: Int
+
+    public init(kernelSize: Int, dilation: Int = 1, channels: Int) {
+        self.kernelSize = kernelSize
+        self.dilation = dilation
+        self.channels = channels
+    }
+
+    /// Rows that an output sees beside its own: all before it, or, centred, half of them (rounded down) before it and
+    /// the others after it.
+    public func reach(isCausal: Bool) -> (before: Int, after: Int) {
+        let rows = (kernelSize - 1) * dilation
+        return isCausal ? (rows, 0) : (rows / 2, rows - rows / 2)
+    }
+}

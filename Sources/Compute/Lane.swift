@@ -1,0 +1,177 @@
+import Support
+
+/// One thread of work on a back end: operations on row handles, in order. What they compute is there for other lanes
+/// and for the host after `finish`.
+///
+/// A row's result depends on its own inputs alone, to the last bit, whatever else is in the call; in a convolution by
+/// transforms, on the rows of its block. Rows do not overlap unless an operation says so. Host memory that an operation
+/// reads may change after the call; what it writes is there after `finish`.
+public protocol Lane: AnyObject {
+    // MARK: Rows in and out
+
+    /// Copies rows of the host into rows of the lane, in f32.
+    func load(_ pieces: [StoredRows], as format: RowFormat, into rows: Rows)
+
+    /// Rows of tokens: a row of the codebook each, none where the id is no token, and the position term.
+    ///
+    /// - Parameters:
+    ///   - ids: [rows].
+    ///   - positions: [rows] token indices.
+    func embed(
+        _ ids: UnsafePointer<UInt16>, positions: UnsafePointer<Int64>, with table: any EmbeddingTable, into rows: Rows)
+
+    /// Copies rows to the host, column by column as they are stored: the row of patch p whose place is in column c goes
+    /// to `column(c) + p · rowBytes`.
+    ///
+    /// - Parameters:
+    ///   - rows: [patches · columns], patch after patch.
+    ///   - order: [patches · columns]: which row of its patch goes to each column; nil for its own.
+    func store(
+        _ rows: Rows, columns: Int, order: UnsafePointer<UInt16>?, as format: RowFormat,
+        to column: (Int) -> UnsafeMutableRawPointer)
+
+    /// Copies rows to the host and back, in f32.
+    func download(_ rows: Rows, to values: UnsafeMutablePointer<Float>)
+    func upload(_ values: UnsafePointer<Float>, to rows: Rows)
+
+    /// Rounds rows to a format in which they are stored, in place.
+    func round(_ rows: Rows, to format: RowFormat)
+
+    func zero(_ rows: Rows)
+    /// May overlap.
+    func copy(_ rows: Rows, to target: Rows)
+
+    /// The first value of `rows`, counted row by row, whose bits without the sign are above `limit`: infinity and NaN
+    /// are above every limit. Finishes what the lane has to do.
+    func firstAbove(_ limit: UInt32, in rows: Rows) throws -> Int?
+
+    // MARK: Row by row
+
+    /// LayerNorm.
+    func normalise(_ x: Rows, _ norm: any Norm, into u: Rows)
+
+    /// y = act(x · weightᵀ + bias + addend); the addend may be y.
+    func product(_ x: Rows, _ matrix: any Matrix, adding addend: Rows?, activation: Activation?, into y: Rows)
+
+    /// x = (x + y) / 2.
+    func average(_ x: Rows, with y: Rows)
+    /// x = x + y.
+    func add(_ y: Rows, to x: Rows)
+
+    /// Turns the queries or keys of heads side by side by their positions (RoPE), in place.
+    ///
+    /// - Parameter first: token index of the first row.
+    func rotate(_ x: Rows, first: Int, heads: Int, by tables: RotationTables)
+
+    /// Per head of each row: x = x / √(mean x² + ε) · weight, then x · silu(gate).
+    ///
+    /// - Parameter weight: nil for ones.
+    func gateHeads(_ x: Rows, heads: Int, weight: HeadNorm?, epsilon: Float, gate: Rows)
+
+    /// Bits of surprisal of `targets[r]` by the logits that follow from row r: normalised, then multiplied.
+    ///
+    /// - Parameters:
+    ///   - targets: [rows].
+    ///   - bits: [rows] of the host.
+    func surprisal(
+        _ states: Rows, _ norm: any Norm, _ matrix: any Matrix, targets: UnsafePointer<UInt16>,
+        bits: UnsafeMutablePointer<Float>)
+
+    // MARK: Across rows
+
+    /// Soft-max attention of queries over contexts, as `plan` has them.
+    ///
+    /// - Parameters:
+    ///   - queries: rows that the plan's queries count in, heads side by side.
+    ///   - keysValues: rows that its contexts count in: the keys of `heads.keyHeads` heads side by side, and their
+    ///     values `heads.valueOffset` values after the keys' beginning.
+    ///   - outputs: where answers go, by the plan's targets.
+    func attend(_ plan: AttentionPlan, heads: AttentionHeads, queries: Rows, keysValues: Rows, into outputs: [Rows])
+
+    /// One convolution over time, its bias and activation: row r of c sees rows r to r + (K - 1)·dilation of s.
+    ///
+    /// - Parameter c: whole tiles of the convolution, but for the last one.
+    func convolve(_ s: Rows, _ weights: any ConvolutionWeights, into c: Rows)
+
+    /// What the rows of each chunk add to the states of a decayed recurrence, chunk by chunk and head by head:
+    /// Σ γ^(rows-1-r) k_rᵀ v_r.
+    ///
+    /// - Parameters:
+    ///   - keys: [rows, heads · key size]: chunks of `decay.chunk` rows, the last one what is left.
+    ///   - deltas: [chunks · heads · key size, value size].
+    func retain(keys: Rows, values: Rows, decay: DecayTables, into deltas: Rows)
+
+    /// Turns what each chunk adds to one head's state into the state before it, chunk after chunk, in place.
+    ///
+    /// - Parameters:
+    ///   - deltas: [chunks · heads · key size, value size].
+    ///   - rows: of all chunks together.
+    ///   - state: [heads · key size, 2 · value size]: before the first chunk, on return after the last one. In double
+    ///     precision, a value in the room of two.
+    func scan(_ deltas: Rows, rows: Int, head: Int, decay: DecayTables, state: Rows)
+
+    /// The outputs of each chunk: γ^(r+1) q_r S + Σ_{s≤r} γ^(r-s) (q_r · k_s) v_s, head by head.
+    ///
+    /// - Parameter states: [chunks · heads · key size, value size]: S before each chunk.
+    func recall(queries: Rows, keys: Rows, values: Rows, decay: DecayTables, states: Rows, into outputs: Rows)
+
+    // MARK: In one go, where that is worth while
+
+    /// u = LayerNorm(x), and products of it.
+    func project(_ x: Rows, _ norm: any Norm, _ products: [(matrix: any Matrix, into: Rows)])
+
+    /// s = LayerNorm(x + h · weightᵀ + bias).
+    func residual(_ h: Rows, _ matrix: any Matrix, adding x: Rows, _ norm: any Norm, into s: Rows)
+
+    /// Waits until all that was asked for is done.
+    ///
+    /// - Throws: `Fault` (`inputOutput`) where the back end failed.
+    func finish() throws
+}
+
+/// Formats of rows in a store.
+public enum RowFormat: Sendable, Equatable {
+    case bf16, f32
+
+    public var size: Int { self == .bf16 ? 2 : 4 }
+    /// Bits of the largest magnitude that stays finite when it is stored so.
+    public var limit: UInt32 { self == .bf16 ? 0x7f7f_7fff : 0x7f7f_ffff }
+}
+
+/// Rows of the host, one after another as they are stored, and where they go: to row `first` and every `step`-th after
+/// it.
+public struct StoredRows {
+    public var bytes: UnsafeRawPointer
+    public var count: Int
+    public var first: Int
+    public var step: Int
+
+    public init(_ bytes: UnsafeRawPointer, count: Int, first: Int, step: Int) {
+        self.bytes = bytes
+        self.count = count
+        self.first = first
+        self.step = step
+    }
+}
+
+/// Scale of a norm of every head's values, on the host.
+public typealias HeadNorm = Memory<Float>
+
+/// How the heads of an attention lie in their rows.
+public struct AttentionHeads: Sendable, Equatable {
+    /// H, and how many query heads share a key head.
+    public var count: Int
+    public var group: Int
+    public var size: Int
+    /// Values from the beginning of a context row's keys to that of its values.
+    public var valueOffset: Int
+
+    public init(count: Int, group: Int = 1, size: Int, valueOffset: Int) {
+        self.count = count
+        self.group = group
+        self.size = size
+        self.valueOffset = valueOffset
+    }
+
+    public var scale: Float { 1 / Float(size).squareRoot() }
+}

@@ -1,0 +1,105 @@
+import Compute
+
+/// Which token of a patch plays which index in the delegate transpose: its column (Model.md, "The wider family").
+public enum Delegation: Sendable, Equatable {
+    /// Every token its own.
+    case transpose
+    /// A random order for every patch of every pass.
+    case monteCarlo(seed: UInt64)
+    /// By a learned score, highest first.
+    case selective
+
+    /// As config.json and the command line call them.
+    public static let modes = ["transpose", "monte-carlo", "selective"]
+
+    public var mode: String {
+        switch self {
+        case .transpose: Self.modes[0]
+        case .monteCarlo: Self.modes[1]
+        case .selective: Self.modes[2]
+        }
+    }
+
+    public init?(mode: String, seed: UInt64) {
+        switch mode {
+        case Self.modes[0]: self = .transpose
+        case Self.modes[1]: self = .monteCarlo(seed: seed)
+        case Self.modes[2]: self = .selective
+        default: return nil
+        }
+    }
+}
+
+/// What is added to tokens' vectors for their positions.
+public enum PositionalEncoding: String, Sendable, CaseIterable {
+    case coordConv = "coord_conv"
+    /// Nothing: the convolutions learn position.
+    case none
+}
+
+extension ModelConfig {
+    /// Step 9's convolutions, one after another: the published one, or the stack of `tcn`.
+    public var convolutions: [ConvolutionShape] {
+        stack ?? [ConvolutionShape(kernelSize: kernelSize, channels: intermediateSize)]
+    }
+
+    /// Channels after the last convolution.
+    public var innerSize: Int { convolutions.last?.channels ?? hiddenSize }
+
+    /// Whether a 1×1 convolution brings the inner channels back to D: a stack that ends with D channels has none.
+    public var hasProjectionBack: Bool { stack == nil || innerSize != hiddenSize }
+
+    /// Rows of s before and after a row that its new state depends on.
+    public var reach: (before: Int, after: Int) {
+        convolutions.reduce((0, 0)) { sum, convolution in
+            let reach = convolution.reach(isCausal: isCausal)
+            return (sum.0 + reach.before, sum.1 + reach.after)
+        }
+    }
+
+    /// Passes over the states: every block as often as it is repeated. Pass p, from 1, makes generation p.
+    public var passes: Int { layers * recurrence }
+
+    /// The block of pass `pass`, and which of its repeats it is, both from 0.
+    public func block(ofPass pass: Int) -> (layer: Int, repeat: Int) {
+        ((pass - 1) / recurrence, (pass - 1) % recurrence)
+    }
+
+    /// Whether all rows that are multiplied have an even number of values: products of bf16 numbers take pairs.
+    public var hasEvenWidths: Bool {
+        hiddenSize % 2 == 0 && convolutions.allSatisfy { $0.channels % 2 == 0 }
+            && mixers.allSatisfy { mixer in
+                mixer.shape.tensors(width: hiddenSize).allSatisfy { $0.shape.count != 2 || $0.shape[1] % 2 == 0 }
+            }
+    }
+
+    /// Whether patches are ordered by a learned score in some layer.
+    private var isSelective: Bool { delegation == .selective && mixers.contains(where: \.isMonteCarlo) }
+
+    /// Why the surprisal of its tokens is not that of a predictor; nil where it is.
+    public var surprisalCaveat: String? {
+        if !isCausal { return "tokens see later ones, the predicted one too" }
+        return isSelective ? "tokens see others of their patch, later ones too" : nil
+    }
+
+    /// How the outputs of one token depend on others, for people.
+    public var causality: String {
+        if !isCausal { return "none: a token's outputs depend on tokens before and after it" }
+        if isSelective { return "to the patch: a patch's delegates are ordered by all its tokens" }
+        return "to the token"
+    }
+
+    /// Whether pass `pass` begins with a layer whose rows need others from all over the sequence.
+    public func isGathering(_ pass: Int) -> Bool {
+        (1...passes).contains(pass) && streaming(block: block(ofPass: pass).layer) == nil
+    }
+
+    /// Whether any layer does.
+    public var hasGathering: Bool { (1...passes).contains(where: isGathering) }
+
+    /// Whether some layer needs of earlier rows only what it carries along.
+    public var hasStreaming: Bool { !(1...passes).allSatisfy(isGathering) }
+
+    /// The mixer of a block that streams; nil for one that gathers.
+    func streaming(block: Int) -> (any StreamingShape)? { mixers[block].shape as? any StreamingShape }
+}

@@ -1,0 +1,139 @@
+import Compute
+import Geometry
+import Support
+
+/// The arithmetic of a model.
+public enum ModelArithmetic {
+    /// Counts changes of the arithmetic that change bits of a result: raise it with each of them. A run goes on only
+    /// under the revision that began it.
+    public static let revision = 1
+}
+
+/// One layer, ready for use: u = LayerNorm(x), y = mixer(u), s = LayerNorm(x + y), x' = s + feed-forward(s).
+///
+/// Every row's result depends on that row's inputs alone; in a convolution by transforms, to its last bits (and where
+/// states are not finite), on the other rows of its block, which is anchored in its tile.
+public final class Layer: Sendable {
+    public let mixer: any Mixer
+    public let feedForward: FeedForward
+
+    /// - Parameters:
+    ///   - block: of the model, from 0.
+    ///   - parallel: runs its body for 0..<count, as many at once as it likes.
+    public init(
+        _ model: Model, block: Int, feedForward shape: FeedForwardShape, geometry: SequenceGeometry,
+        on backend: any Backend,
+        parallel: Parallel = { count, body in for task in 0..<count { body(task) } }
+    ) throws {
+        let tensor = TensorReader(model, prefix: "blocks.\(block).")
+        defer { withExtendedLifetime(tensor) {} }
+        mixer =
+            if let streaming = model.config.streaming(block: block) {
+                try streaming.mixer(tensor, model.config, geometry: geometry, on: backend)
+            } else if model.config.mixers[block].isMonteCarlo {
+                try DelegateMixer(tensor, model.config, geometry: geometry, on: backend)
+            } else {
+                throw Fault(
+                    .badData, "the engine has no mixer of kind '\(model.config.mixers[block].kind)'",
+                    at: Place(file: "\(model.directory)/config.json", field: "mixers.\(block).kind"))
+            }
+        feedForward = try FeedForward(tensor, shape, on: backend, parallel: parallel)
+    }
+}
+
+/// What a model's parts take, each by its owner's account, on one back end and for one sequence.
+public struct ModelSizes: Sendable {
+    public let config: ModelConfig
+    public let geometry: SequenceGeometry
+    public let feedForward: FeedForwardShape
+    public let backend: any Backend
+
+    /// - Parameter way: how convolutions are computed.
+    public init(_ config: ModelConfig, geometry: SequenceGeometry, way: ConvolutionWay, on backend: any Backend) throws
+    {
+        self.config = config
+        self.geometry = geometry
+        self.backend = backend
+        feedForward = try FeedForwardShape(config, geometry: geometry, way: way)
+    }
+
+    private var P: Int { geometry.patchSize }
+
+    // MARK: Workers
+
+    /// What a lane is asked for by any layer, the ordering of delegates and the head.
+    var laneNeeds: LaneNeeds {
+        var needs = feedForward.needs
+        needs.add(Head.needs(config))
+        needs.add(DelegateScore.needs(config))
+        if config.hasGathering { needs.add(DelegateMixer.needs(config, patchSize: P)) }
+        for block in 0..<config.layers {
+            if let mixer = config.streaming(block: block) {
+                needs.add(mixer.needs(config, tileRows: feedForward.tileRows))
+            }
+        }
+        return needs
+    }
+
+    /// A worker's lane and rooms.
+    public func tools() throws -> LaneTools {
+        var rooms: [AnyObject] = [
+            try FeedForwardRoom(feedForward, on: backend),
+            try OrderingRoom(config, geometry: geometry, on: backend),
+        ]
+        if config.hasGathering { rooms.append(try DelegateRoom(config, geometry: geometry, on: backend)) }
+        if config.hasStreaming { rooms.append(try StreamRoom(config, geometry: geometry)) }
+        return LaneTools(try backend.lane(laneNeeds), rooms: rooms)
+    }
+
+    /// Bytes of a worker's lane and rooms.
+    public var toolBytes: Int {
+        backend.footprint(laneNeeds) + FeedForwardRoom.footprint(feedForward)
+            + OrderingRoom.footprint(config, patchSize: P)
+            + (config.hasGathering ? DelegateRoom.footprint(config, patchSize: P) : 0)
+            + (config.hasStreaming ? StreamRoom.footprint(patchSize: P) : 0)
+    }
+
+    /// Rows of new states that a worker makes at a time.
+    public var outputRows: Int { feedForward.tilesAtOnce * feedForward.tileRows }
+
+    // MARK: Layers
+
+    /// Bytes of a layer's weights, and of what preparing them takes meanwhile.
+    public func weightBytes(ofLayer layer: Int) -> Int {
+        let block = config.block(ofPass: layer).layer
+        if let mixer = config.streaming(block: block) {
+            return feedForward.weightBytes(on: backend) + mixer.weightBytes(config, on: backend)
+        }
+        return feedForward.weightBytes(on: backend) + DelegateMixer.weightBytes(config, on: backend)
+            + (config.delegation == .selective ? DelegateScore.footprint(config, on: backend) : 0)
+    }
+
+    /// Bytes of what a layer carries on: rows of s, and what its mixer carries.
+    public func carryBytes(ofLayer layer: Int) -> Int {
+        let rows = config.reach.before * config.hiddenSize * 4
+        return rows + (config.streaming(block: config.block(ofPass: layer).layer)?.carryBytes ?? 0)
+    }
+
+    /// Bytes of a streaming layer's mixer at work.
+    public func streamBytes(ofLayer layer: Int, _ shape: StreamShape) -> Int {
+        config.streaming(block: config.block(ofPass: layer).layer)?.streamBytes(shape) ?? 0
+    }
+
+    /// Bytes of what a window of `rows` rows gathers.
+    public func answerBytes(rows: Int, once: Bool) -> Int {
+        config.hasGathering ? DelegateAnswers.footprint(config, rows: rows, once: once) : 0
+    }
+}
+
+/// A worker's room for the input rows of a pass that begins with a streaming layer.
+public final class StreamRoom {
+    public let loader: PatchLoader
+
+    init(_ config: ModelConfig, geometry: SequenceGeometry) throws {
+        loader = try PatchLoader(
+            ComputedRows(config, geometry), rows: Tiling(patchSize: geometry.patchSize).rows)
+    }
+
+    static func footprint(patchSize P: Int) -> Int { PatchLoader.footprint(rows: Tiling(patchSize: P).rows) }
+}

@@ -1,0 +1,82 @@
+import Support
+
+/// A matrix of state a head that forgets at a fixed rate of its own, and a gate (Sun et al., 2023).
+public struct RetentionShape: MixerShape {
+    public static let kind = "retention"
+    public static let letter = "r"
+    public static let argument = ""
+    public static func fields(of text: Substring?) -> [JSONObject.Field]? {
+        text == nil ? [RotaryEncoding.newField] : nil
+    }
+
+    /// H.
+    public var heads: Int
+    /// dk, of queries and keys.
+    public var keySize: Int
+    /// dv.
+    public var valueSize: Int
+    public var normEpsilon: Double
+    public var rope: RotaryEncoding?
+
+    public init(heads: Int, keySize: Int, valueSize: Int, normEpsilon: Double = 1e-5, rope: RotaryEncoding? = nil) {
+        self.heads = heads
+        self.keySize = keySize
+        self.valueSize = valueSize
+        self.normEpsilon = normEpsilon
+        self.rope = rope
+    }
+
+    public init(_ fields: inout JSONFields, in model: MixerSurroundings) throws {
+        heads = try model.heads(&fields)
+        keySize = try model.headSize("head_k_dim", &fields, of: model.hiddenSize, heads: heads)
+        valueSize = try model.headSize("head_v_dim", &fields, of: 2 * model.hiddenSize, heads: heads)
+        normEpsilon = try fields.number("norm_eps", in: MixerLimit.epsilon, default: 1e-5)
+        rope = try RotaryEncoding.take(&fields)
+    }
+
+    public func impossibleField() -> (field: String, problem: String)? {
+        if let found = MixerLimit.impossible(heads: heads, headSize: keySize, "head_k_dim")
+            ?? MixerLimit.impossible(heads: heads, headSize: valueSize, "head_v_dim")
+        {
+            return found
+        }
+        if !MixerLimit.epsilon.contains(normEpsilon) {
+            let range = MixerLimit.epsilon
+            return ("norm_eps", "is \(normEpsilon); must be \(range.lowerBound) to \(range.upperBound)")
+        }
+        return rope?.impossibleField(headSize: keySize, "head_k_dim")
+    }
+
+    public var json: String {
+        var fields = [
+            #""kind": "\#(Self.kind)""#, #""num_heads": \#(heads)"#, #""head_k_dim": \#(keySize)"#,
+            #""head_v_dim": \#(valueSize)"#,
+        ]
+        // Stated always: to other readers it may be no default.
+        fields.append(#""norm_eps": \#(normEpsilon)"#)
+        if let rope { fields.append(rope.json) }
+        return "{\(fields.joined(separator: ", "))}"
+    }
+
+    public func tensors(width D: Int) -> [TensorDescription] {
+        func matrix(_ name: String, _ outputs: Int, _ inputs: Int, gain: Double) -> TensorDescription {
+            TensorDescription(name, [outputs, inputs], .xavier(gain: gain, inputs: inputs, outputs: outputs))
+        }
+        let (keys, values, gain) = (heads * keySize, heads * valueSize, 0.25 * 0.5.squareRoot())
+        return [
+            matrix("q_proj.weight", keys, D, gain: gain), matrix("k_proj.weight", keys, D, gain: gain),
+            matrix("v_proj.weight", values, D, gain: gain), matrix("g_proj.weight", values, D, gain: gain),
+            TensorDescription("norm.weight", [valueSize], .ones, isOptional: true),
+            matrix("o_proj.weight", D, values, gain: 0.5),
+        ]
+    }
+
+    public var isStreaming: Bool { true }
+
+    public var summary: String {
+        var words = [Self.kind, "\(heads) head\(heads == 1 ? "" : "s") of \(keySize) keys and \(valueSize) values"]
+        if normEpsilon != 1e-5 { words.append("eps \(normEpsilon)") }
+        if let rope { words.append(rope.summary) }
+        return words.joined(separator: ", ")
+    }
+}

@@ -1,0 +1,58 @@
+import Compute
+import Geometry
+import Glibc
+
+/// The shape of a mixer that streams, and what it takes to make one. The engine asks for nothing else, and names no
+/// kind.
+protocol StreamingShape: MixerShape {
+    /// The mixer of one layer.
+    ///
+    /// - Parameters:
+    ///   - tensor: of the layer's block; the mixer's own are named "mixer.…".
+    func mixer(_ tensor: TensorReader, _ config: ModelConfig, geometry: SequenceGeometry, on backend: any Backend)
+        throws
+        -> any StreamingMixer
+
+    /// What a lane is asked for.
+    func needs(_ config: ModelConfig, tileRows: Int) -> LaneNeeds
+
+    /// Bytes of the weights, and of what preparing them takes.
+    func weightBytes(_ config: ModelConfig, on backend: any Backend) -> Int
+
+    /// Bytes of a stream, and of its carry as it is kept.
+    func streamBytes(_ shape: StreamShape) -> Int
+    var carryBytes: Int { get }
+}
+
+/// Rows of a stretch by what is computed of them: tokens by the mixer; padding that counts is mixed with nothing, for no
+/// mixer but Monte Carlo Attention sees padding; other padding is zero.
+struct StreamRows {
+    let computed: ComputedRows
+    let norm: any Norm
+
+    /// s of `rows`, of which `mix` makes the first `count`.
+    func mix(
+        _ rows: Range<Int>, x: Rows, on lane: any Lane, into s: Rows, _ mix: (_ count: Int) throws -> Void
+    ) rethrows {
+        let tokens = computed.tokens(from: rows.lowerBound, count: rows.count)
+        let count = computed.rows(from: rows.lowerBound, count: rows.count)
+        if tokens > 0 { try mix(tokens) }
+        if tokens < count { lane.normalise(x[tokens..<count], norm, into: s[tokens..<count]) }
+        if count < rows.count { lane.zero(s[count..<rows.count]) }
+    }
+}
+
+extension RotaryEncoding {
+    /// - Parameter headSize: dh.
+    func tables(headSize: Int) throws -> RotationTables {
+        let pairs = headSize / 2
+        return try RotationTables(
+            headSize: headSize,
+            frequencies: (0..<pairs).map { pair in
+                switch spacing {
+                case .standard: pow(theta, -2 * Double(pair) / Double(headSize))
+                case .inclusive: pow(theta, -Double(pair) / Double(pairs - 1))
+                }
+            }, isInterleaved: layout == .interleaved)
+    }
+}

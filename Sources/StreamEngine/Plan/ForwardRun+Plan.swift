@@ -1,0 +1,218 @@
+import Compute
+import Geometry
+import Glibc
+import PageStore
+import ProtonModel
+import Support
+
+/// What a run may do, and what it is going to do: decided before anything is written.
+extension ForwardRun {
+    /// Refuses to mix a begun run with another model, other arithmetic, state type or set of kept generations, naming
+    /// what differs.
+    func check(_ begun: RunRecord?) throws {
+        guard let run = begun else { return }
+        let place = Place(file: store.directory)
+        let advice = options.caller.restartAdvice
+        try checkModel(run, at: place, advice)
+        if !run.complete { try checkArithmetic(run, at: place) }
+        if !run.complete || options.compute == .bf16, run.computed != compute {
+            throw Fault(
+                .usage,
+                "the run was begun in \(run.computed.rawValue) and would go on in \(compute.rawValue)\(options.compute == nil ? ", which is what this processor has" : "")",
+                at: place,
+                advice: advice)
+        }
+        try checkComputation(run)
+        if let wanted = options.convolution, run.way != wanted {
+            throw Fault(
+                .usage,
+                "the run's convolutions are computed the \(run.way.rawValue) way, --convolution asks for \(wanted.rawValue)",
+                at: place, advice: advice)
+        }
+        if let state = options.state, state.name != run.state {
+            throw Fault(
+                .usage, "the store's states are \(run.state), --state asks for \(state.name)", at: place, advice: advice
+            )
+        }
+        if let keep = options.keep, keep.rawValue != run.keep {
+            throw Fault(
+                .usage, "the run was begun with --keep \(run.keep), now --keep \(keep.rawValue) is asked for",
+                at: place, advice: advice)
+        }
+    }
+
+    /// Sizes are compared whatever the fingerprints say: memory is measured out by the model's, and filled by the
+    /// store's.
+    private func checkModel(_ run: RunRecord, at place: Place, _ advice: String) throws {
+        let (config, patchSize) = (model.config, store.manifest.patchSize)
+        let fingerprint = try run.isLegacy ? model.legacyFingerprint() : model.fingerprint
+        let isSame = run.modelFingerprint == fingerprint
+        var differences = isSame ? [] : ["weights \(run.modelFingerprint) and \(fingerprint)"]
+        if run.layers != config.passes { differences.append("\(run.layers) and \(config.passes) passes") }
+        if run.hiddenSize != config.hiddenSize {
+            differences.append("hidden size \(run.hiddenSize) and \(config.hiddenSize)")
+        }
+        if patchSize != config.patchSize { differences.append("patch size \(patchSize) and \(config.patchSize)") }
+        if differences.isEmpty { return }
+        let problem =
+            isSame
+            ? "the store's states contradict the model that they are recorded for"
+            : "the store's states come from another model"
+        throw Fault(.badData, "\(problem): \(differences.joined(separator: ", "))", at: place, advice: advice)
+    }
+
+    /// A run goes on only with arithmetic that gives the bits that it would have had.
+    private func checkArithmetic(_ run: RunRecord, at place: Place) throws {
+        let restart = "Use --restart to begin anew."
+        guard run.patchesPerBlock % Tiling(patchSize: model.config.patchSize).patchesPerTile == 0 else {
+            throw Fault(
+                .badData,
+                "the run was begun with blocks of \(run.patchesPerBlock) patches, by an older version or not by this program; it cannot be gone on with",
+                at: place,
+                advice: restart)
+        }
+        guard let revision = run.arithmetic, let begunWith = run.kernels else {
+            throw Fault(
+                .badData,
+                "the run was begun by an older version, which did not record its arithmetic; it cannot be gone on with",
+                at: place, advice: restart)
+        }
+        guard revision == ModelArithmetic.revision else {
+            throw Fault(
+                .badData,
+                "the run was begun with revision \(revision) of the arithmetic, this program has revision \(ModelArithmetic.revision): they round differently",
+                at: place,
+                advice: "Go on with the program that began it. \(restart)")
+        }
+        guard begunWith == kernelKind else {
+            throw Fault(
+                .usage,
+                "the run was begun with \(begunWith) kernels and would go on with \(kernelKind) ones, which round differently",
+                at: place,
+                advice: (begunWith == "plain"
+                    ? "Set \(Kernels.variable)=plain to go on. "
+                    : "Leave \(Kernels.variable) unset, on a processor with AVX2 or AVX-512, to go on. ") + restart)
+        }
+    }
+
+    /// A plan, and what making it needed.
+    struct Prepared {
+        var plan: ForwardPlan
+        var needs: WorkingSetNeeds
+    }
+
+    func prepare(_ begun: RunRecord?) throws -> Prepared {
+        let config = model.config
+        guard let geometry = SequenceGeometry(tokens: store.manifest.tokens, patchSize: config.patchSize) else {
+            throw Fault(
+                .badData, "\(store.manifest.tokens) tokens in patches of \(config.patchSize) make no sequence",
+                at: Place(file: store.directory))
+        }
+        let state = options.state ?? begun?.element ?? .bf16
+        let keep = options.keep ?? begun?.kept ?? defaultKeep
+        let threads = options.threads ?? max(1, Int(sysconf(Int32(_SC_NPROCESSORS_ONLN))))
+        let budget = try options.memory ?? MemoryUse.budget()
+        let tokenPatches =
+            store.manifest.patchSize == config.patchSize
+            ? store.manifest.generations[0].patchesPerBlock : TokenWriter.patchesPerBlock(patchSize: config.patchSize)
+        let passes = PassPlan(config, keepsAll: keep == .all)
+        let needs = WorkingSetNeeds(
+            sizes: try ModelSizes(config, geometry: geometry, way: way, on: backend), passes: passes, state: state,
+            threads: threads, copiedWeightBytes: model.copiedBlockBytes, baseBytes: Self.programBytes(threads: threads),
+            tokenPatchesPerBlock: tokenPatches,
+            fixedPatchesPerBlock: store.manifest.generations.contains { $0.index > 0 && !isStranded($0) }
+                ? begun?.patchesPerBlock : nil)
+        let set = try needs.choose(budget: budget)
+        let complete = begun == nil ? [] : store.manifest.generations.filter { $0.complete && $0.index > 0 }
+        let tokens = store.manifest.tokens
+        let raw = Double(geometry.paddedTokens) * Double(config.hiddenSize * state.size)
+        var compression = ForwardPlan.Compression.none
+        var secondsPerTokenLayer = Tuning.load().arithmetic[
+            Tuning.key(config, threads: threads, way: way, kernels: kernels)
+        ].map { 1 / $0.tokenLayersPerSecond }
+        if let stored = complete.map(\.storedBytes).max(), stored > 0 {
+            compression = .known(raw / Double(stored))
+        } else if tokens > (options.caller == .score ? 1 : 16) * CompressionSample.tokens(config),
+            let sample = try CompressionSample.take(
+                needs, set: set, model: model, tokens: store.reader(0), budget: budget, kernels: kernels)
+        {
+            compression = .sampled(sample.ratio, tokens: sample.tokens)
+            secondsPerTokenLayer = sample.secondsPerTokenLayer
+        }
+        let firstLayer = (complete.map(\.index).max() ?? 0) + 1
+        let seconds = secondsPerTokenLayer.map { $0 * Double(tokens) * Double(config.passes - firstLayer + 1) }
+        // Outputs count where they go to the same disk.
+        let isBeside =
+            options.nll.map { Tuning.device(of: File.parent(of: $0)) == Tuning.device(of: store.directory) } ?? false
+        let plan = ForwardPlan(
+            geometry: geometry, config: config, passes: passes, untrained: model.untrained, state: state, keep: keep,
+            threads: threads,
+            kernels: String(cString: kernels.pointee.name), compute: compute, convolution: way,
+            budget: budget, set: set, firstLayer: firstLayer, compression: compression,
+            diskNeeded: ForwardPlan.diskNeeded(
+                geometry: geometry, config: config, passes: passes, state: state, keep: keep, set: set,
+                firstLayer: firstLayer,
+                compression: compression, relayout: !isLaidOut, seconds: seconds,
+                outputs: isBeside ? 4 * tokens : 0, alreadyThere: stateBytesOnDisk()),
+            diskFree: File.freeBytes(at: store.directory) ?? Int.max,
+            estimatedSeconds: seconds)
+        return Prepared(plan: plan, needs: needs)
+    }
+
+    /// Whether the tokens lie as the model's first pass reads them; a run that has begun goes on with the order that it
+    /// began with.
+    var isLaidOut: Bool {
+        let order = store.manifest.generations[0].order
+        let isOrdered =
+            begun == nil ? order == model.tokenOrderName(kernels: kernels) : model.reads(order: order, inPass: 1)
+        return store.manifest.patchSize == model.config.patchSize && isOrdered
+    }
+
+    /// The run that this one goes on with.
+    var begun: RunRecord? { options.restart ? nil : store.manifest.run }
+
+    /// Whether a generation was begun that nobody can go on with: a run in memory names its last layer long before
+    /// others are on disk.
+    func isStranded(_ record: GenerationRecord) -> Bool {
+        let keep = options.keep ?? begun?.kept ?? defaultKeep
+        let passes = PassPlan(model.config, keepsAll: keep == .all)
+        let next = passes.next(after: store.manifest.generations.last { $0.complete }?.index ?? 0)
+        return !record.complete && (next == passes.passes.count || record.index != passes.passes[next].upperBound)
+    }
+
+    /// A model that stores no states on the way stores none at the end, unless it is asked to.
+    var defaultKeep: ForwardOptions.Keep {
+        PassPlan(model.config, keepsAll: false).storesStates || model.config.hasGathering ? .last : .none
+    }
+
+    /// Anonymous memory of the process beside what the plan names: what it has now, and stacks, generated code and
+    /// LMDB's lists still to come.
+    private static func programBytes(threads: Int) -> Int {
+        MemoryUse.anonymousBytes() + (4 << 20) + threads << 20
+    }
+
+    private func stateBytesOnDisk() -> Int {
+        store.manifest.generations.filter { $0.index > 0 }.map {
+            File.size("\(store.directory)/\($0.directory)/data.mdb") ?? 0
+        }.reduce(0, +)
+    }
+
+    func checkDisk(_ plan: ForwardPlan) throws {
+        if plan.diskNeeded <= plan.diskFree || options.force { return }
+        throw Fault(
+            .cannotCreate,
+            "the run needs about \(ByteCount.text(plan.diskNeeded)) of disk, \(ByteCount.text(plan.diskFree)) are free",
+            at: Place(file: store.directory), advice: options.caller.diskAdvice)
+    }
+}
+
+/// What a run was begun with, in types. `Manifest.check` knows all these words.
+extension RunRecord {
+    var element: Element { Element(name: state) ?? .bf16 }
+    var kept: ForwardOptions.Keep { .init(rawValue: keep) ?? .last }
+    var computed: Compute { compute.flatMap(Compute.init) ?? .f32 }
+    /// Older versions chose by the model's shape alone, as for a long sequence.
+    var way: ConvolutionWay { convolution.flatMap(ConvolutionWay.init) ?? .fourier }
+    /// Recorded by a version whose fingerprints left out number formats, and which recorded no kernels.
+    var isLegacy: Bool { arithmetic == nil }
+}

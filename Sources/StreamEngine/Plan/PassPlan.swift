@@ -1,0 +1,41 @@
+import ProtonModel
+
+/// How a model's layers share passes over the states. A pass reads one generation, takes every window through its
+/// layers, and writes one.
+///
+/// A layer that gathers begins a pass; streaming layers, whose past fits in memory, go along with the pass before them.
+/// The division follows from the model and from what is kept, and from nothing else: a run that goes on finds its
+/// generations where it looks for them.
+public struct PassPlan: Sendable, Equatable {
+    /// The layers of each pass, from 1. A pass reads the generation before its first layer and makes that of its last.
+    public let passes: [ClosedRange<Int>]
+
+    /// - Parameter keepsAll: every layer's generation is to be written.
+    public init(_ config: ModelConfig, keepsAll: Bool) {
+        var passes: [ClosedRange<Int>] = []
+        for layer in 1...config.passes {
+            if let last = passes.last, !keepsAll, !config.isGathering(layer) {
+                passes[passes.count - 1] = last.lowerBound...layer
+            } else {
+                passes.append(layer...layer)
+            }
+        }
+        self.passes = passes
+    }
+
+    /// The first pass that is not done, as an index, where the generations up to `generation` are there.
+    func next(after generation: Int) -> Int { passes.firstIndex { $0.upperBound > generation } ?? passes.count }
+
+    /// The pass that makes a generation, as an index.
+    func pass(making generation: Int) -> Int? { passes.firstIndex { $0.upperBound == generation } }
+
+    /// Whether states are stored by any pass but the last.
+    var storesStates: Bool { passes.count > 1 }
+
+    /// A pass by index, for people.
+    func name(_ pass: Int) -> String {
+        let layers = passes[pass]
+        return layers.count == 1
+            ? "layer \(layers.lowerBound)" : "layers \(layers.lowerBound) to \(layers.upperBound)"
+    }
+}

@@ -1,0 +1,63 @@
+import Geometry
+import PageStore
+import ProtonModel
+import Support
+
+/// The tokens that rows of states are to predict, in natural order. The block of generation 0 read last stays decoded.
+final class TargetTokens {
+    private let geometry: SequenceGeometry
+    /// P columns, and the token indices of their rows where they are ordered.
+    private let decoded: Memory<UInt16>
+    private let indices: Memory<UInt16>
+    private var held = -1
+
+    /// - Parameter blockRows: tokens of the largest block.
+    init(blockRows: Int, isOrdered: Bool, geometry: SequenceGeometry) throws {
+        self.geometry = geometry
+        decoded = try Memory(blockRows)
+        indices = try Memory(isOrdered ? blockRows : 0)
+    }
+
+    static func footprint(blockRows: Int, isOrdered: Bool) -> Int { blockRows * (isOrdered ? 4 : 2) }
+
+    /// Forgets what it holds: another layer, or another store, begins.
+    func reset() { held = -1 }
+
+    /// Writes the tokens of `patches` and the one after to `target`, which has room for all of them. One caller at a
+    /// time.
+    func load(_ patches: Range<Int>, of tokens: GenerationReader, with reader: PageReader, into target: Memory<UInt16>)
+        throws
+    {
+        let P = geometry.patchSize
+        let count = patches.count * P
+        target[count] = Element.noToken
+        let needed = patches.lowerBound..<min(geometry.patches, patches.upperBound + 1)
+        for (block, piece) in tokens.grid.pieces(of: needed) {
+            let inBlock = tokens.grid.patches(ofBlock: block)
+            if held != block {
+                held = -1
+                try reader.read(
+                    tokens, block: block, columns: 0..<P,
+                    into: { UnsafeMutableRawBufferPointer(decoded.piece($0, of: inBlock.count)) },
+                    indices: { indices.count > 0 ? indices.piece($0, of: inBlock.count) : nil })
+                held = block
+            }
+            for patch in piece {
+                for column in 0..<P {
+                    let row = column * inBlock.count + patch - inBlock.lowerBound
+                    let index = indices.count > 0 ? Int(indices[row]) : column
+                    let (token, position) = (patch * P + index, (patch - patches.lowerBound) * P + index)
+                    let id = decoded[row]
+                    guard token < geometry.tokens ? id < Element.tokenIDs : id == Element.noToken else {
+                        throw Fault(
+                            .badData,
+                            "token \(token) has id \(id), which a sequence of \(geometry.tokens) tokens cannot have there",
+                            at: Place(file: tokens.file, generation: 0, block: block, column: column),
+                            advice: PageHeader.damageAdvice)
+                    }
+                    if position <= count { target[position] = id }
+                }
+            }
+        }
+    }
+}

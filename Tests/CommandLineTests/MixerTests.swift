@@ -1,0 +1,419 @@
+import Foundation
+import TestSupport
+import Testing
+
+/// Models of several mixers: config.json, the tensors that come with them, the short notation.
+struct MixerTests {
+    let bench: Bench
+    init() throws { bench = try Bench() }
+
+    /// Makes a model of hidden size 16 and 4 heads.
+    @discardableResult
+    private func initialize(_ mixers: String, _ flags: String..., named name: String = "model") throws -> Outcome {
+        try run(
+            [
+                "model", "init", bench.file(name), "--hidden-size", "16", "--intermediate-size", "8", "--kernel-size",
+                "3", "--patch-size", "8", "--mixers", mixers,
+            ] + flags)
+    }
+
+    private func info(_ name: String = "model") throws -> [String: Any] {
+        try run("model", "info", bench.file(name), "--json").expect(0).json()
+    }
+
+    private func set(_ field: String, _ json: String) throws {
+        let value = try JSONSerialization.jsonObject(with: Data(json.utf8), options: .fragmentsAllowed)
+        try bench.edit("model/config.json", [field: value], keepingNull: true)
+    }
+
+    private func remove(_ field: String) throws { try bench.edit("model/config.json", [field: NSNull()]) }
+
+    /// The mixers that config.json has.
+    private func mixers(_ name: String = "model") throws -> [NSDictionary] {
+        let fields = try JSONSerialization.jsonObject(with: bench.bytes("\(name)/config.json")) as? [String: Any]
+        return try #require(fields?["mixers"] as? [NSDictionary])
+    }
+
+    // MARK: config.json
+
+    static let window = #""kind": "sliding-window", "num_heads": 4, "window": 8"#
+    static let retention = #""kind": "retention", "num_heads": 4"#
+
+    /// A mixer as config.json has it, and what the message must name.
+    static let wrong: [(mixer: String, field: String, word: String)] = [
+        ("7", "mixers.1", "object"), ("null", "mixers.1", "object"), ("{}", "mixers.1.kind", "missing"),
+        (#"{"kind": "attention"}"#, "mixers.1.kind", "one of monte-carlo, sliding-window, retention"),
+        (#"{"kind": 3}"#, "mixers.1.kind", "string"),
+        (#"{"kind": "monte-carlo", "num_heads": 4}"#, "mixers.1.num_heads", "unknown"),
+        (#"{"kind": "sliding-window", "window": 8}"#, "mixers.1.num_heads", "missing"),
+        (#"{"kind": "sliding-window", "num_heads": 4}"#, "mixers.1.window", "missing"),
+        ("{\(window), \"widow\": 8}", "mixers.1.widow", "did you mean 'window'"),
+        ("{\(window), \"stride\": 8}", "mixers.1.stride", "unknown"),
+        (#"{"kind": "sliding-window", "num_heads": 0, "window": 8}"#, "mixers.1.num_heads", "must be"),
+        (#"{"kind": "sliding-window", "num_heads": 3, "window": 8}"#, "mixers.1.head_dim", "does not divide"),
+        (#"{"kind": "sliding-window", "num_heads": 4, "window": 0}"#, "mixers.1.window", "must be"),
+        (#"{"kind": "sliding-window", "num_heads": 4, "window": 1.5}"#, "mixers.1.window", "integer"),
+        (#"{"kind": "sliding-window", "num_heads": 4, "window": 1048577}"#, "mixers.1.window", "1048576"),
+        ("{\(window), \"num_kv_heads\": 3}", "mixers.1.num_kv_heads", "divide"),
+        ("{\(window), \"num_kv_heads\": 8}", "mixers.1.num_kv_heads", "must be"),
+        ("{\(window), \"head_dim\": 0}", "mixers.1.head_dim", "must be"),
+        ("{\(window), \"head_dim\": null}", "mixers.1.head_dim", "integer"),
+        ("{\(window), \"dilation\": 0}", "mixers.1.dilation", "must be"),
+        ("{\(window), \"dilation\": [1, 2]}", "mixers.1.dilation", "num_heads"),
+        ("{\(window), \"dilation\": []}", "mixers.1.dilation", "num_heads"),
+        ("{\(window), \"dilation\": [1, 2, 3, \"4\"]}", "mixers.1.dilation", "integers"),
+        ("{\(window), \"dilation\": \"2\"}", "mixers.1.dilation", "integer"),
+        ("{\(window), \"dilation\": 131073}", "mixers.1.window", "1048584 rows"),
+        ("{\(window), \"qkv_bias\": 1}", "mixers.1.qkv_bias", "true or false"),
+        ("{\(window), \"causal\": false}", "mixers.1.causal", "not supported yet"),
+        ("{\(window), \"global_tokens\": [0]}", "mixers.1.global_tokens", "not supported yet"),
+        ("{\(window), \"global_tokens\": 0}", "mixers.1.global_tokens", "list"),
+        ("{\(window), \"rope\": true}", "mixers.1.rope", "object"),
+        ("{\(window), \"rope\": {\"theta\": 0}}", "mixers.1.rope.theta", "must be"),
+        ("{\(window), \"rope\": {\"theta\": \"10000\"}}", "mixers.1.rope.theta", "number"),
+        ("{\(window), \"rope\": {\"layout\": \"quarter\"}}", "mixers.1.rope.layout", "half, interleaved"),
+        ("{\(window), \"rope\": {\"spacing\": \"wide\"}}", "mixers.1.rope.spacing", "standard, inclusive"),
+        ("{\(window), \"rope\": {\"scaling\": 2}}", "mixers.1.rope.scaling", "unknown"),
+        ("{\(window), \"head_dim\": 3, \"rope\": {}}", "mixers.1.head_dim", "even"),
+        ("{\(window), \"head_dim\": 2, \"rope\": {\"spacing\": \"inclusive\"}}", "mixers.1.head_dim", "at least 4"),
+        (#"{"kind": "retention"}"#, "mixers.1.num_heads", "missing"),
+        (#"{"kind": "retention", "num_heads": 3}"#, "mixers.1.head_k_dim", "does not divide"),
+        (#"{"kind": "retention", "num_heads": 3, "head_k_dim": 2}"#, "mixers.1.head_v_dim", "does not divide"),
+        ("{\(retention), \"head_v_dim\": 65537}", "mixers.1.head_v_dim", "must be"),
+        ("{\(retention), \"head_k_dim\": 5, \"rope\": {}}", "mixers.1.head_k_dim", "even"),
+        ("{\(retention), \"norm_eps\": 0}", "mixers.1.norm_eps", "must be"),
+        ("{\(retention), \"window\": 5}", "mixers.1.window", "unknown"),
+    ]
+
+    @Test("A field of a mixer that cannot work is named, in a list and where there is one for all", arguments: wrong)
+    func fields(mixer: String, field: String, word: String) throws {
+        try initialize("m,r").expect(0)
+        try set("mixers", #"[{"kind": "monte-carlo"}, \#(mixer)]"#)
+        try run("model", "info", bench.file("model")).expect(65, "config.json", "'\(field)'", word)
+        try remove("mixers")
+        try set("mixer", mixer)
+        let one = field.replacingOccurrences(of: "mixers.1", with: "mixer")
+        try run("model", "info", bench.file("model")).expect(65, "config.json", "'\(one)'", word)
+    }
+
+    @Test("A list has an entry a layer, and stands alone")
+    func counts() throws {
+        try initialize("m,r").expect(0)
+        for (list, word) in [
+            ("[]", "one a layer"), ("{}", "list"), ("\"m,r\"", "list"), ("null", "list"),
+            (#"[{"kind": "monte-carlo"}]"#, "lists 1; num_hidden_layers is 2"),
+            (
+                #"[{"kind": "monte-carlo"}, {"kind": "monte-carlo"}, {"kind": "monte-carlo"}]"#,
+                "lists 3; num_hidden_layers is 2"
+            ),
+        ] {
+            try set("mixers", list)
+            try run("model", "info", bench.file("model")).expect(65, "config.json", "'mixers'", word)
+        }
+        try set("mixers", #"[{"kind": "monte-carlo"}, {"kind": "monte-carlo"}]"#)
+        try set("mixer", #"{"kind": "monte-carlo"}"#)
+        try run("model", "info", bench.file("model")).expect(65, "'mixer'", "stands beside 'mixers'")
+        try remove("mixer")
+        try set("mixerz", "1")
+        try run("model", "info", bench.file("model")).expect(65, "'mixerz'", "did you mean 'mixer'")
+    }
+
+    @Test("A model that is not causal takes no mixer that sees earlier tokens only")
+    func bidirectional() throws {
+        try initialize("m,r").expect(0)
+        try set("causal", "false")
+        try run("model", "info", bench.file("model")).expect(65, "'mixers.1.kind'", "retention", "causal")
+        try initialize("m,w:8", "--bidirectional", named: "other").expect(64, "'mixers.1.kind'", "causal")
+        #expect(!bench.exists("other"))
+        try initialize("2*m", "--bidirectional", named: "other").expect(0)
+    }
+
+    @Test("Fields that say what is so anyway make no other model, whether they stand once or for each layer")
+    func normalised() throws {
+        try initialize("2*w:8").expect(0)
+        let fingerprint = try #require(try info()["fingerprint"] as? String)
+        func expectSame() throws { #expect(try info()["fingerprint"] as? String == fingerprint) }
+        let all = """
+            {"kind": "sliding-window", "num_heads": 4, "num_kv_heads": 4, "head_dim": 4, "window": 8,
+             "dilation": [1, 1, 1, 1], "causal": true, "global_tokens": [], "qkv_bias": false,
+             "rope": {"theta": 10000, "layout": "half", "spacing": "standard"}}
+            """
+        let least = #"{"kind": "sliding-window", "num_heads": 4, "window": 8, "rope": {}}"#
+        try set("mixers", "[\(all), \(least)]")
+        try expectSame()
+        try remove("mixers")
+        for one in [all, least] {
+            try set("mixer", one)
+            try expectSame()
+        }
+        // Other ones that ask for the same tensors.
+        for other in [#"{"kind": "sliding-window", "num_heads": 4, "window": 8, "rope": null}"#]
+            + ["\"num_heads\": 2, \"window\": 8", "\"num_heads\": 4, \"window\": 9"].map({
+                "{\"kind\": \"sliding-window\", \($0), \"rope\": {}}"
+            })
+        {
+            try set("mixer", other)
+            #expect(try info()["fingerprint"] as? String != fingerprint)
+        }
+    }
+
+    @Test("Monte Carlo Attention by name is Monte Carlo Attention by default")
+    func monteCarlo() throws {
+        try bench.model("plain", layers: 3)
+        _ = try bench.shell("cp -r plain model").expect(0)
+        try set("mixer", #"{"kind": "monte-carlo"}"#)
+        #expect(try info()["fingerprint"] as? String == info("plain")["fingerprint"] as? String)
+        try remove("mixer")
+        try set("mixers", #"[{"kind": "monte-carlo"}, {"kind": "monte-carlo"}, {"kind": "monte-carlo"}]"#)
+        #expect(try info()["fingerprint"] as? String == info("plain")["fingerprint"] as? String)
+    }
+
+    /// Fingerprints as they were before there were other mixers: stores and files know models by them.
+    @Test(
+        "Models of Monte Carlo Attention alone keep their fingerprints, and model init makes the same ones",
+        arguments: [
+            ("seven", "ef27192a5b52760c"), ("wide", "8cc1938220a1f25a"), ("recurrent", "640d493e03d603bc"),
+            ("carlo", "49121934be41b00d"), ("selective", "a0e6784c69e6b318"), ("stack", "e9741131254dc8c5"),
+            ("nowhere", "76b58056c2255f7c"), ("relu", "9e9217bc391e2ce1"), ("bidirectional", "12bb397d2c99f044"),
+            ("everything", "79e61d7094572a50"), ("", "0cb788ff798f3151"),
+        ])
+    func fingerprints(fixture: String, fingerprint: String) throws {
+        let model = try fixture.isEmpty ? bench.model() : Fixtures.path(fixture)
+        let found = try run("model", "info", model, "--json").expect(0).json()
+        #expect(found["fingerprint"] as? String == fingerprint)
+    }
+
+    // MARK: model.safetensors
+
+    /// Changes the weights; tensors that `leavingOut` names are gone from the file.
+    private func edit(leavingOut: (String) -> Bool, adding: [String: Int] = [:]) throws {
+        let old = try ModelFileTests.Weights(bench.bytes("model/model.safetensors"))
+        var new = old
+        (new.header, new.data) = ([:], Data())
+        func put(_ name: String, _ shape: [Int], _ values: Data) {
+            new.header[name] =
+                ["dtype": "F32", "shape": shape, "data_offsets": [new.data.count, new.data.count + values.count]]
+                as [String: Any]
+            new.data += values
+        }
+        for name in old.header.keys.sorted() where name != "__metadata__" && !leavingOut(name) {
+            let place = old.field(name, "data_offsets")
+            put(name, old.field(name, "shape"), Data(old.data[place[0]..<place[1]]))
+        }
+        for (name, count) in adding { put(name, [count], Data(count: 4 * count)) }
+        try bench.write("model/model.safetensors", new.file)
+    }
+
+    @Test("A layer has the tensors of its mixer and no others; a missing one is named")
+    func tensors() throws {
+        try initialize("m,w:8,r").expect(0)
+        let weights = try ModelFileTests.Weights(bench.bytes("model/model.safetensors"))
+        let all = weights.header.keys.filter { $0.hasPrefix("blocks.") }
+        func names(_ layer: Int) -> Set<String> {
+            let prefix = "blocks.\(layer)."
+            return Set(all.filter { $0.hasPrefix(prefix) }.map { String($0.dropFirst(prefix.count)) })
+        }
+        let window = Set(["q", "k", "v", "o"].map { "mixer.\($0)_proj.weight" })
+        let attention: Set = [
+            "cov1_delegate.weight", "cov1_delegate.bias", "self_attn.qkv.weight", "self_attn.proj.weight",
+            "self_attn.proj.bias",
+        ]
+        #expect(names(1) == names(0).subtracting(attention).union(window))
+        #expect(names(2) == names(1).union(["mixer.g_proj.weight", "mixer.norm.weight"]))
+        #expect(weights.field("blocks.2.mixer.v_proj.weight", "shape") == [32, 16])
+        for name in all where name.contains("mixer.") && !name.hasSuffix("norm.weight") {
+            try initialize("m,w:8,r", "--force").expect(0)
+            try edit(leavingOut: { $0 == name })
+            try run("model", "info", bench.file("model")).expect(65, "'\(name)'", "missing")
+        }
+        for surplus in ["blocks.1.self_attn.proj.bias", "blocks.1.mixer.q_proj.bias", "blocks.0.mixer.norm.weight"] {
+            try initialize("m,w:8,r", "--force").expect(0)
+            try edit(leavingOut: { _ in false }, adding: [surplus: 16])
+            try run("model", "info", bench.file("model")).expect(65, "'\(surplus)'", "not a tensor")
+        }
+        // Scalars of published checkpoints, which take no part.
+        try initialize("m,w:8,r", "--force").expect(0)
+        try edit(leavingOut: { _ in false }, adding: ["blocks.1.s1": 1, "blocks.2.s2": 1])
+        _ = try info()
+    }
+
+    @Test("Retention may come without a weight of its norm: another model, and a smaller one")
+    func optionalTensor() throws {
+        try initialize("r,r").expect(0)
+        let with = try info()
+        try edit(leavingOut: { $0 == "blocks.1.mixer.norm.weight" })
+        let without = try info()
+        #expect(with["fingerprint"] as? String != without["fingerprint"] as? String)
+        #expect(with["parameters"] as? Int == (without["parameters"] as? Int).map { $0 + 8 })
+        #expect(with["weights"] as? Int == (without["weights"] as? Int).map { $0 + 32 })
+        // A wrong one is no absent one.
+        try edit(leavingOut: { $0 == "blocks.0.mixer.norm.weight" }, adding: ["blocks.0.mixer.norm.weight": 7])
+        try run("model", "info", bench.file("model")).expect(65, "'blocks.0.mixer.norm.weight'", "shape")
+    }
+
+    // MARK: --mixers
+
+    @Test(
+        "The short notation lists a mixer a layer",
+        arguments: [
+            ("m", "m"), ("monte-carlo,sliding-window:8,retention", "m w r"), ("m,w:8,r", "m w r"), ("3*r", "r r r"),
+            ("2*(m,3*w:8),r", "m w w w m w w w r"), ("2*(2*(m,r),w:8)", "m r m r w m r m r w"), ("(m),((r))", "m r"),
+        ])
+    func notation(text: String, kinds: String) throws {
+        try initialize(text).expect(0)
+        let expected = kinds.split(separator: " ").map {
+            $0 == "m" ? "monte-carlo" : $0 == "w" ? "sliding-window" : "retention"
+        }
+        let found = try info()
+        #expect(found["layers"] as? Int == expected.count)
+        let runs = try #require(found["mixers"] as? [[String: Any]])
+        #expect(
+            runs.flatMap { run in (run["layers"] as? [Int] ?? []).map { _ in run["kind"] as? String } } == expected)
+        #expect(runs.flatMap { $0["layers"] as? [Int] ?? [] } == Array(1...expected.count))
+    }
+
+    @Test("The short notation gives windows their size and dilation, heads those of --heads, and rotary positions")
+    func sizes() throws {
+        let rope = ["theta": 10000, "layout": "half"] as NSDictionary
+        func window(_ window: Int, heads: Int, _ more: [String: Any] = [:]) -> NSDictionary {
+            let fields: [String: Any] = [
+                "kind": "sliding-window", "num_heads": heads, "head_dim": 16 / heads, "window": window,
+                "causal": true, "rope": rope,
+            ]
+            return fields.merging(more) { $1 } as NSDictionary
+        }
+        try initialize("w,w:9,w:5x3", "--heads", "2").expect(0)
+        #expect(
+            try mixers() == [window(256, heads: 2), window(9, heads: 2), window(5, heads: 2, ["dilation": 3])])
+        try initialize("r", "--force").expect(0)
+        #expect(
+            try mixers() == [
+                [
+                    "kind": "retention", "num_heads": 4, "head_k_dim": 4, "head_v_dim": 8, "norm_eps": 1e-5,
+                    "rope": rope,
+                ] as NSDictionary
+            ])
+    }
+
+    @Test("--mixers takes a file: a list, or an object that has mixers as config.json does")
+    func file() throws {
+        let (one, other) = (
+            #"{"kind": "sliding-window", "window": 3, "num_kv_heads": 1}"#, #"{"kind": "retention", "num_heads": 2}"#
+        )
+        try bench.write("list.json", "[\(one), \(other)]".utf8)
+        try initialize(bench.file("list.json")).expect(0)
+        let expected = try mixers()
+        #expect(expected.map { $0["num_heads"] as? Int } == [4, 2] && expected[0]["rope"] == nil)
+        try bench.write("layers", #"{"mixers": [\#(one), \#(other)], "hidden_size": 1}"#.utf8)
+        try initialize("@" + bench.file("layers"), "--force").expect(0)
+        #expect(try mixers() == expected)
+        // What a model says of its own.
+        try initialize(bench.file("model/config.json"), named: "copy").expect(0)
+        #expect(try bench.contents("copy") == bench.contents("model"))
+        // One for all.
+        try bench.write("one.json", #"{"mixer": \#(one)}"#.utf8)
+        try initialize(bench.file("one.json"), "--force").expect(0)
+        #expect(try mixers() == Array(repeating: expected[0], count: 6))
+        try initialize(bench.file("one.json"), "--layers", "2", "--force").expect(0)
+        #expect(try mixers() == Array(repeating: expected[0], count: 2))
+    }
+
+    @Test(
+        "A file of mixers that cannot be one is refused",
+        arguments: [
+            ("", 65, "JSON"), ("7", 65, "list"), ("[]", 65, "one a layer"), ("{}", 65, "missing"),
+            ("[{\"kind\": \"retention\", \"num_head\": 2}]", 65, "mixers.0.num_head"),
+            ("{\"mixers\": 3}", 65, "list"), ("{\"mixer\": {\"kind\": \"r\"}}", 65, "mixer.kind"),
+            ("{\"mixer\": {\"kind\": \"retention\"}, \"mixers\": []}", 65, "beside"),
+            (String(repeating: " ", count: 1 << 20) + "[]", 65, "bytes"),
+        ])
+    func wrongFile(text: String, status: Int32, word: String) throws {
+        try bench.write("list.json", text.utf8)
+        try initialize(bench.file("list.json")).expect(status, "list.json", word)
+        #expect(!bench.exists("model"))
+    }
+
+    @Test(
+        "A list that cannot be is refused, and says where",
+        arguments: [
+            ("", "is no mixer; there are monte-carlo (m), sliding-window[:WINDOW[xDILATION]] (w), retention (r)"),
+            ("m,", "'' is no mixer"), ("m,,r", "'' is no mixer"), ("q", "'q' is no mixer"),
+            ("m r", "'m r' is no mixer"), ("M", "'M' is no mixer"), ("*m", "'*m' is no mixer"),
+            ("2m", "'2m' is no mixer"), ("m:3", "nothing follows monte-carlo"), ("r:", "nothing follows retention"),
+            ("w:", "write sliding-window:WINDOW[xDILATION]"), ("w:3x", "write sliding-window"),
+            ("w:3x2x1", "write sliding-window"), ("w:a", "write sliding-window"),
+            ("0*m", "count '0'"), ("10001*m", "count '10001'"), ("99999999999999999999*m", "count '99999"),
+            ("1000*(1000*(1000*m))", "more than 10000 layers"), ("5000*m,5001*r", "more than 10000 layers"),
+            ("(m", "no end"), ("m)", "')' stands"), ("(m)r", "'r' stands"), ("()", "'' is no mixer"),
+            (String(repeating: "(", count: 100_000), "brackets within one another"),
+            ("m,w:0", "'mixers.1.window'"), (String(repeating: "q", count: 100_000), "qqq…' is no mixer"),
+            ("w:1024x1025", "reaches over"), ("w:-1", "'mixers.0.window'"),
+        ])
+    func wrongNotation(text: String, words: String) throws {
+        try initialize(text).expect(64, "--mixers", words)
+        #expect(!bench.exists("model"))
+    }
+
+    @Test("What contradicts --mixers, or cannot go with it, is refused")
+    func contradictions() throws {
+        try initialize("m,r", "--layers", "3").expect(64, "--layers is 3, and --mixers lists 2")
+        try initialize("m,r", "--layers", "0").expect(64, "num_hidden_layers")
+        try initialize("r", "--heads", "3").expect(64, "num_attention_heads")
+        try initialize("w:3", "--heads", "16").expect(64, "'mixers.0.head_dim'", "rope", "even")
+        try initialize("nowhere.json").expect(66, "nowhere.json")
+        try initialize("@nowhere").expect(66, "nowhere")
+        #expect(!bench.exists("model"))
+        try initialize("m,r", "--layers", "2").expect(0)
+    }
+
+    @Test("A configuration that could not be read again is not written")
+    func longConfiguration() throws {
+        try run(
+            "model", "init", bench.file("model"), "--hidden-size", "8", "--intermediate-size", "1", "--kernel-size",
+            "1", "--mixers", "10000*w:3"
+        ).expect(64, "config.json would take", "1048576")
+        #expect(!bench.exists("model"))
+    }
+
+    // MARK: For people
+
+    @Test("model info and the plan of a run say which layers have which mixer, and which of them stream")
+    func described() throws {
+        try bench.write(
+            "list.json",
+            #"""
+            [{"kind": "monte-carlo"}, {"kind": "sliding-window", "num_heads": 1, "window": 256},
+             {"kind": "sliding-window", "num_heads": 1, "window": 256},
+             {"kind": "sliding-window", "num_heads": 4, "num_kv_heads": 2, "window": 4, "dilation": [1, 1, 1, 3],
+              "qkv_bias": true, "rope": {"theta": 500, "layout": "interleaved", "spacing": "inclusive"}},
+             {"kind": "monte-carlo"},
+             {"kind": "retention", "num_heads": 2, "norm_eps": 1e-6, "rope": {}}]
+            """#.utf8)
+        try initialize(bench.file("list.json")).expect(0)
+        let text = try run("model", "info", bench.file("model")).expect(0).output
+        let lines = text.split(separator: "\n").map { $0.split(separator: ": ", maxSplits: 1).last.map(String.init) }
+        for line in [
+            "1: monte-carlo", "2-3: sliding-window 256, 1 head of 16",
+            "4: sliding-window 4, dilation 1 to 3, 4 heads of 4, 2 of keys and values, biases, "
+                + "rope (interleaved, inclusive, theta 500.0)",
+            "5: monte-carlo", "6: retention, 2 heads of 8 keys and 16 values, eps 1e-06, rope", "2-4, 6",
+        ] {
+            #expect(lines.contains(line), "\(text)")
+        }
+        let runs = try #require(try info()["mixers"] as? [[String: Any]])
+        #expect(runs.map { $0["streaming"] as? Bool } == [false, true, true, false, true])
+        #expect(runs[1]["mixer"] as? String == "sliding-window 256, 1 head of 16")
+        try bench.store(Array("some bytes".utf8), "--patch-size", "8")
+        try run("forward", "--store", bench.file("store"), "--model", bench.file("model"), "--dry-run").expect(
+            0, "6 layers (2 monte-carlo, 3 sliding-window, 1 retention), hidden size 16")
+    }
+
+    @Test("What cannot be run yet says so")
+    func notRunYet() throws {
+        try initialize("m,r").expect(0)
+        let (model, store) = (bench.file("model"), try bench.store(Array("some bytes".utf8), "--patch-size", "8"))
+        try run("forward", "--store", store, "--model", model).expect(65, "'mixers.1.kind'", "retention", "not run yet")
+        try run("context", "--model", model).expect(64, "'mixers.1.kind'", "not measured yet")
+        try run("context", "--model", model, "--layers", "1").expect(0)
+    }
+}

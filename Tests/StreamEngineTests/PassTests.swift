@@ -1,0 +1,261 @@
+import Compute
+import Geometry
+import ProtonModel
+import Support
+import TestSupport
+import Testing
+
+@testable import PageStore
+@testable import StreamEngine
+
+/// Runs fixtures through windows and caches far smaller than any memory budget would choose, so that every way rows can
+/// come (kept, read again, stray) is taken, and compares with the reference and bit by bit.
+@Suite("Pass") struct PassTests {
+    struct Result {
+        var layers: [[Float]] = []
+        var bits: [Float] = []
+        var traffic: [PassTraffic] = []
+        var stored: [Int] = []
+    }
+
+    /// Sizes that memory would decide. Windows are of `windowBlocks` blocks of `blockTiles` tiles; nil for everything
+    /// in one.
+    struct Cut: CustomStringConvertible {
+        var blockTiles = 1
+        var windowBlocks: Int?
+        /// Columns kept beyond the least that works.
+        var spare = 0
+        var overlap = WorkingSetNeeds.Overlap.none
+        var resident = false
+        var once = false
+        var threads = 1
+        var way = ConvolutionWay.direct
+        var order = ColumnCache.Order.latestNextUse
+        /// Every layer's generation is written.
+        var keepsAll = true
+        var description: String {
+            "blocks of \(blockTiles) tiles, windows of \(windowBlocks ?? 0) blocks, \(spare) columns to spare, overlap \(overlap), resident \(resident), hosts visited once \(once), \(threads) threads, \(way)"
+        }
+    }
+
+    private func backend(_ kernels: KernelTable) -> any Backend { CPUBackend(kernels) }
+
+    private func run(_ name: String, state: Element, _ cut: Cut) throws -> Result {
+        try run(model: Fixtures.path(name), tokens: "\(Fixtures.path(name))/tokens.u16", state: state, cut)
+    }
+
+    private func run(model directory: String, tokens file: String, state: Element, _ cut: Cut) throws -> Result {
+        let folder = try TemporaryFolder()
+        let model = try Model(directory: directory)
+        _ = try Ingest.run(
+            [file], store: folder.file("store"), format: .tokens, patchSize: model.config.patchSize, replacing: false)
+        let store = try Store.openForWriting(folder.file("store"))
+        let geometry = try #require(store.geometry())
+        let kernels = try Kernels.select()
+        let passes = PassPlan(model.config, keepsAll: cut.keepsAll)
+        let needs = WorkingSetNeeds(
+            sizes: try ModelSizes(model.config, geometry: geometry, way: cut.way, on: backend(kernels)), passes: passes,
+            state: state, threads: cut.threads, copiedWeightBytes: 0, baseBytes: 0,
+            tokenPatchesPerBlock: store.manifest.generations[0].patchesPerBlock)
+        let T = cut.blockTiles * Tiling(patchSize: geometry.patchSize).patchesPerTile
+        // No narrower than what the window before looks ahead to.
+        let ahead = (model.config.reach.after + geometry.patchSize * T - 1) / (geometry.patchSize * T)
+        let W = cut.windowBlocks.map { max(ahead, $0) * T } ?? (geometry.patches + T - 1) / T * T
+        let stateShape = needs.stateShape(T: T, W: W)
+        let least = DelegateAccess(isCausal: model.config.isCausal).demand(stateShape).least
+        let slots = min(stateShape.allColumns, least + cut.spare)
+        let set = needs.workingSet(
+            T: T, W: W, slots: cut.resident ? nil : slots, visitsOnce: cut.once, overlap: cut.overlap, commit: 1)
+        let engine = try Engine(model, needs: needs, set: set, kernels: kernels)
+        if model.orderName(readBy: 1) != nil { try Repage.run(store, for: model, engine: engine) { _ in } }
+        let tokens = try store.reader(0)
+        var begun = store.manifest
+        begun.run = RunRecord(
+            modelFingerprint: model.fingerprint, trained: true, layers: model.config.passes,
+            hiddenSize: model.config.hiddenSize, state: state.name,
+            patchesPerBlock: T, keep: "all")
+        try store.publish(begun)
+        var result = Result()
+        for (index, layers) in passes.passes.enumerated() {
+            let (source, layer) = (layers.lowerBound - 1, layers.upperBound)
+            let isLast = layer == model.config.passes
+            var record = GenerationRecord(
+                index: layer, directory: "generation-\(layer)", element: state, patchesPerBlock: T,
+                width: model.config.hiddenSize,
+                tables: isLast ? [.states, .surprisal] : [.states], order: model.orderName(readBy: layer + 1))
+            do {
+                let writer = try GenerationWriter(
+                    store: store.directory, identity: store.identity(of: record), record: record)
+                let reader = source == 0 ? tokens : cut.resident ? nil : try store.reader(source)
+                let pass = try engine.pass(
+                    index,
+                    reading: reader.map { .stored(StoredGeneration($0)) } ?? .resident(engine.residentStates(source)),
+                    isKept: cut.resident, writer: writer, tokens: isLast ? tokens : nil, progress: RunProgress(),
+                    order: cut.order)
+                for window in pass.plan.windows { try pass.run(window: window) { _ in } }
+                try pass.finish { _ in }
+                try writer.finish()
+                record.complete = true
+                record.storedBytes = pass.appended.storedBytes
+                result.traffic.append(pass.traffic.withLock { $0 })
+                result.stored.append(record.storedBytes)
+            }
+            var manifest = store.manifest
+            manifest.generations.append(record)
+            manifest.run?.complete = isLast
+            try store.publish(manifest)
+            let out = folder.file("states.npy")
+            _ = try Export.run(store: store.directory, generation: layer, range: nil, to: out)
+            result.layers.append(try NpyArray(out).values)
+        }
+        try RowStream(store.reader(model.config.passes), .surprisal, kernels: kernels).read(0..<geometry.tokens) {
+            _, rows in
+            result.bits += rows.bindMemory(to: Float.self)
+        }
+        return result
+    }
+
+    private func same(_ a: [Float], _ b: [Float]) -> Bool { a.map(\.bitPattern) == b.map(\.bitPattern) }
+
+    @Test(
+        "every window, cache and thread count gives the reference's states, and the same bits",
+        arguments: Fixtures.cases)
+    func windows(name: String) throws {
+        let whole = try run(name, state: .f32, Cut(blockTiles: 4, resident: true))
+        for (layer, file) in [(0, "layer1.npy"), (whole.layers.count - 1, "hidden.npy")] {
+            var states = try NpyArray("\(Fixtures.path(name))/\(file)")
+            let wanted = states
+            states.values = whole.layers[layer]
+            #expect(states.relativeError(to: wanted) < 2e-4)
+        }
+        let bits = try NpyArray("\(Fixtures.path(name))/nll_bits.npy").values
+        #expect(bits.count == whole.bits.count && whole.bits[0].isNaN)
+        #expect(zip(bits, whole.bits).dropFirst().allSatisfy { abs($0 - $1) < 1e-3 })
+
+        let cuts = [
+            Cut(windowBlocks: 1), Cut(windowBlocks: 1, spare: 40, overlap: .full, threads: 2),
+            Cut(windowBlocks: 2, spare: 7, threads: 2),
+            Cut(blockTiles: 2, windowBlocks: 1, overlap: .full),
+            Cut(windowBlocks: 3, spare: 300, overlap: .full, threads: 3),
+            Cut(windowBlocks: 1, resident: true, threads: 2),
+            Cut(windowBlocks: 2, spare: 50, overlap: .full, threads: 2, order: .leastRecentlyUsed),
+            Cut(overlap: .full, resident: true, once: true, threads: 2),
+            Cut(blockTiles: 3, overlap: .full, resident: true, once: true),
+        ]
+        // Most of the wider family's cases are one tile long, and every cut the same to them.
+        let isShort = Fixtures.family.contains(name) && !name.hasPrefix("long-")
+        for cut in isShort ? [cuts[1], cuts[5], cuts[7]] : cuts {
+            let other = try run(name, state: .f32, cut)
+            let equal = zip(other.layers, whole.layers).allSatisfy(same) && same(other.bits, whole.bits)
+            #expect(equal, "\(cut)")
+        }
+    }
+
+    @Test(
+        "what a layer reads and writes: 2.1 N + 1.03 N, bidirectional 3.1 N + 1.03 N, orders included; N is that of the published block"
+    )
+    func traffic() throws {
+        let folder = try TemporaryFolder()
+        let (tokens, P) = (24_000, 8)
+        var numbers = TestNumbers(8)
+        try folder.write("tokens.u16", (0..<tokens).flatMap { _ in [UInt8.random(in: 0...255, using: &numbers), 0] })
+        func run(_ family: (inout ModelConfig) -> Void) throws -> Result {
+            var config = ModelConfig(
+                hiddenSize: 32, intermediateSize: 32, layers: 2, heads: 2, patchSize: P, kernelSize: 3)
+            family(&config)
+            try Model.initialize(folder.file("model"), config: config, seed: 1, replacing: true)
+            // The blocks that runs of hosts stand on are kept, and not much beside them.
+            return try self.run(
+                model: folder.file("model"), tokens: folder.file("tokens.u16"), state: .bf16,
+                Cut(windowBlocks: 4, spare: 70, overlap: .full, threads: 2))
+        }
+        let published = try run { _ in }
+        let N = Double(published.stored[0])
+        let others: [(String, (inout ModelConfig) -> Void)] = [
+            ("monte-carlo", { $0.delegation = .monteCarlo(seed: 1) }), ("selective", { $0.delegation = .selective }),
+            (
+                "recurrence",
+                {
+                    $0.recurrence = 2; $0.layers = 1
+                }
+            ),
+            (
+                "stack",
+                {
+                    $0.stack = [
+                        ConvolutionShape(kernelSize: 3, dilation: 4, channels: 16),
+                        ConvolutionShape(kernelSize: 2, channels: 32),
+                    ]
+                }
+            ),
+        ]
+        for (name, result) in try [("published", published)] + others.map({ ($0.0, try run($0.1)) }) {
+            for (traffic, stored) in zip(result.traffic, result.stored).dropFirst() {
+                #expect(Double(traffic.own + traffic.hosts + traffic.guests) / N <= 2.1, "\(name) reads \(traffic)")
+                #expect(Double(stored) / N <= 1.03, "\(name) writes")
+            }
+        }
+        let both = try run { $0.isCausal = false }
+        for traffic in both.traffic.dropFirst() {
+            #expect(Double(traffic.own + traffic.hosts + traffic.guests) / N <= 3.1)
+            // It does see what a causal model does not.
+            #expect(traffic.hosts + traffic.guests > published.traffic[1].hosts + published.traffic[1].guests)
+        }
+    }
+
+    @Test("rows that see further ahead than a block give the same bits for every window", arguments: [2400])
+    func farAhead(dilation: Int) throws {
+        let folder = try TemporaryFolder()
+        var numbers = TestNumbers(9)
+        try folder.write("tokens.u16", (0..<7000).flatMap { _ in [UInt8.random(in: 0...255, using: &numbers), 0] })
+        var config = ModelConfig(hiddenSize: 8, intermediateSize: 8, layers: 2, heads: 2, patchSize: 8, kernelSize: 1)
+        config.stack = [ConvolutionShape(kernelSize: 3, dilation: dilation, channels: 8)]
+        config.isCausal = false
+        try Model.initialize(folder.file("model"), config: config, seed: 1, replacing: true)
+        let tokens = folder.file("tokens.u16")
+        let whole = try run(
+            model: folder.file("model"), tokens: tokens, state: .f32, Cut(blockTiles: 4, resident: true))
+        // Blocks of 768 rows.
+        for cut in [
+            Cut(windowBlocks: 1), Cut(windowBlocks: 5, spare: 40, overlap: .full, threads: 3),
+            Cut(windowBlocks: 3, resident: true, threads: 2),
+        ] {
+            let other = try run(model: folder.file("model"), tokens: tokens, state: .f32, cut)
+            let equal = zip(other.layers, whole.layers).allSatisfy(same) && same(other.bits, whole.bits)
+            #expect(equal, "\(cut)")
+        }
+    }
+
+    @Test(
+        "convolutions through transforms: the reference's states, and the same bits for every window",
+        arguments: ["ragged", "carlo", "recurrent-selective"])
+    func transforms(name: String) throws {
+        let whole = try run(name, state: .f32, Cut(blockTiles: 4, resident: true, way: .fourier))
+        var states = try NpyArray("\(Fixtures.path(name))/hidden.npy")
+        let wanted = states
+        states.values = whole.layers[whole.layers.count - 1]
+        #expect(states.relativeError(to: wanted) < 2e-4)
+        for cut in [
+            Cut(windowBlocks: 1, way: .fourier),
+            Cut(windowBlocks: 2, spare: 7, overlap: .full, threads: 2, way: .fourier),
+        ] {
+            let other = try run(name, state: .f32, cut)
+            let equal = zip(other.layers, whole.layers).allSatisfy(same) && same(other.bits, whole.bits)
+            #expect(equal, "\(cut)")
+        }
+    }
+
+    @Test(
+        "bf16 states: the same bits for every window, and close to the reference",
+        arguments: ["ragged", "odd", "wide", "carlo", "stack-bidirectional"])
+    func halfStates(name: String) throws {
+        let whole = try run(name, state: .bf16, Cut(blockTiles: 4, resident: true, threads: 2))
+        let cut = try run(name, state: .bf16, Cut(windowBlocks: 1, spare: 3, overlap: .full, threads: 2))
+        let equal = zip(cut.layers, whole.layers).allSatisfy(same) && same(cut.bits, whole.bits)
+        #expect(equal)
+        let bits = try NpyArray("\(Fixtures.path(name))/nll_bits.npy").values
+        let mean =
+            zip(bits, whole.bits).dropFirst().map { Double($0 - $1) }.reduce(0, +) / Double(max(1, bits.count - 1))
+        #expect(abs(mean) < 0.02)
+    }
+}

@@ -1,0 +1,216 @@
+"""Sequence mixers in float64: what a layer may have in the place of Monte Carlo Attention. Part of tools/reference.py.
+
+Letters in the shapes below: n rows, D hidden size, H heads, d features of a head, dv those of its values where they
+may be others than those of its keys.
+
+A mixer is a function (rows, weights, name, fields) -> [n, D]. `rows` [n, D] are the normalised rows of the tokens
+alone, so that no mixer knows of padding; `name` is what its tensors' names begin with; `fields` is its object in
+config.json as `complete` gives it. All are causal. `KINDS` lists them: a new kind is one function, its fields and its
+tensors.
+"""
+
+import math
+from typing import Callable, NamedTuple
+
+import numpy as np
+
+
+NEEDED = object()  # the value of a field that has no default
+
+
+class Impossible(ValueError):
+    """A configuration that no model has, or that this reference does not know."""
+
+
+def share(features, heads):
+    """The default of a head's size: NEEDED where heads do not divide features."""
+    return NEEDED if features % heads else features // heads
+
+
+# ---------------------------------------------------------------------------------------------------
+# Parts
+# ---------------------------------------------------------------------------------------------------
+
+def projection(rows, weights, name):
+    """rows [..., I] times `name`.weight [O, I], plus `name`.bias where there is one -> [..., O]"""
+    result = rows @ weights[name + ".weight"].T
+    return result + weights[name + ".bias"] if name + ".bias" in weights else result
+
+
+def heads_of(rows, weights, name, heads):
+    """A projection, cut into heads. rows [n, D] -> [heads, n, d]"""
+    projected = projection(rows, weights, name)
+    return projected.reshape(len(rows), heads, -1).swapaxes(0, 1)
+
+
+def rotated(heads, rope):
+    """Rotary positions: each pair of row t's features turned by t times the pair's frequency. [H, n, d] -> [H, n, d]"""
+    if rope is None:
+        return heads
+    _, count, width = heads.shape
+    if width % 2 or width < 4 and rope["spacing"] == "inclusive":
+        raise Impossible(f"rope cannot turn heads of {width}: they must be even, with inclusive spacing at least 4")
+    pairs = width // 2
+    # Frequencies go down from 1. The pair after the last one would have 1/theta; in inclusive spacing the last one has.
+    steps = {"standard": pairs, "inclusive": pairs - 1}[rope["spacing"]]
+    angles = np.arange(count)[:, None] * rope["theta"] ** (-np.arange(pairs) / steps)
+    first, second = {
+        "half": (slice(0, pairs), slice(pairs, None)),
+        "interleaved": (slice(0, None, 2), slice(1, None, 2)),
+    }[rope["layout"]]
+    result = np.empty_like(heads)
+    result[..., first] = heads[..., first] * np.cos(angles) - heads[..., second] * np.sin(angles)
+    result[..., second] = heads[..., second] * np.cos(angles) + heads[..., first] * np.sin(angles)
+    return result
+
+
+def silu(values):
+    """x times the logistic function of x. Any shape."""
+    return values / (1.0 + np.exp(-values))
+
+
+def rms_norm(heads, weights, name, eps):
+    """The last axis divided by its root mean square, times `name`.weight where there is one. [..., dv] -> [..., dv]"""
+    normed = heads / np.sqrt(np.mean(heads * heads, axis=-1, keepdims=True) + eps)
+    return normed * weights[name + ".weight"] if name + ".weight" in weights else normed
+
+
+# ---------------------------------------------------------------------------------------------------
+# Sliding windows
+# ---------------------------------------------------------------------------------------------------
+
+def window_attention(query, key, value, window, dilation):
+    """One head: a row attends to itself and to the rows 1, 2, ..., `window` dilations before it. [n, d] -> [n, d]"""
+    count, width = query.shape
+    backs = [step * dilation for step in range(window + 1) if step * dilation < count]
+    scores = np.full((count, len(backs)), -np.inf)  # where there is no such row
+    for column, back in enumerate(backs):
+        scores[back:, column] = (query[back:] * key[:count - back]).sum(axis=1) / math.sqrt(width)
+    shares = np.exp(scores - scores.max(axis=1, keepdims=True))
+    shares /= shares.sum(axis=1, keepdims=True)
+    result = np.zeros_like(value)
+    for column, back in enumerate(backs):
+        result[back:] += shares[back:, column, None] * value[:count - back]
+    return result
+
+
+def sliding_window(rows, weights, name, fields):
+    """Attention to the rows shortly before, at a distance of each head's own. [n, D] -> [n, D]"""
+    heads, sources = fields["num_heads"], fields["num_kv_heads"]
+    if not fields["causal"] or fields["global_tokens"]:
+        raise Impossible("windows that are not causal or have global_tokens are not known here")
+    if heads % sources:
+        raise Impossible("num_kv_heads must divide num_heads")
+    query = rotated(heads_of(rows, weights, name + "q_proj", heads), fields["rope"])
+    key = rotated(heads_of(rows, weights, name + "k_proj", sources), fields["rope"])
+    value = heads_of(rows, weights, name + "v_proj", sources)
+    dilations = fields["dilation"] if isinstance(fields["dilation"], list) else [fields["dilation"]] * heads
+    if len(dilations) != heads:
+        raise Impossible(f"there are {len(dilations)} dilations for {heads} heads")
+    attended = []
+    for head in range(heads):
+        source = head // (heads // sources)
+        attended.append(window_attention(query[head], key[source], value[source], fields["window"], dilations[head]))
+    return projection(np.concatenate(attended, axis=1), weights, name + "o_proj")
+
+
+def sliding_window_fields(hidden, heads):
+    return {"num_heads": NEEDED, "window": NEEDED, "num_kv_heads": heads, "head_dim": share(hidden, heads),
+            "dilation": 1, "causal": True, "global_tokens": [], "qkv_bias": False, "rope": None}
+
+
+def sliding_window_tensors(hidden, fields):
+    queries, keys = fields["num_heads"] * fields["head_dim"], fields["num_kv_heads"] * fields["head_dim"]
+    tensors = {"q_proj.weight": (queries, hidden), "k_proj.weight": (keys, hidden), "v_proj.weight": (keys, hidden),
+               "o_proj.weight": (hidden, queries)}
+    if fields["qkv_bias"]:
+        tensors |= {"q_proj.bias": (queries,), "k_proj.bias": (keys,), "v_proj.bias": (keys,), "o_proj.bias": (hidden,)}
+    return tensors
+
+
+# ---------------------------------------------------------------------------------------------------
+# Recurrences
+# ---------------------------------------------------------------------------------------------------
+
+def retention(rows, weights, name, fields):
+    """Each head keeps a matrix that decays and takes in every row's key and value; queries read it. [n, D] -> [n, D]"""
+    heads = fields["num_heads"]
+    query = rotated(heads_of(rows, weights, name + "q_proj", heads), fields["rope"]) / math.sqrt(fields["head_k_dim"])
+    key = rotated(heads_of(rows, weights, name + "k_proj", heads), fields["rope"])
+    value = heads_of(rows, weights, name + "v_proj", heads)
+    decay = 1.0 - 2.0 ** (-5.0 - np.arange(heads))[:, None, None]
+    state = np.zeros((heads, fields["head_k_dim"], fields["head_v_dim"]))
+    read = np.empty((len(rows), heads, fields["head_v_dim"]))
+    for row in range(len(rows)):
+        state = decay * state + key[:, row, :, None] * value[:, row, None, :]
+        read[row] = (query[:, row, None, :] @ state)[:, 0]
+    normed = rms_norm(read, weights, name + "norm", fields["norm_eps"]).reshape(len(rows), -1)
+    return projection(silu(projection(rows, weights, name + "g_proj")) * normed, weights, name + "o_proj")
+
+
+def retention_fields(hidden, heads):
+    return {"num_heads": NEEDED, "head_k_dim": share(hidden, heads), "head_v_dim": share(2 * hidden, heads),
+            "norm_eps": 1e-5, "rope": None}
+
+
+def retention_tensors(hidden, fields):
+    """norm.weight may be missing."""
+    keys, values = fields["num_heads"] * fields["head_k_dim"], fields["num_heads"] * fields["head_v_dim"]
+    return {"q_proj.weight": (keys, hidden), "k_proj.weight": (keys, hidden), "v_proj.weight": (values, hidden),
+            "g_proj.weight": (values, hidden), "norm.weight": (fields["head_v_dim"],),
+            "o_proj.weight": (hidden, values)}
+
+
+# ---------------------------------------------------------------------------------------------------
+# All kinds
+# ---------------------------------------------------------------------------------------------------
+
+ROPE = {"theta": 10000, "layout": "half", "spacing": "standard"}
+ROPE_CHOICES = {"layout": ("half", "interleaved"), "spacing": ("standard", "inclusive")}
+
+
+class Kind(NamedTuple):
+    mix: Callable  # (rows, weights, name, fields) -> [n, D]
+    fields: Callable  # (D, H) -> every field, with the value that it has where config.json leaves it out
+    tensors: Callable  # (D, fields) -> the shape of every tensor, by the end of its name
+
+
+KINDS = {
+    "sliding-window": Kind(sliding_window, sliding_window_fields, sliding_window_tensors),
+    "retention": Kind(retention, retention_fields, retention_tensors),
+}
+
+
+def complete(mixer, hidden):
+    """A mixer's object of config.json with every field of its kind. Impossible where it is not one."""
+    kind, heads = mixer.get("kind"), mixer.get("num_heads", 1)
+    if kind not in KINDS:
+        raise Impossible(f"kind {kind!r} is unknown")
+    if heads < 1:
+        raise Impossible("num_heads must be at least 1")
+    fields = KINDS[kind].fields(hidden, heads)
+    if unknown := mixer.keys() - fields.keys() - {"kind"}:
+        raise Impossible(f"{kind} has no {', '.join(sorted(unknown))}")
+    fields |= mixer
+    if missing := [name for name, value in fields.items() if value is NEEDED]:
+        raise Impossible(f"{kind} needs {', '.join(missing)}")
+    if fields.get("rope") is not None:
+        fields["rope"] = ROPE | fields["rope"]
+        if unknown := fields["rope"].keys() - ROPE.keys():
+            raise Impossible(f"rope has no {', '.join(sorted(unknown))}")
+        for name, choices in ROPE_CHOICES.items():
+            if fields["rope"][name] not in choices:
+                raise Impossible(f"rope's {name} is one of {', '.join(choices)}")
+    return fields
+
+
+def tensors(mixer, hidden):
+    """The shape of every tensor of a mixer, an object of config.json, by the end of its name."""
+    fields = complete(mixer, hidden)
+    return KINDS[fields["kind"]].tensors(hidden, fields)
+
+
+def mix(rows, weights, name, mixer):
+    """What a mixer, an object of config.json, makes of the normalised rows of all tokens. [n, D] -> [n, D]"""
+    fields = complete(mixer, rows.shape[1])
+    return KINDS[fields["kind"]].mix(rows, weights, name, fields)
