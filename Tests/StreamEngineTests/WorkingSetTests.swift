@@ -195,6 +195,45 @@ import Testing
         }
     }
 
+    @Test(
+        "a streaming layer takes what it says",
+        arguments: [(3000, 32, 64), (70_000, 8, 24), (5000, 1100, 16), (1, 4, 8)])
+    func streams(tokens: Int, P: Int, D: Int) throws {
+        let folder = try TemporaryFolder()
+        let needs = try needs(tokens: tokens, P: P, D: D, layers: 4) {
+            $0.mixers = [
+                LayerMixer(RetentionShape(heads: 2, keySize: 5, valueSize: 16, rope: nil)),
+                LayerMixer(SlidingWindowShape(heads: 4, keyValueHeads: 2, headSize: 6, window: 300, dilations: [3])),
+                .monteCarlo,
+                LayerMixer(SlidingWindowShape(heads: 1, headSize: 8, window: 2, rope: RotaryEncoding())),
+            ]
+        }
+        try Model.initialize(folder.file("model"), config: needs.config, seed: 1, replacing: true)
+        let model = try Model(directory: folder.file("model"))
+        let T = 3 * needs.tile
+        for overlap in [WorkingSetNeeds.Overlap.none, .full] {
+            let set = needs.workingSet(T: T, W: T, slots: 500, overlap: overlap, commit: 1 << 20)
+            let engine = try Engine(model, needs: needs, set: set, kernels: Kernels.select())
+            for layer in [1, 2, 4] {
+                let ledger = MemoryLedger()
+                let made = try ledger.charged { try engine.layers(layer...layer)[0] }
+                #expect(
+                    ledger.bytes <= needs.sizes.weightBytes(ofLayer: layer), "weights of layer \(layer)")
+                let streamed = MemoryLedger()
+                let layers = try streamed.charged { try StreamedLayer(made, number: layer, of: engine) }
+                withExtendedLifetime(layers) {}
+                let plan = StreamedLayer.footprint(needs, set, layer: layer)
+                #expect(
+                    streamed.bytes <= plan && plan <= streamed.bytes + streamed.bytes / 16 + 4096,
+                    "layer \(layer): planned \(plan), took \(streamed.bytes)")
+            }
+            let most = set.parts.first { $0.name == "streaming layers" }?.bytes
+            #expect(
+                most == (1...2).map { StreamedLayer.footprint(needs, set, layer: $0) }.reduce(0, +)
+                    || most == StreamedLayer.footprint(needs, set, layer: 4))
+        }
+    }
+
     private static var families: [(inout ModelConfig) -> Void] {
         [
             { _ in },
