@@ -101,7 +101,7 @@ struct RunProgressTests {
             bytes[bit / 8] ^= 1 << UInt8(bit % 8)
             let found = fault(bytes)
             #expect(
-                found?.kind == .badData && found?.advice?.contains("--restart") == true && found?.place.generation == 2,
+                found?.kind == .badData && found?.remedies == [.restart] && found?.place.generation == 2,
                 "bit \(bit)")
         }
         for count in 0..<progress.bytes.count { #expect(fault(Array(progress.bytes.prefix(count)))?.kind == .badData) }
