@@ -25,7 +25,8 @@ public final class ColumnCodec {
     /// - Parameter columnBytes: the longest column it will see, in bytes before compression.
     public init(columnBytes: Int, kernels: KernelTable) throws {
         guard let compressor = ZSTD_createCCtx(), let decompressor = ZSTD_createDCtx() else {
-            throw Fault(.inputOutput, "zstd could not allocate its contexts", advice: "Lower --threads or free memory.")
+            throw Fault(
+                .inputOutput, "zstd could not allocate its contexts", remedies: [.fewerThreads, .lessMemory])
         }
         self.compressor = compressor
         self.decompressor = decompressor

@@ -257,7 +257,7 @@ public final class GenerationWriter {
                 throw Fault(
                     .badData, "the block is missing among \(count)",
                     at: Place(file: environment.dataFile, generation: record.index, block: block),
-                    advice: "Run again with --restart.")
+                    remedies: [.restart])
             }
             blocks[kind] = count
         }
@@ -266,7 +266,7 @@ public final class GenerationWriter {
             guard Array(stated) == Array(identity.text.utf8) else {
                 throw Fault(
                     .badData, "the environment belongs elsewhere: it is \(String(decoding: stated, as: UTF8.self))",
-                    at: Place(file: environment.dataFile, generation: record.index), advice: "Run again with --restart."
+                    at: Place(file: environment.dataFile, generation: record.index), remedies: [.restart]
                 )
             }
         } else {

@@ -204,12 +204,12 @@ extension Manifest {
         guard File.exists(store) else {
             throw Fault(
                 .noInput, "there is no such store", at: Place(file: store),
-                advice: "Make one with `bbp-stream ingest FILE --store \(store)`.")
+                remedies: [.ingest(into: store)])
         }
         guard File.isDirectory(store), File.exists(path) else {
             throw Fault(
                 .noInput, "this is not a bbp-stream store: it has no manifest.json", at: Place(file: store),
-                advice: "Make one with `bbp-stream ingest FILE --store DIR`.")
+                remedies: [.ingest(into: nil)])
         }
         let bytes = try File.read(path)
         _ = try JSONValue.object(bytes, file: path)
@@ -225,7 +225,8 @@ extension Manifest {
             throw Fault(
                 .badData,
                 "store format \(stamp.version.map(String.init) ?? "unknown"); this program reads formats \(oldestVersion) to \(Manifest.version)",
-                at: Place(file: path, field: "version"), advice: "Use the bbp-stream that wrote it, or ingest again.")
+                at: Place(file: path, field: "version"), advice: "The bbp-stream that wrote it reads it.",
+                remedies: [.ingestAgain])
         }
         var manifest: Manifest = try decode(bytes, path)
         if let stated = manifest.checksum {
@@ -244,7 +245,8 @@ extension Manifest {
     private static func damaged(_ path: String, _ field: String?, _ problem: String) -> Fault {
         Fault(
             .badData, problem, at: Place(file: path, field: field),
-            advice: "Restore a copy of manifest.json, or ingest again with --force. Nothing was removed.")
+            advice: "Nothing was removed.",
+            remedies: [.restore("manifest.json"), .ingestAgain])
     }
 
     private static func decode<T: Decodable>(_ bytes: [UInt8], _ path: String) throws -> T {

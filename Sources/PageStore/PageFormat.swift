@@ -219,5 +219,5 @@ extension PageHeader {
 
     /// What to do about a damaged page.
     public static let damageAdvice =
-        "The store is damaged here. `bbp-stream verify` lists every damaged page; tokens can be ingested again, states computed again."
+        "The store is damaged here. Verify lists every damaged page; tokens can be ingested again, states computed again."
 }

@@ -85,7 +85,7 @@ public final class Store {
         if File.exists(manifestFile(directory)) && !replacing {
             throw Fault(
                 .cannotCreate, "there is a store here already", at: place,
-                advice: "Use --force to replace it, or another --store.")
+                remedies: [.replaceStore, .otherStore])
         }
         if let foreign = try File.list(directory).first(where: { !isOwnName($0) }) {
             throw Fault(
@@ -187,13 +187,12 @@ public final class Store {
             }
             throw Fault(
                 .badData, problem, at: Place(file: "\(folder)/data.mdb", generation: record.index),
-                advice: (elsewhere.map {
-                    "The folder '\($0)' says that it is the one wanted: the manifest names another. Restore a copy of manifest.json. "
-                }
-                    ?? (record.index == 0
-                        ? "Restore a copy of the store, or ingest again. "
-                        : "Use --restart to compute the states again. "))
-                    + "Nothing was removed.")
+                advice: elsewhere.map {
+                    "The folder '\($0)' says that it is the one wanted: the manifest names another. Nothing was removed."
+                } ?? "Nothing was removed.",
+                remedies: elsewhere != nil
+                    ? [.restore("manifest.json")]
+                    : record.index == 0 ? [.restore("the store"), .ingestAgain] : [.restart])
         }
     }
 
@@ -297,7 +296,7 @@ public final class Store {
         guard let record = manifest.generation(index), record.complete, let geometry = geometry() else {
             throw Fault(
                 .usage, "the store holds no complete generation \(index)", at: Place(file: directory),
-                advice: "It holds: \(held). `forward --keep all` keeps every one.")
+                advice: "It holds: \(held).", remedies: [.keepAll])
         }
         if checkingLength && checkedLength != LengthCheck(manifest) { try checkLength() }
         return try GenerationReader(
@@ -310,13 +309,13 @@ public final class Store {
         let (P, n, last) = (tokens.geometry.patchSize, tokens.geometry.tokens, tokens.grid.blocks - 1)
         let present = try tokens.blocksPresent(.states)
         let place = Place(file: tokens.file, generation: 0)
-        let advice =
-            "The manifest's number of tokens or generation 0 was changed. Restore a copy of the store, or ingest again with --force."
+        let advice = "The manifest's number of tokens or generation 0 was changed."
+        let remedies: [Remedy] = [.restore("the store"), .ingestAgain]
         guard present == tokens.grid.blocks else {
             throw Fault(
                 .badData,
                 "generation 0 holds \(present) blocks, \(tokens.grid.blocks) belong to \(n) tokens: blocks are missing or too many",
-                at: place, advice: advice)
+                at: place, advice: advice, remedies: remedies)
         }
         let kernels = try Kernels.select()
         let pageBytes = try tokens.locate(.states, block: last).bytes
@@ -337,7 +336,8 @@ public final class Store {
                         throw Fault(
                             .badData,
                             "token \(token) has id \(ids[row]), which a sequence of \(n) tokens cannot have there",
-                            at: Place(file: tokens.file, generation: 0, block: last, column: column), advice: advice)
+                            at: Place(file: tokens.file, generation: 0, block: last, column: column), advice: advice,
+                            remedies: remedies)
                     }
                 }
             })

@@ -14,8 +14,8 @@ public enum ByteCount {
         return "\(fixed(value, digits: value < 10 ? 2 : value < 100 ? 1 : 0)) \(units[unit])"
     }
 
-    /// A number of MiB, rounded up, as --memory takes it.
-    public static func flag(_ bytes: Int) -> String { "\(bytes >> 20 + (bytes % (1 << 20) == 0 ? 0 : 1))MiB" }
+    /// A number of MiB, rounded up, as `parse` reads it.
+    public static func roundedUp(_ bytes: Int) -> String { "\(bytes >> 20 + (bytes % (1 << 20) == 0 ? 0 : 1))MiB" }
 
     /// Reads "256MiB", "2GiB", "1.5g", "512m", "1000000"; nil when it is none of these.
     public static func parse(_ text: String) -> Int? {

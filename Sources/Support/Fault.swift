@@ -20,18 +20,26 @@ public struct Fault: Error, Sendable, Equatable {
     public var kind: Kind
     public var problem: String
     public var place: Place
+    /// What else to know, in whole sentences.
     public var advice: String?
+    /// What may help; any one of them.
+    public var remedies: [Remedy]
 
-    public init(_ kind: Kind, _ problem: String, at place: Place = Place(), advice: String? = nil) {
+    public init(
+        _ kind: Kind, _ problem: String, at place: Place = Place(), advice: String? = nil, remedies: [Remedy] = []
+    ) {
         self.kind = kind
         self.problem = problem
         self.place = place
         self.advice = advice
+        self.remedies = remedies
     }
 }
 
 /// Where a fault was seen, as precisely as the code that saw it knows.
 public struct Place: Sendable, Equatable {
+    /// The option of the caller that cannot work, in the library's word for it: "state".
+    public var option: String?
     public var file: String?
     public var generation: Int?
     public var block: Int?
@@ -41,8 +49,9 @@ public struct Place: Sendable, Equatable {
 
     public init(
         file: String? = nil, generation: Int? = nil, block: Int? = nil, column: Int? = nil, byteOffset: Int? = nil,
-        field: String? = nil
+        field: String? = nil, option: String? = nil
     ) {
+        self.option = option
         self.file = file
         self.generation = generation
         self.block = block
@@ -52,9 +61,11 @@ public struct Place: Sendable, Equatable {
     }
 }
 
-extension Place: CustomStringConvertible {
-    public var description: String {
+extension Place {
+    /// - Parameter name: of an option, as the reader knows it.
+    fileprivate func text(option name: (String) -> String) -> String {
         var parts: [String] = []
+        if let option { parts.append(name(option)) }
         if let file { parts.append(file.isEmpty ? "''" : file.escaped) }
         if let field { parts.append("field '\(field.escaped)'") }
         if let generation { parts.append("generation \(generation)") }
@@ -65,12 +76,23 @@ extension Place: CustomStringConvertible {
     }
 }
 
+extension Place: CustomStringConvertible {
+    public var description: String { text { "option '\($0)'" } }
+}
+
 extension Fault: CustomStringConvertible {
-    /// `place: problem` and, on a line of its own, the advice.
-    public var description: String {
-        let location = place.description
+    /// `place: problem` and, on a line of its own, advice and remedies.
+    ///
+    /// - Parameters:
+    ///   - option: a name for an option of the caller.
+    ///   - remedy: words for a remedy, in the imperative.
+    public func text(option: (String) -> String, remedy: (Remedy) -> String) -> String {
+        let location = place.text(option: option)
         let line = (location.isEmpty ? "" : "\(location): ") + problem.escaped
-        guard let advice else { return line }
-        return "\(line)\n  \(advice.escaped)"
+        let help = [advice ?? "", remedies.sentence(remedy)].filter { !$0.isEmpty }.joined(separator: " ")
+        return help.isEmpty ? line : "\(line)\n  \(help.escaped)"
     }
+
+    /// In the library's own words.
+    public var description: String { text(option: { "option '\($0)'" }, remedy: \.description) }
 }

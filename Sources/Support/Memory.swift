@@ -35,7 +35,7 @@ public final class Memory<Element>: @unchecked Sendable where Element: BitwiseCo
         func none() -> Fault {
             Fault(
                 .inputOutput, "out of memory: \(count) values of \(Element.self)",
-                advice: "Lower --memory or free memory.")
+                remedies: [.lessMemory])
         }
         let (bytes, overflow) = max(count, 1).multipliedReportingOverflow(by: MemoryLayout<Element>.stride)
         guard !overflow, count >= 0 else { throw none() }

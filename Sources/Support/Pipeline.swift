@@ -140,7 +140,7 @@ private final class Crew: @unchecked Sendable {
                 throw Fault(
                     .inputOutput,
                     "cannot start thread \(worker + 1) of \(workers + 1): \(String(cString: strerror(status)))",
-                    advice: "Lower --threads.")
+                    remedies: [.fewerThreads])
             }
             threads.append(thread)
         }

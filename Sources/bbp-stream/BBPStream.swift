@@ -41,7 +41,7 @@ struct BBPStream: ParsableCommand {
             var command = try parseAsRoot(Array(Console.arguments.dropFirst()))
             try command.run()
         } catch let fault as Fault {
-            Console.error(fault.description, status: fault.exitStatus)
+            Console.error(fault.message, status: fault.exitStatus)
             Glibc.exit(fault.exitStatus)
         } catch is Console.OutputClosed {
             Glibc.exit(0)
@@ -56,7 +56,7 @@ struct BBPStream: ParsableCommand {
         let text = fullMessage(for: error)
         if status == 0 {
             do { if !text.isEmpty { try Console.print(text) } } catch {
-                if let fault = error as? Fault { Console.error(fault.description, status: fault.exitStatus) }
+                if let fault = error as? Fault { Console.error(fault.message, status: fault.exitStatus) }
                 Glibc.exit(error is Console.OutputClosed ? 0 : 74)
             }
         } else if Console.mode == .json && !(error is ExitCode) {

@@ -31,6 +31,9 @@ enum Console {
         CommandLine.unsafeArgv[$0].map { FileName.text($0) }
     }
 
+    /// What the program is to do, by its name.
+    static var command: String? { arguments.dropFirst().first }
+
     /// Whether standard error is a terminal on which a line can be rewritten.
     static let isRewritable = isatty(2) == 1 && !["dumb", ""].contains(FileName.variable("TERM") ?? "")
 

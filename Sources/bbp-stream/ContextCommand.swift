@@ -93,7 +93,7 @@ struct ContextCommand: ParsableCommand {
         if let plot {
             var kept = OutputGuard()
             if let model { try kept.keep(model: ModelFolder.find(model)) }
-            try kept.check(plot, flag: "--plot")
+            try kept.check(plot, option: "plot")
         }
         let config = try wanted()
         let passes = config.passes

@@ -35,7 +35,7 @@ struct ExportCommand: ParsableCommand {
         Console.leaveOutput(to: out)
         var kept = OutputGuard()
         kept.keep(store: store)
-        try kept.check(out, flag: "--out")
+        try kept.check(out, option: "out")
         let line = ProgressLine()
         let shape: [Int]
         do {

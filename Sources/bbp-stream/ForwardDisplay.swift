@@ -14,6 +14,8 @@ final class ForwardDisplay: ForwardObserver {
     private var told = -1.0
     /// What generations are made by: layers, or passes where layers run more than once.
     private var pass = "layer"
+    /// Nothing was left to compute.
+    private(set) var isComplete = false
     /// Why the plan could not be shown, where it was what was asked for.
     private(set) var failure: (any Error)?
 
@@ -22,6 +24,7 @@ final class ForwardDisplay: ForwardObserver {
 
     func planned(_ plan: ForwardPlan) {
         if plan.config.recurrence > 1 { pass = "pass" }
+        isComplete = plan.isComplete
         eta.expected = plan.estimatedSeconds
         if planToOutput {
             do { try Console.print(json: plan.json()) } catch { failure = error }

@@ -166,7 +166,7 @@ struct ModelCommand: ParsableCommand {
                         return nil
                     }
                 })
-            for fault in faults { Console.error(fault.description, status: fault.exitStatus) }
+            for fault in faults { Console.error(fault.message, status: fault.exitStatus) }
             if case .objects(let models, _)? = list.rows.first?.value, models.isEmpty, faults.isEmpty, !json {
                 return Console.note("No model is found by name. BBP_STREAM_MODELS names the folder that they lie in.")
             }

@@ -129,7 +129,7 @@ struct ScoreCommand: ParsableCommand {
                     var row = Report()
                     row.add("file", fault.place.file ?? "")
                     row.add("status", Int(fault.exitStatus))
-                    row.add("text", fault.description)
+                    row.add("text", fault.message)
                     return row
                 })
         }

@@ -77,7 +77,7 @@ final class ScoreDisplay: ScoringObserver {
 
     func failed(_ fault: Fault) {
         line.close()
-        Console.error(fault.description, status: fault.exitStatus)
+        Console.error(fault.message, status: fault.exitStatus)
     }
 
     func progress(_ progress: Scoring.Progress) {

@@ -29,7 +29,7 @@ struct VerifyCommand: ParsableCommand {
                 }
             }
         }
-        for fault in result.faults { Console.error(fault.description, status: fault.exitStatus) }
+        for fault in result.faults { Console.error(fault.message, status: fault.exitStatus) }
         var report = Report()
         report.add("store", store)
         report.add("generations", result.generations)
@@ -43,7 +43,7 @@ struct VerifyCommand: ParsableCommand {
         report.add("bytes", bytes: result.bytes)
         if json {
             report.add("damaged", result.faults.count)
-            report.add("faults", result.faults.map { .text($0.description) })
+            report.add("faults", result.faults.map { .text($0.message) })
         } else {
             report.add("damaged", result.faults.isEmpty ? "none" : grouped(result.faults.count))
         }

@@ -30,6 +30,35 @@ struct ReadmeTests {
         }
     }
 
+    @Test("Every file, type and module that an article names is there")
+    func articles() throws {
+        let files = try FileManager.default.subpathsOfDirectory(atPath: "\(Self.folder)/Sources")
+        let sources = try files.filter { $0.hasSuffix(".swift") }.map {
+            try String(contentsOfFile: "\(Self.folder)/Sources/\($0)", encoding: .utf8)
+        }.joined()
+        let types = sources.matches(of: /\b(?:struct|class|enum|protocol|typealias) (\w+)/).map { String($0.1) }
+        let names = Set(types + files.compactMap { $0.split(separator: "/").first.map(String.init) })
+        let articles = files.filter { $0.contains(".docc/") && $0.hasSuffix(".md") }
+        #expect(articles.count >= 5)
+        for article in articles {
+            let text = try String(contentsOfFile: "\(Self.folder)/Sources/\(article)", encoding: .utf8)
+            let folder = "\(Self.folder)/Sources/\(article)/.."
+            for link in text.matches(of: /\]\(([^)]+)\)/).map({ $0.1 }) where !link.hasPrefix("https://") {
+                let path = URL(fileURLWithPath: "\(folder)/\(link)").standardized.path
+                #expect(FileManager.default.fileExists(atPath: path), "\(article): \(link)")
+            }
+            for file in text.matches(of: /`(\w+\.swift)`/).map({ $0.1 }) {
+                let isThere = files.contains { $0.hasSuffix("/\(file)") }
+                #expect(isThere, "\(article): \(file)")
+            }
+            // CamelCase; a member after the dot.
+            for name in text.matches(of: /`([A-Z]+[a-z]+[A-Z]\w*)(?:\.\w+(?:\([^`]*\))?)?`/).map({ String($0.1) }) {
+                let isThere = names.contains(name)
+                #expect(isThere, "\(article): \(name)")
+            }
+        }
+    }
+
     @Test(
         "Its commands run, in order, and its Python reads what they wrote",
         .enabled(if: PageArticleTests.python != nil, "skipped: Python lacks NumPy; tools/setup installs it"))

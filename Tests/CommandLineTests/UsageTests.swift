@@ -55,6 +55,25 @@ struct UsageTests {
         ("verify", "--store"),
     ]
 
+    @Test("The library names no flag and no command: the program has words of its own for what may help")
+    func libraryWords() throws {
+        let sources = "\(PageArticleTests.root)/Sources"
+        let files = try FileManager.default.subpathsOfDirectory(atPath: sources).filter {
+            $0.hasSuffix(".swift") && !$0.hasPrefix("bbp-stream/")
+        }
+        #expect(files.count > 50)
+        for file in files {
+            let text = try String(contentsOfFile: "\(sources)/\(file)", encoding: .utf8)
+            for (index, line) in text.split(separator: "\n", omittingEmptySubsequences: false).enumerated()
+            where !line.drop(while: { $0 == " " }).hasPrefix("//") {
+                // What `model init` writes into a file is data.
+                let isData = line.contains("random weights of `bbp-stream model init`")
+                let isNamed = line.contains(/"[^"]*(--[a-z]|`(bbp-stream|forward) )/)
+                #expect(!isNamed || isData, "\(file):\(index + 1): \(line)")
+            }
+        }
+    }
+
     @Test("A wrong argument is named, exits with 64 and leaves nothing", arguments: wrong)
     func usage(arguments: String, word: String) throws {
         let bench = try Bench()

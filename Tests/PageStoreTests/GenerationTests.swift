@@ -168,7 +168,7 @@ struct GenerationTests {
         other.width = 3
         let identity = GenerationIdentity(store: store.manifest.store, record: other, patchSize: 4)
         let found = try fault { _ = try GenerationWriter(store: store.directory, identity: identity, record: other) }
-        #expect(found?.kind == .badData && found?.advice?.contains("--restart") == true)
+        #expect(found?.kind == .badData && found?.remedies == [.restart])
         #expect(try store.readAll() == store.values)
     }
 

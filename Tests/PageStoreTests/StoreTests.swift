@@ -268,7 +268,7 @@ struct StoreTests {
 
         let store = try sample()
         let existing = try fault { _ = try Store.prepare(store.directory, name: "n", replacing: false) }
-        #expect(existing?.kind == .cannotCreate && existing?.advice?.contains("--force") == true)
+        #expect(existing?.kind == .cannotCreate && existing?.remedies == [.replaceStore, .otherStore])
         // Being replaced, a store stays whole until the new one is published.
         let lock = try Store.prepare(store.directory, name: "n", replacing: true)
         #expect(try store.readAll() == store.values)

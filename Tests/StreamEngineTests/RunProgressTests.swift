@@ -64,6 +64,17 @@ struct RunProgressTests {
         #expect(fault(last.bytes) == nil)
     }
 
+    @Test("Its bytes are those of PageFormat.md")
+    func layout() {
+        func little(_ value: some FixedWidthInteger) -> [UInt8] { withUnsafeBytes(of: value.littleEndian, Array.init) }
+        var bytes: [UInt8] = Array("BBPR".utf8) + little(UInt32(2))
+        for number in [108, 5, 1 << 20] { bytes += little(UInt64(number)) }
+        bytes += little((1234.5).bitPattern) + little(UInt64(400)) + little(Float(7.25).bitPattern) + little(UInt32(2))
+        for carry in progress.carries { bytes += little(UInt64(carry.count)) + carry }
+        #expect(Array(progress.bytes.dropLast(8)) == bytes)
+        #expect(Array(progress.bytes.suffix(8)) == little(bytes.withUnsafeBytes { checksum($0) }))
+    }
+
     /// Values that no run writes, with right checksums: they would be added to the result.
     @Test func impossibleSurprisalIsRefused() {
         var scored = bounds
@@ -90,7 +101,7 @@ struct RunProgressTests {
             bytes[bit / 8] ^= 1 << UInt8(bit % 8)
             let found = fault(bytes)
             #expect(
-                found?.kind == .badData && found?.advice?.contains("--restart") == true && found?.place.generation == 2,
+                found?.kind == .badData && found?.remedies == [.restart] && found?.place.generation == 2,
                 "bit \(bit)")
         }
         for count in 0..<progress.bytes.count { #expect(fault(Array(progress.bytes.prefix(count)))?.kind == .badData) }

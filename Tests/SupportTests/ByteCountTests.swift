@@ -31,7 +31,7 @@ struct ByteCountTests {
     @Test(
         "A budget is rounded up to whole MiB",
         arguments: [(1, "1MiB"), (1 << 20, "1MiB"), (1 << 20 + 1, "2MiB"), (Int.max, "8796093022208MiB")])
-    func flag(bytes: Int, text: String) { #expect(ByteCount.flag(bytes) == text) }
+    func roundedUp(bytes: Int, text: String) { #expect(ByteCount.roundedUp(bytes) == text) }
 
     @Test(
         "Numbers with so many digits",

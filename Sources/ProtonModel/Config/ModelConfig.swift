@@ -133,7 +133,7 @@ extension ModelConfig {
         guard File.exists(directory) else {
             throw Fault(
                 .noInput, "there is no such model", at: Place(file: directory),
-                advice: "Make one with `bbp-stream model init DIR`.")
+                remedies: [.makeModel])
         }
         guard File.exists(file) else {
             throw Fault(.noInput, "the model has no config.json", at: Place(file: directory))

@@ -23,12 +23,12 @@ extension Model {
         {
             throw Fault(
                 .cannotCreate, "there is a \(taken) here already", at: Place(file: directory),
-                advice: "Use --force to replace the model, or another folder.")
+                remedies: [.replaceModel, .otherFolder])
         }
         if File.exists("\(directory)/manifest.json") {
             throw Fault(
                 .cannotCreate, "this is the folder of a store", at: Place(file: directory),
-                advice: "Name another folder.")
+                remedies: [.otherFolder])
         }
         try File.makeDirectory(directory)
         var random = RandomNumbers(seed: seed)

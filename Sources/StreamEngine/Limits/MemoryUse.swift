@@ -33,7 +33,7 @@ public enum MemoryUse {
             throw Fault(
                 .inputOutput, "no memory is left: \(ByteCount.text(available.bytes)) of what this allows are free",
                 at: Place(file: available.file),
-                advice: "Raise the limit or end other processes; --memory overrides this.")
+                advice: "Raise the limit or end other processes.", remedies: [.otherMemory])
         }
         return available.bytes / 2
     }

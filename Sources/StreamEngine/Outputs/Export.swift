@@ -21,8 +21,8 @@ public enum Export {
         let kernels = try Kernels.select()
         guard generation.record.holds(.states) else {
             throw Fault(
-                .usage, "generation \(index) keeps surprisal but no states (it was computed with --keep none)",
-                at: Place(file: directory))
+                .usage, "generation \(index) keeps surprisal but no states", at: Place(file: directory),
+                remedies: [.keepStates])
         }
         let rows = try RowStream(generation, kernels: kernels)
         let width = generation.record.width

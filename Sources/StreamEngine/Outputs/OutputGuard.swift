@@ -38,12 +38,14 @@ public struct OutputGuard {
     /// Whether a file is one of those.
     public func keeps(_ path: String) -> Bool { File.info(path).map { kept[$0.identity] != nil } ?? false }
 
-    /// - Parameter flag: what names the output, as in "--nll".
+    /// - Parameter option: what names the output, as in "nll".
     /// - Throws: `Fault`: `usage` where it would replace something, `cannotCreate` where it cannot be made.
-    public func check(_ output: String, flag: String) throws {
+    public func check(_ output: String, option: String) throws {
         try OutputFile.check(output)
         func refuse(_ what: String) -> Fault {
-            Fault(.usage, "\(flag) would replace \(what)", at: Place(file: output), advice: "Name another file.")
+            Fault(
+                .usage, "the output would replace \(what)", at: Place(file: output, option: option),
+                advice: "Name another file.")
         }
         if let info = try OutputFile.info(output), let role = kept[info.identity] { throw refuse(role) }
         guard let target = try OutputFile.target(output) else { return }
@@ -54,7 +56,7 @@ public struct OutputGuard {
         }
         for place in [folder, File.parent(of: folder)] where Store.isStore(place) {
             throw Fault(
-                .usage, "\(flag) would lie in a store's folder", at: Place(file: output),
+                .usage, "the output would lie in a store's folder", at: Place(file: output, option: option),
                 advice: "Name a file outside of it.")
         }
     }

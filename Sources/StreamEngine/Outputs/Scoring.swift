@@ -168,10 +168,10 @@ public struct Scoring {
         if let store {
             guard files.count == 1 else {
                 throw Fault(
-                    .usage, "--store keeps the store of one file; \(files.count) are named",
+                    .usage, "keeps the store of one file; \(files.count) are named", at: Place(option: "store"),
                     advice: "Leave it out: what takes long is kept by itself.")
             }
-            guard !store.isEmpty else { throw Fault(.usage, "--store names no folder") }
+            guard !store.isEmpty else { throw Fault(.usage, "names no folder", at: Place(option: "store")) }
             guard !File.exists(store) || File.isDirectory(store) else {
                 throw Fault(.cannotCreate, "this is a file; a store is a folder", at: Place(file: store))
             }
@@ -187,11 +187,11 @@ public struct Scoring {
         kept.keep(model: model.directory)
         if let store { kept.keep(store: store) }
         for file in files { kept.keep(input: file) }
-        try kept.check(nll, flag: "--nll")
+        try kept.check(nll, option: "nll")
         if let store, let target = try OutputFile.target(nll), let folder = File.resolved(File.parent(of: store)),
             target == "\(folder)/\(File.name(of: store))"
         {
-            throw Fault(.usage, "--nll and --store name one place", at: Place(file: nll))
+            throw Fault(.usage, "the store is to be in the same place", at: Place(file: nll, option: "nll"))
         }
     }
 
@@ -201,7 +201,7 @@ public struct Scoring {
         options.store = path
         options.nll = nil
         options.keep = ForwardOptions.Keep.none
-        options.caller = .score
+        options.leastSamples = 1
         let summary: ForwardSummary?
         do {
             summary = try ForwardRun(options, observer: observer).run()
@@ -266,7 +266,7 @@ public struct Scoring {
         options.model = model
         options.nll = nil
         options.keep = ForwardOptions.Keep.none
-        options.caller = .score
+        options.leastSamples = 1
         options.dryRun = true
         let observer = PlanObserver()
         _ = try ForwardRun(options, observer: observer).run()
@@ -318,13 +318,13 @@ public struct Scoring {
             guard store != nil || (info.isDirectory && info.st_uid == geteuid()) else {
                 throw Fault(
                     .cannotCreate, "what is done would be kept here, and the name is taken by another user",
-                    at: Place(file: path), advice: "Name another folder with --temporary.")
+                    at: Place(file: path), remedies: [.otherTemporaryFolder])
             }
             guard let found = try? Store.open(path).manifest.tokensFingerprint else {
                 guard store == nil else {
                     throw Fault(
                         .cannotCreate, "this is no whole store", at: Place(file: path),
-                        advice: "Name another --store, or remove this one.")
+                        remedies: [.otherStore, .removeStore])
                 }
                 let aside = path + ".damaged"
                 try File.remove(aside)
@@ -334,7 +334,7 @@ public struct Scoring {
             guard try found == Store.open(input.store).manifest.tokensFingerprint else {
                 throw Fault(
                     .cannotCreate, "the store here holds other bytes than \(input.file.escaped)", at: Place(file: path),
-                    advice: "Name another --store, or remove this one.")
+                    remedies: [.otherStore, .removeStore])
             }
             try File.remove(input.store)
         } else {

@@ -87,7 +87,7 @@ final class Admission {
                 throw Fault(
                     .inputOutput,
                     "a window's columns do not fit in the memory that was planned for them: this is a defect of bbp-stream",
-                    advice: "Another --memory may avoid it.")
+                    remedies: [.otherMemory])
             }
             try end()
         }

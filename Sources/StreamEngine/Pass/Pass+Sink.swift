@@ -33,7 +33,8 @@ extension Pass {
                     ? "which bf16 does not hold"
                     : "which is no result: the weights are finite, but what they compute overflows"),
             at: Place(file: engine.model.directory),
-            advice: isTooLong ? "Use --state f32." : "The model cannot be run over this sequence.")
+            advice: isTooLong ? nil : "The model cannot be run over this sequence.",
+            remedies: isTooLong ? [.storeF32] : [])
     }
 
     /// Stores the new states of a few tiles of a block in the states' number format, and in the last pass scores what

@@ -13,27 +13,6 @@ public struct ForwardOptions: Sendable {
         case none
     }
 
-    /// A command that runs models.
-    public enum Caller: Sendable {
-        case forward, score
-
-        /// How to do without what was begun before.
-        var restartAdvice: String {
-            switch self {
-            case .forward: "Run with what began it, use --restart to drop its states, or another store."
-            case .score: "Score with what began it, or remove this store, or name another one with --store."
-            }
-        }
-
-        /// How to do with less disk.
-        var diskAdvice: String {
-            switch self {
-            case .forward: "Free space, use --keep none or --state bf16, or --force to try all the same."
-            case .score: "Free space, name a folder on another disk with --temporary, or use a smaller model."
-            }
-        }
-    }
-
     public var store: String
     public var model: String
     /// Bound on anonymous memory in bytes; nil for half of what the machine can give.
@@ -54,8 +33,8 @@ public struct ForwardOptions: Sendable {
     public var restart = false
     /// State the plan and stop.
     public var dryRun = false
-    /// What the run is for: advice names what its user can do.
-    public var caller = Caller.forward
+    /// Before a run, a sample is taken of sequences longer than so many samples.
+    var leastSamples = 16
     /// Go on where the disk seems too small.
     public var force = false
 

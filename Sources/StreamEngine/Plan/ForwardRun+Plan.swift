@@ -12,38 +12,38 @@ extension ForwardRun {
     func check(_ begun: RunRecord?) throws {
         guard let run = begun else { return }
         let place = Place(file: store.directory)
-        let advice = options.caller.restartAdvice
-        try checkModel(run, at: place, advice)
+        let remedies: [Remedy] = [.continueAsBegun, .restart, .otherStore]
+        try checkModel(run, at: place, remedies)
         if !run.complete { try checkArithmetic(run, at: place) }
         if !run.complete || options.compute == .bf16, run.computed != compute {
             throw Fault(
                 .usage,
                 "the run was begun in \(run.computed.rawValue) and would go on in \(compute.rawValue)\(options.compute == nil ? ", which is what this processor has" : "")",
                 at: place,
-                advice: advice)
+                remedies: remedies)
         }
         try checkComputation(run)
         if let wanted = options.convolution, run.way != wanted {
             throw Fault(
                 .usage,
-                "the run's convolutions are computed the \(run.way.rawValue) way, --convolution asks for \(wanted.rawValue)",
-                at: place, advice: advice)
+                "the run's convolutions are computed the \(run.way.rawValue) way, \(wanted.rawValue) is asked for",
+                at: Place(file: store.directory, option: "convolution"), remedies: remedies)
         }
         if let state = options.state, state.name != run.state {
             throw Fault(
-                .usage, "the store's states are \(run.state), --state asks for \(state.name)", at: place, advice: advice
-            )
+                .usage, "the store's states are \(run.state), \(state.name) is asked for",
+                at: Place(file: store.directory, option: "state"), remedies: remedies)
         }
         if let keep = options.keep, keep.rawValue != run.keep {
             throw Fault(
-                .usage, "the run was begun with --keep \(run.keep), now --keep \(keep.rawValue) is asked for",
-                at: place, advice: advice)
+                .usage, "the run was begun to keep \(run.keep), \(keep.rawValue) is asked for",
+                at: Place(file: store.directory, option: "keep"), remedies: remedies)
         }
     }
 
     /// Sizes are compared whatever the fingerprints say: memory is measured out by the model's, and filled by the
     /// store's.
-    private func checkModel(_ run: RunRecord, at place: Place, _ advice: String) throws {
+    private func checkModel(_ run: RunRecord, at place: Place, _ remedies: [Remedy]) throws {
         let (config, patchSize) = (model.config, store.manifest.patchSize)
         let fingerprint = try run.isLegacy ? model.legacyFingerprint() : model.fingerprint
         let isSame = run.modelFingerprint == fingerprint
@@ -58,40 +58,40 @@ extension ForwardRun {
             isSame
             ? "the store's states contradict the model that they are recorded for"
             : "the store's states come from another model"
-        throw Fault(.badData, "\(problem): \(differences.joined(separator: ", "))", at: place, advice: advice)
+        throw Fault(.badData, "\(problem): \(differences.joined(separator: ", "))", at: place, remedies: remedies)
     }
 
     /// A run goes on only with arithmetic that gives the bits that it would have had.
     private func checkArithmetic(_ run: RunRecord, at place: Place) throws {
-        let restart = "Use --restart to begin anew."
         guard run.patchesPerBlock % Tiling(patchSize: model.config.patchSize).patchesPerTile == 0 else {
             throw Fault(
                 .badData,
                 "the run was begun with blocks of \(run.patchesPerBlock) patches, by an older version or not by this program; it cannot be gone on with",
                 at: place,
-                advice: restart)
+                remedies: [.restart])
         }
         guard let revision = run.arithmetic, let begunWith = run.kernels else {
             throw Fault(
                 .badData,
                 "the run was begun by an older version, which did not record its arithmetic; it cannot be gone on with",
-                at: place, advice: restart)
+                at: place, remedies: [.restart])
         }
         guard revision == ModelArithmetic.revision else {
             throw Fault(
                 .badData,
                 "the run was begun with revision \(revision) of the arithmetic, this program has revision \(ModelArithmetic.revision): they round differently",
                 at: place,
-                advice: "Go on with the program that began it. \(restart)")
+                advice: "The program that began it can go on with it.", remedies: [.restart])
         }
         guard begunWith == kernelKind else {
             throw Fault(
                 .usage,
                 "the run was begun with \(begunWith) kernels and would go on with \(kernelKind) ones, which round differently",
                 at: place,
-                advice: (begunWith == "plain"
-                    ? "Set \(Kernels.variable)=plain to go on. "
-                    : "Leave \(Kernels.variable) unset, on a processor with AVX2 or AVX-512, to go on. ") + restart)
+                advice: begunWith == "plain"
+                    ? "Set \(Kernels.variable)=plain to go on."
+                    : "Leave \(Kernels.variable) unset, on a processor with AVX2 or AVX-512, to go on.",
+                remedies: [.restart])
         }
     }
 
@@ -132,7 +132,7 @@ extension ForwardRun {
         ].map { 1 / $0.tokenLayersPerSecond }
         if let stored = complete.map(\.storedBytes).max(), stored > 0 {
             compression = .known(raw / Double(stored))
-        } else if tokens > (options.caller == .score ? 1 : 16) * CompressionSample.tokens(config),
+        } else if tokens > options.leastSamples * CompressionSample.tokens(config),
             let sample = try CompressionSample.take(
                 needs, set: set, model: model, tokens: store.reader(0), budget: budget, kernels: kernels)
         {
@@ -202,7 +202,7 @@ extension ForwardRun {
         throw Fault(
             .cannotCreate,
             "the run needs about \(ByteCount.text(plan.diskNeeded)) of disk, \(ByteCount.text(plan.diskFree)) are free",
-            at: Place(file: store.directory), advice: options.caller.diskAdvice)
+            at: Place(file: store.directory), remedies: [.freeSpace, .lessDisk])
     }
 }
 

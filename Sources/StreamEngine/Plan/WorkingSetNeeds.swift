@@ -289,11 +289,11 @@ struct WorkingSetNeeds {
                 throw Fault(
                     .usage,
                     "a memory budget of \(ByteCount.text(budget)) is too small for any window: "
-                        + "the least that works here is \(ByteCount.flag(set.totalBytes + Self.jitter))",
+                        + "the least that works here is \(ByteCount.roundedUp(set.totalBytes + Self.jitter))",
                     advice: (fixedPatchesPerBlock == nil
-                        ? "" : "The run was begun with blocks of \(T) patches; --restart may do with less. ")
-                        + "Of that, \(set.parts.filter { $0.bytes > 0 }.map { "\(ByteCount.text($0.bytes)) for \($0.name)" }.joined(separator: ", "))."
-                )
+                        ? "" : "The run was begun with blocks of \(T) patches; begun anew it may do with less. ")
+                        + "Of that, \(set.parts.filter { $0.bytes > 0 }.map { "\(ByteCount.text($0.bytes)) for \($0.name)" }.joined(separator: ", ")).",
+                    remedies: fixedPatchesPerBlock == nil ? [] : [.restart])
             }
             W = max(halved(W, unit: T), narrowestWindow(T: T))
         }

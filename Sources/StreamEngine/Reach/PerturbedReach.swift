@@ -24,8 +24,8 @@ public enum PerturbedReach {
         guard lengths.contains(tokens) else {
             throw Fault(
                 .usage,
-                "--perturb runs the model once for each token: it takes a --length of 1 to \(lengths.upperBound), not \(tokens)"
-            )
+                "the model is run once for each token: 1 to \(lengths.upperBound) of them work, not \(tokens)",
+                at: Place(option: "length"))
         }
         guard (0..<tokens).contains(token) else { throw Fault(.usage, "there is no token \(token) among \(tokens)") }
         let work = try WorkFolder("bbp-stream-contexts")

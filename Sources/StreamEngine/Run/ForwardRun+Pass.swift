@@ -69,7 +69,7 @@ extension ForwardRun {
             if writer.committedBlocks.values.contains(where: { $0 > 0 }) {
                 throw Fault(
                     .badData, "the progress of the interrupted run is missing", at: place,
-                    advice: "Run again with --restart.")
+                    remedies: [.restart])
             }
             return RunProgress()
         }
@@ -90,7 +90,7 @@ extension ForwardRun {
         throw Fault(
             .badData,
             "generation \(layer - 1) stands in the order '\(reader.record.order ?? "natural")', the model reads '\(model.orderName(readBy: layer) ?? "natural")'",
-            at: Place(file: reader.file, generation: layer - 1), advice: "Use --restart to begin anew.")
+            at: Place(file: reader.file, generation: layer - 1), remedies: [.restart])
     }
 
     /// Makes a finished pass's generation durable and publishes it; older ones go, as `keep` says.

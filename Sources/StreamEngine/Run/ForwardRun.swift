@@ -69,7 +69,7 @@ public final class ForwardRun {
             throw Fault(
                 .badData, "the generation was computed by \(stated), and the run would go on by \(computation)",
                 at: Place(file: "\(store.directory)/\(record.directory)", generation: record.index),
-                advice: options.caller.restartAdvice)
+                remedies: [.continueAsBegun, .restart, .otherStore])
         }
     }
 
@@ -125,7 +125,7 @@ public final class ForwardRun {
             var kept = OutputGuard()
             kept.keep(store: store.directory)
             kept.keep(model: model.directory)
-            try kept.check(path, flag: "--nll")
+            try kept.check(path, option: "nll")
         }
         let begun = options.restart ? nil : store.manifest.run
         try check(begun)
@@ -133,8 +133,7 @@ public final class ForwardRun {
         let isFinished = begun?.complete == true
         if isFinished {
             observer.note(
-                "The store is finished: nothing to compute."
-                    + (options.caller == .forward ? " --restart begins anew." : ""))
+                "The store is finished: nothing to compute.")
             if let kernels = begun?.kernels, kernels != kernelKind {
                 observer.note(
                     "It was computed with \(kernels) kernels, which round differently from \(kernelKind) ones.")
@@ -165,7 +164,7 @@ public final class ForwardRun {
         return summary(computed, resumed: begun != nil && !isFinished, wasComplete: isFinished)
     }
 
-    /// Brings the store to where the run can begin: without an earlier run's states after --restart, and with tokens in
+    /// Brings the store to where the run can begin: without an earlier run's states where it begins anew, and with tokens in
     /// patches of the model's size.
     private func layOut(_ engine: Engine, plan: ForwardPlan) throws {
         if options.restart || store.manifest.run == nil,

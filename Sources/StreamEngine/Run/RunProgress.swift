@@ -65,7 +65,7 @@ struct RunProgress: Equatable {
         func fail(_ problem: String) -> Fault {
             Fault(
                 .badData, "the progress of the interrupted run \(problem)", at: place,
-                advice: "Run again with --restart.")
+                remedies: [.restart])
         }
         guard bytes.count >= Self.fixedBytes + Self.checksumBytes else {
             throw fail("has \(bytes.count) bytes, which is too few")

@@ -49,7 +49,7 @@ public enum Ingest {
             if kept.keeps(input) {
                 throw Fault(
                     .usage, "the input is a file of the store that is to be made", at: Place(file: input),
-                    advice: "Name another --store.")
+                    remedies: [.otherStore])
             }
         }
         guard inputs.filter({ $0 == "-" }).count <= 1 else {
@@ -127,8 +127,8 @@ public enum Ingest {
                                 .badData, "token id \(id) is above \(largestToken)",
                                 at: Place(file: input, byteOffset: offset + 2 * index),
                                 advice:
-                                    "--tokens reads little-endian UInt16 ids: 0-255 bytes, 256 BOS, 257 EOS, 258 PAD. For plain bytes leave it out."
-                            )
+                                    "Token ids are little-endian UInt16: 0-255 bytes, 256 BOS, 257 EOS, 258 PAD.",
+                                remedies: [.readBytes])
                         }
                         ids[index] = id
                     }

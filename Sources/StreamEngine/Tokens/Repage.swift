@@ -48,7 +48,7 @@ enum Repage {
         guard fingerprint.text == old.tokensFingerprint else {
             throw Fault(
                 .badData, "the tokens do not match the fingerprint in the manifest",
-                at: Place(file: store.directory, generation: 0), advice: "Ingest again with --force.")
+                at: Place(file: store.directory, generation: 0), remedies: [.ingestAgain])
         }
         var manifest = old
         manifest.patchSize = patchSize

@@ -36,7 +36,8 @@ public struct TokenRange: Sendable, Equatable {
         guard first >= 0, first < end, end <= tokens else {
             let text = "\(lower.map(String.init) ?? ""):\(upper.map(String.init) ?? "")"
             throw Fault(
-                .usage, "--range \(text) is not within the store, which has \(tokens) tokens", at: Place(file: store))
+                .usage, "\(text) is not within the store, which has \(tokens) tokens",
+                at: Place(file: store, option: "range"))
         }
         return first..<end
     }
