@@ -24,7 +24,7 @@ struct ForwardTests {
         "f32 states equal the model's",
         arguments: Fixtures.published + [
             "recurrent-carlo", "selective-stack", "everything", "long-bidirectional", "narrow", "nowhere",
-            "few-selective",
+            "few-selective", "window-wide", "retention", "hybrid", "hybrid-carlo", "hybrid-selective", "streaming",
         ])
     func exact(name: String) throws {
         let model = Fixtures.path(name)
@@ -58,7 +58,9 @@ struct ForwardTests {
     // A selective order may differ where states are rounded.
     @Test(
         "bf16 states stay close to the model's",
-        arguments: Fixtures.published + ["carlo", "recurrent-stack", "stack-bidirectional", "narrow"])
+        arguments: Fixtures.published + [
+            "carlo", "recurrent-stack", "stack-bidirectional", "narrow", "hybrid", "streaming",
+        ])
     func rounded(name: String) throws {
         try bench.store(fixture: name)
         try forward(Fixtures.path(name), "--nll", bench.file("nll.npy")).expect(0)

@@ -12,6 +12,8 @@ import Testing
 /// come (kept, read again, stray) is taken, and compares with the reference and bit by bit.
 @Suite("Pass") struct PassTests {
     struct Result {
+        /// The layers whose states were stored, from 1, and these.
+        var generations: [Int] = []
         var layers: [[Float]] = []
         var bits: [Float] = []
         var traffic: [PassTraffic] = []
@@ -31,10 +33,12 @@ import Testing
         var threads = 1
         var way = ConvolutionWay.direct
         var order = ColumnCache.Order.latestNextUse
-        /// Every layer's generation is written.
+        /// Every layer's generation is written; else streaming layers share passes.
         var keepsAll = true
+        /// Tiles that go from layer to layer together; nil for as many as memory would have it.
+        var stretchTiles: Int?
         var description: String {
-            "blocks of \(blockTiles) tiles, windows of \(windowBlocks ?? 0) blocks, \(spare) columns to spare, overlap \(overlap), resident \(resident), hosts visited once \(once), \(threads) threads, \(way)"
+            "blocks of \(blockTiles) tiles, windows of \(windowBlocks ?? 0) blocks, stretches of \(stretchTiles ?? 0) tiles, \(spare) columns to spare, overlap \(overlap), resident \(resident), hosts visited once \(once), \(threads) threads, \(way), all kept \(keepsAll)"
         }
     }
 
@@ -62,10 +66,14 @@ import Testing
         let ahead = (model.config.reach.after + geometry.patchSize * T - 1) / (geometry.patchSize * T)
         let W = cut.windowBlocks.map { max(ahead, $0) * T } ?? (geometry.patches + T - 1) / T * T
         let stateShape = needs.stateShape(T: T, W: W)
-        let least = DelegateAccess(isCausal: model.config.isCausal).demand(stateShape).least
-        let slots = min(stateShape.allColumns, least + cut.spare)
-        let set = needs.workingSet(
+        // Of passes over states: the first one reads tokens.
+        let least = passes.passes.indices.dropFirst().map { needs.access(ofPass: $0).demand(stateShape).least }.max()
+        let slots = min(stateShape.allColumns, (least ?? 0) + cut.spare)
+        var set = needs.workingSet(
             T: T, W: W, slots: cut.resident ? nil : slots, visitsOnce: cut.once, overlap: cut.overlap, commit: 1)
+        if let tiles = cut.stretchTiles, model.config.reach.after == 0 {
+            set.stretchPatches = min(T, tiles * Tiling(patchSize: geometry.patchSize).patchesPerTile)
+        }
         let engine = try Engine(model, needs: needs, set: set, kernels: kernels)
         if model.orderName(readBy: 1) != nil { try Repage.run(store, for: model, engine: engine) { _ in } }
         let tokens = try store.reader(0)
@@ -106,6 +114,7 @@ import Testing
             try store.publish(manifest)
             let out = folder.file("states.npy")
             _ = try Export.run(store: store.directory, generation: layer, range: nil, to: out)
+            result.generations.append(layer)
             result.layers.append(try NpyArray(out).values)
         }
         try RowStream(store.reader(model.config.passes), .surprisal, kernels: kernels).read(0..<geometry.tokens) {
@@ -116,6 +125,22 @@ import Testing
     }
 
     private func same(_ a: [Float], _ b: [Float]) -> Bool { a.map(\.bitPattern) == b.map(\.bitPattern) }
+
+    /// Whether a run gave the bits of one that stored the states of every layer.
+    private func same(_ result: Result, as whole: Result) -> Bool {
+        result.generations.last == whole.generations.last && same(result.bits, whole.bits)
+            && zip(result.generations, result.layers).allSatisfy { same($1, whole.layers[$0 - 1]) }
+    }
+
+    /// Streaming layers alone, and together in one pass.
+    private func fusions(_ cuts: [Cut]) -> [Cut] {
+        cuts
+            + cuts.map {
+                var cut = $0
+                cut.keepsAll = false
+                return cut
+            }
+    }
 
     @Test(
         "every window, cache and thread count gives the reference's states, and the same bits",
@@ -142,12 +167,18 @@ import Testing
             Cut(overlap: .full, resident: true, once: true, threads: 2),
             Cut(blockTiles: 3, overlap: .full, resident: true, once: true),
         ]
+        // Where streaming layers share a pass, a block in one stretch, and in as many as there are.
+        let stretches = [
+            Cut(blockTiles: 3, overlap: .full, stretchTiles: 1), Cut(blockTiles: 4, stretchTiles: 2),
+            Cut(blockTiles: 2, windowBlocks: 1, spare: 20, overlap: .full, threads: 3, stretchTiles: 1),
+            Cut(blockTiles: 3, overlap: .full, resident: true, threads: 2, stretchTiles: 3),
+        ]
         // Most of the wider family's cases are one tile long, and every cut the same to them.
         let isShort = Fixtures.family.contains(name) && !name.hasPrefix("long-")
-        for cut in isShort ? [cuts[1], cuts[5], cuts[7]] : cuts {
+        let isMixed = Fixtures.mixers.contains(name)
+        for cut in isShort ? [cuts[1], cuts[5], cuts[7]] : isMixed ? fusions(cuts + stretches) : cuts {
             let other = try run(name, state: .f32, cut)
-            let equal = zip(other.layers, whole.layers).allSatisfy(same) && same(other.bits, whole.bits)
-            #expect(equal, "\(cut)")
+            #expect(same(other, as: whole), "\(cut)")
         }
     }
 
@@ -203,6 +234,112 @@ import Testing
         }
     }
 
+    // MARK: Streaming layers
+
+    /// Layers of all kinds in any order, sizes that divide nothing, and tokens for a few tiles.
+    private func randomModel(_ numbers: inout TestNumbers) -> (config: ModelConfig, tokens: Int) {
+        func one<T>(_ values: [T]) -> T { values[Int.random(in: 0..<values.count, using: &numbers)] }
+        var config = ModelConfig(
+            hiddenSize: one([8, 12, 24]), intermediateSize: 8, layers: one([1, 2, 3, 5]), heads: one([1, 2, 4]),
+            patchSize: one([1, 4, 7, 16, 50]), kernelSize: one([1, 3, 33]))
+        if config.hiddenSize % 8 > 0 { config.positionalEncoding = .none }
+        config.recurrence = one([1, 1, 2])
+        config.delegation = one([.transpose, .monteCarlo(seed: 3), .selective])
+        if one([true, false, false]) {
+            config.stack = [
+                ConvolutionShape(kernelSize: 3, dilation: one([1, 50]), channels: 12),
+                ConvolutionShape(kernelSize: 2, channels: config.hiddenSize),
+            ]
+        }
+        config.mixers = (0..<config.layers).map { _ in
+            let heads = one([1, 2, 3])
+            switch one([0, 1, 1, 2, 2]) {
+            case 0: return .monteCarlo
+            case 1:
+                return LayerMixer(
+                    SlidingWindowShape(
+                        heads: heads, keyValueHeads: one([1, heads]), headSize: one([2, 6]),
+                        window: one([1, 30, 700, 1600]),
+                        dilations: one([[1], [3], (0..<heads).map { 1 + 2 * $0 }]), hasBias: one([true, false]),
+                        rope: one([nil, RotaryEncoding()])))
+            default:
+                return LayerMixer(
+                    RetentionShape(
+                        heads: heads, keySize: one([2, 6]), valueSize: one([3, 8]),
+                        rope: one([
+                            nil, RotaryEncoding(layout: .interleaved),
+                        ])))
+            }
+        }
+        return (config, one([1, 2, 100, 769, 2500, 5000]))
+    }
+
+    @Test(
+        "layers of any kind, order and size: the same bits for every cut, in passes of one layer or of several",
+        arguments: 1...24)
+    func anyLayers(seed: Int) throws {
+        let folder = try TemporaryFolder()
+        var numbers = TestNumbers(UInt64(seed))
+        let (config, tokens) = randomModel(&numbers)
+        #expect(config.impossibleField() == nil)
+        try Model.initialize(folder.file("model"), config: config, seed: UInt64(seed), replacing: true)
+        try folder.write("tokens.u16", (0..<tokens).flatMap { _ in [UInt8.random(in: 0...255, using: &numbers), 0] })
+        func run(_ cut: Cut, _ state: Element) throws -> Result {
+            var cut = cut
+            cut.way = seed % 3 == 0 ? .fourier : .direct
+            return try self.run(
+                model: folder.file("model"), tokens: folder.file("tokens.u16"), state: state, cut)
+        }
+        for state in [Element.f32, .bf16] {
+            let whole = try run(Cut(blockTiles: 8, resident: true, stretchTiles: 1), state)
+            for cut in fusions([
+                Cut(windowBlocks: 1, overlap: .full, threads: 2),
+                Cut(blockTiles: 3, windowBlocks: 2, spare: 30, overlap: .full, threads: 3, stretchTiles: 2),
+            ]) {
+                #expect(same(try run(cut, state), as: whole), "\(cut), \(config.json)")
+            }
+        }
+    }
+
+    @Test("a pass of streaming layers reads its own rows once and no others, one behind delegates as much as theirs")
+    func streamedTraffic() throws {
+        let folder = try TemporaryFolder()
+        var numbers = TestNumbers(8)
+        try folder.write("tokens.u16", (0..<24_000).flatMap { _ in [UInt8.random(in: 0...255, using: &numbers), 0] })
+        var config = ModelConfig(
+            hiddenSize: 32, intermediateSize: 32, layers: 4, heads: 2, patchSize: 8, kernelSize: 3)
+        let (window, retention) = (
+            LayerMixer(SlidingWindowShape(heads: 2, headSize: 16, window: 100)),
+            LayerMixer(RetentionShape(heads: 2, keySize: 16, valueSize: 32))
+        )
+        func run(_ mixers: [LayerMixer], keepsAll: Bool) throws -> Result {
+            config.layers = mixers.count
+            config.mixers = mixers
+            try Model.initialize(folder.file("model"), config: config, seed: 1, replacing: true)
+            return try self.run(
+                model: folder.file("model"), tokens: folder.file("tokens.u16"), state: .bf16,
+                Cut(windowBlocks: 4, spare: 70, overlap: .full, threads: 2, keepsAll: keepsAll))
+        }
+        let alone = try run([.monteCarlo, window, retention, .monteCarlo], keepsAll: true)
+        #expect(alone.generations == [1, 2, 3, 4])
+        for layer in 1...2 {
+            let traffic = alone.traffic[layer]
+            // Every page once.
+            #expect(traffic.own == alone.stored[layer - 1])
+            #expect(traffic.hosts == 0 && traffic.guests == 0 && traffic.tokens == 0)
+        }
+        let together = try run([.monteCarlo, window, retention, .monteCarlo], keepsAll: false)
+        #expect(together.generations == [3, 4] && together.stored.first == alone.stored[2])
+        let (N, second) = (Double(together.stored[0]), together.traffic[1])
+        #expect(Double(second.own + second.hosts + second.guests) / N <= 2.1)
+        #expect(second.hosts > 0 && second.guests > 0)
+        let streaming = try run([window, retention, window], keepsAll: false)
+        #expect(streaming.generations == [3])
+        #expect(streaming.traffic[0].hosts == 0 && streaming.traffic[0].guests == 0)
+        // Tokens: 2 bytes each, as they are stored.
+        #expect(streaming.traffic[0].own < 24_000 * 3)
+    }
+
     @Test("rows that see further ahead than a block give the same bits for every window", arguments: [2400])
     func farAhead(dilation: Int) throws {
         let folder = try TemporaryFolder()
@@ -221,8 +358,7 @@ import Testing
             Cut(windowBlocks: 3, resident: true, threads: 2),
         ] {
             let other = try run(model: folder.file("model"), tokens: tokens, state: .f32, cut)
-            let equal = zip(other.layers, whole.layers).allSatisfy(same) && same(other.bits, whole.bits)
-            #expect(equal, "\(cut)")
+            #expect(same(other, as: whole), "\(cut)")
         }
     }
 
@@ -240,19 +376,22 @@ import Testing
             Cut(windowBlocks: 2, spare: 7, overlap: .full, threads: 2, way: .fourier),
         ] {
             let other = try run(name, state: .f32, cut)
-            let equal = zip(other.layers, whole.layers).allSatisfy(same) && same(other.bits, whole.bits)
-            #expect(equal, "\(cut)")
+            #expect(same(other, as: whole), "\(cut)")
         }
     }
 
     @Test(
         "bf16 states: the same bits for every window, and close to the reference",
-        arguments: ["ragged", "odd", "wide", "carlo", "stack-bidirectional"])
+        arguments: ["ragged", "odd", "wide", "carlo", "stack-bidirectional"] + Fixtures.mixers)
     func halfStates(name: String) throws {
         let whole = try run(name, state: .bf16, Cut(blockTiles: 4, resident: true, threads: 2))
-        let cut = try run(name, state: .bf16, Cut(windowBlocks: 1, spare: 3, overlap: .full, threads: 2))
-        let equal = zip(cut.layers, whole.layers).allSatisfy(same) && same(cut.bits, whole.bits)
-        #expect(equal)
+        let cuts = [
+            Cut(windowBlocks: 1, spare: 3, overlap: .full, threads: 2),
+            Cut(blockTiles: 3, windowBlocks: 1, resident: true, threads: 3, stretchTiles: 1),
+        ]
+        for cut in Fixtures.mixers.contains(name) ? fusions(cuts) : [cuts[0]] {
+            #expect(same(try run(name, state: .bf16, cut), as: whole), "\(cut)")
+        }
         let bits = try NpyArray("\(Fixtures.path(name))/nll_bits.npy").values
         let mean =
             zip(bits, whole.bits).dropFirst().map { Double($0 - $1) }.reduce(0, +) / Double(max(1, bits.count - 1))

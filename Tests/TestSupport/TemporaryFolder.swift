@@ -39,7 +39,13 @@ public enum Fixtures {
         "everything", "long-bidirectional", "long-selective",
     ]
 
-    public static let cases = published + family
+    /// Those of mixers other than Monte Carlo Attention, alone and several in one model.
+    public static let mixers = [
+        "window", "window-dilated", "window-wide", "retention", "retention-plain", "retention-long",
+        "retention-inclusive", "hybrid", "hybrid-carlo", "hybrid-selective", "streaming", "streaming-short",
+    ]
+
+    public static let cases = published + family + mixers
 
     public static func path(_ name: String) -> String { "\(directory)/\(name)" }
 }
