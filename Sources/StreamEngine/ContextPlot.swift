@@ -3,8 +3,9 @@ import Support
 /// Reach against depth as an SVG drawing: passes to the right, tokens upward by powers of ten.
 public struct ContextPlot {
     public var title: String
-    /// `EffectiveContext`, from depth 1.
-    public var formula: [ExactCount]
+    /// `EffectiveContext`, from depth 1; drawn as far as it has a bound.
+    public var formula: [ExactCount?]
+    public var formulaName = "formula, P^(L+1) - P"
     /// From depth 1; drawn as far as it is exact.
     public var measured: [MeasuredReach.Depth] = []
     /// Tokens found by changing bytes, from depth 1.
@@ -12,7 +13,7 @@ public struct ContextPlot {
     /// n, where there is a sequence.
     public var tokens: Int?
 
-    public init(title: String, formula: [ExactCount]) {
+    public init(title: String, formula: [ExactCount?]) {
         self.title = title
         self.formula = formula
     }
@@ -36,11 +37,13 @@ public struct ContextPlot {
     }
 
     private var series: [Series] {
-        func points(_ counts: [ExactCount]) -> [(Int, Double)] {
+        func points(_ counts: [ExactCount?]) -> [(Int, Double)] {
             // No tokens have no place on this axis.
-            counts.enumerated().compactMap { $1.log10.isFinite ? ($0 + 1, $1.log10) : nil }
+            counts.enumerated().compactMap { depth, count in
+                count.flatMap { $0.log10.isFinite ? (depth + 1, $0.log10) : nil }
+            }
         }
-        var all = [Series(name: "formula, P^(L+1) - P", color: "#2563eb", points: points(formula))]
+        var all = [Series(name: formulaName, color: "#2563eb", points: points(formula))]
         let exact = measured.prefix { $0.isExact }.map { ExactCount($0.tokens) }
         if !exact.isEmpty {
             all.append(

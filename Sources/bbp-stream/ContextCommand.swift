@@ -9,7 +9,7 @@ struct ContextCommand: ParsableCommand {
         commandName: "context", abstract: "Show how many tokens one output token depends on, by depth.",
         discussion: """
             The formula's number, P^(L+1) - P, and with --length the number of tokens whose influence can really arrive, \
-            found by following the wiring of patches, delegates and convolutions back from one token. --perturb runs the model and counts the \
+            found by following the wiring of patches, delegates, windows and convolutions back from one token. --perturb runs the model and counts the \
             bytes that do change its rows. Nothing is stored. Tokens are counted from 0, except where it says otherwise.
 
             Examples:
@@ -102,7 +102,7 @@ struct ContextCommand: ParsableCommand {
                 .usage, "the table has at most \(Self.depths.upperBound) rows, and the model makes \(passes) passes",
                 advice: "Name fewer of its layers with --layers.")
         }
-        let formula = EffectiveContext.afterPasses(passes, patchSize: config.patchSize)
+        let formula = EffectiveContext.afterLayers(of: config)
         var table = ContextTable(config: config, formula: formula)
         if let length, let geometry = SequenceGeometry(tokens: length, patchSize: config.patchSize) {
             let token = token ?? length - 1
@@ -113,6 +113,7 @@ struct ContextCommand: ParsableCommand {
         }
         if let plot {
             var drawing = ContextPlot(title: table.title, formula: formula)
+            if config.hasStreaming { drawing.formulaName = "formula" }
             drawing.measured = table.measured
             drawing.perturbed = table.perturbed
             drawing.tokens = length
@@ -131,11 +132,6 @@ struct ContextCommand: ParsableCommand {
                     throw Fault(.usage, "--layers is \(layers); the model has \(config.layers)", at: Place(file: model))
                 }
                 config.layers = layers
-            }
-            if let layer = config.mixers.firstIndex(where: { !$0.isMonteCarlo }) {
-                throw Fault(
-                    .usage, "the context of '\(config.mixers[layer].kind)' is not measured yet",
-                    at: Place(file: model, field: "mixers.\(layer).kind"))
             }
             return config
         }
@@ -161,7 +157,7 @@ struct ContextCommand: ParsableCommand {
                 line.show(share: Double(done) / Double(runs)) { "perturb: run \(grouped(done)) of \(grouped(runs))" }
             }
         }
-        if config.delegation != .selective {
+        if config.delegation != .selective || !config.hasGathering {
             try PerturbedReach.check(
                 changing, against: MeasuredReach.tokens(config, geometry, token: token, passes: config.passes),
                 token: token)

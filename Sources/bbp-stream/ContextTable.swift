@@ -6,15 +6,15 @@ import Support
 /// What `context` found, as text and as JSON.
 struct ContextTable {
     var config: ModelConfig
-    /// From depth 1, as all that follows.
-    var formula: [ExactCount]
+    /// From depth 1, as all that follows; nil where it has no bound.
+    var formula: [ExactCount?]
     var sequence: (geometry: SequenceGeometry, token: Int)?
     var measured: [MeasuredReach.Depth] = []
     var causes: [ReachLimit?] = []
     /// Empty where nothing was perturbed.
     var perturbed: [Int] = []
 
-    init(config: ModelConfig, formula: [ExactCount]) {
+    init(config: ModelConfig, formula: [ExactCount?]) {
         self.config = config
         self.formula = formula
     }
@@ -22,6 +22,9 @@ struct ContextTable {
     var title: String {
         "Context by depth: P = \(config.patchSize), \(delegation), \(config.isCausal ? "causal" : "bidirectional")"
     }
+
+    /// The data decide what depends on what.
+    private var isSelective: Bool { config.delegation == .selective && config.hasGathering }
 
     private var delegation: String {
         if case .monteCarlo(let seed) = config.delegation { return "\(config.delegation.mode) (seed \(seed))" }
@@ -45,6 +48,9 @@ struct ContextTable {
                     + (config.recurrence > 1 ? ": \(config.layers) layers, each \(config.recurrence) times" : "")
             ),
         ]
+        if config.hasStreaming {
+            rows += config.mixerRuns.map { ("\($0.layers.layerText)", $0.mixer.shape.summary) }
+        }
         if let (geometry, token) = sequence {
             rows.append(
                 (
@@ -59,7 +65,7 @@ struct ContextTable {
     private var table: String {
         let powers = formula.map(Self.power)
         var columns: [(head: String, cells: [String])] = [
-            ("depth", formula.indices.map { "\($0 + 1)" }), ("formula", formula.map(\.grouped)),
+            ("depth", formula.indices.map { "\($0 + 1)" }), ("formula", formula.map { $0?.grouped ?? "all before" }),
         ]
         if powers.contains(where: { !$0.isEmpty }) { columns.append(("about", powers)) }
         if !measured.isEmpty {
@@ -87,8 +93,9 @@ struct ContextTable {
     }
 
     /// "~10^80" beside numbers too long to count their digits; "" beside others.
-    private static func power(_ count: ExactCount) -> String {
-        count.log10 < 15 ? "" : "~10^\(Int(count.log10.rounded()))"
+    private static func power(_ count: ExactCount?) -> String {
+        guard let count, count.log10 >= 15 else { return "" }
+        return "~10^\(Int(count.log10.rounded()))"
     }
 
     private func cause(_ row: Int) -> String {
@@ -98,7 +105,11 @@ struct ContextTable {
 
     private var notes: [String] {
         var notes: [String] = []
-        if zip(formula, measured).contains(where: { ($0.exact ?? .max) < $1.tokens }) {
+        if config.hasStreaming {
+            notes.append(
+                "The formula adds w·d for a window of w rows d apart, has no bound past a layer that sees all rows before, "
+                    + "and leaves the convolutions out.")
+        } else if zip(formula, measured).contains(where: { ($0?.exact ?? .max) < $1.tokens }) {
             notes.append(
                 "Where more is measured than the formula says: every row that the convolutions tap looks into two patches, its own and its delegate's, of 2P rows each; "
                     + "the formula multiplies by P a pass and leaves the convolutions out.")
@@ -106,15 +117,15 @@ struct ContextTable {
         if !perturbed.isEmpty {
             notes.append(
                 "Perturbed: bytes that change the token's row when they are changed. Influences below the resolution of f32 are not seen"
-                    + (config.delegation == .selective ? "." : ": it is never more than what is measured."))
+                    + (isSelective ? "." : ": it is never more than what is measured."))
         }
         guard let (geometry, _) = sequence else { return notes.isEmpty ? [] : [""] + notes }
-        if config.delegation == .selective {
+        if isSelective {
             notes.append(
                 "Nothing is found by following the wiring: selective delegation depends on the data."
                     + (perturbed.isEmpty ? " --perturb measures it." : ""))
         }
-        notes.append(Self.wiring(config, geometry))
+        if config.hasGathering { notes.append(Self.wiring(config, geometry)) }
         return [""] + notes
     }
 
@@ -129,11 +140,19 @@ struct ContextTable {
             return start + "; whose delegates it receives depends on the data"
         }
         var end = ""
-        if case .monteCarlo = config.delegation { end = ", in the first pass" }
+        if case .monteCarlo = config.delegation {
+            let layer = firstLayer(config)
+            end = layer == 0 ? ", in the first pass" : ", in layer \(layer + 1)"
+        }
         return "\(start) and receives the delegates of tokens \(list(delegates))\(end) (counted from one)"
     }
 
-    /// The tokens whose delegates patch 0 receives in the first pass, by slot; nil where the data decide.
+    /// The first layer with delegates, from 0.
+    private static func firstLayer(_ config: ModelConfig) -> Int {
+        config.mixers.firstIndex(where: \.isMonteCarlo) ?? 0
+    }
+
+    /// The tokens whose delegates patch 0 receives in the first layer that has any, by slot; nil where the data decide.
     private static func delegates(_ config: ModelConfig, _ geometry: SequenceGeometry) -> [Int]? {
         let P = geometry.patchSize
         let transposed = (0..<P).map(geometry.token(inSlot:))
@@ -141,7 +160,7 @@ struct ContextTable {
         case .selective: return nil
         case .transpose: return transposed
         case .monteCarlo(let seed):
-            let draw = DelegateDraw(seed: seed, layer: 0, repeat: 0)
+            let draw = DelegateDraw(seed: seed, layer: firstLayer(config), repeat: 0)
             var (keys, order) = ([UInt64](repeating: 0, count: P), [UInt16](repeating: 0, count: P))
             return transposed.map { token in
                 // The index that the transpose would take is the column here.
@@ -179,7 +198,7 @@ struct ContextTable {
             Self.add("patches", ExactCount(geometry.patches), to: &report)
             Self.add("token", ExactCount(token), to: &report)
             report.add("patch 0 tokens", (0..<geometry.patchSize).map { .number($0, shown: "\($0)") })
-            if let delegates = Self.delegates(config, geometry) {
+            if config.hasGathering, let delegates = Self.delegates(config, geometry) {
                 report.add(
                     "patch 0 delegates", delegates.map { $0 < 1 << 53 ? .number($0, shown: "\($0)") : .text("\($0)") })
             }
@@ -204,7 +223,8 @@ struct ContextTable {
         return object
     }
 
-    private static func add(_ key: String, _ count: ExactCount, to report: inout Report) {
+    private static func add(_ key: String, _ count: ExactCount?, to report: inout Report) {
+        guard let count else { return report.add(key, Double.nan) }
         if let number = count.exact, number <= 1 << 53 {
             report.add(key, number)
         } else {

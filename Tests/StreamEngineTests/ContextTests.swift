@@ -39,6 +39,22 @@ import Testing
         #expect(abs(count.log10 - 20) < 1e-12)
     }
 
+    @Test("a window adds its rows, patches multiply, and what sees all has no bound; Monte Carlo Attention as before")
+    func layers() {
+        var config = Shape(tokens: 9, P: 4).config(layers: 4)
+        #expect(
+            EffectiveContext.afterLayers(of: config).map { $0?.exact }
+                == EffectiveContext.afterPasses(4, patchSize: 4).map(\.exact))
+        let window = LayerMixer(SlidingWindowShape(heads: 2, headSize: 2, window: 10, dilations: [3, 2]))
+        config.mixers = [
+            window, .monteCarlo, window, LayerMixer(RetentionShape(heads: 1, keySize: 2, valueSize: 2)),
+        ]
+        config.recurrence = 2
+        #expect(
+            EffectiveContext.afterLayers(of: config).map { $0?.exact }
+                == [30, 60, 4 * 60 + 12, 4 * 252 + 12, 1050, 1080, nil, nil])
+    }
+
     // MARK: Reach
 
     struct Shape: CustomStringConvertible {
@@ -48,8 +64,10 @@ import Testing
         var isCausal = true
         var delegation = Delegation.transpose
         var recurrence = 1
+        /// Of each layer; nil for Monte Carlo Attention everywhere.
+        var mixers: [LayerMixer]?
         var description: String {
-            "n \(tokens), P \(P), K \(convolutions.map { "\($0.kernelSize)x\($0.dilation)" }), \(isCausal ? "causal" : "not causal"), \(delegation.mode), R \(recurrence)"
+            "\(mixers.map { $0.map(\.shape.summary) } ?? []) n \(tokens), P \(P), K \(convolutions.map { "\($0.kernelSize)x\($0.dilation)" }), \(isCausal ? "causal" : "not causal"), \(delegation.mode), R \(recurrence)"
         }
 
         func config(layers: Int) -> ModelConfig {
@@ -59,6 +77,7 @@ import Testing
             config.isCausal = isCausal
             config.delegation = delegation
             config.recurrence = recurrence
+            if let mixers { config.mixers = mixers }
             return config
         }
     }
@@ -92,6 +111,27 @@ import Testing
         shapes.append(Shape(tokens: 120, P: 4, convolutions: stack([(33, 1)])))
         shapes.append(
             Shape(tokens: 90, P: 3, convolutions: stack([(1, 1)]), delegation: .monteCarlo(seed: 1), recurrence: 2))
+        let retention = LayerMixer(RetentionShape(heads: 1, keySize: 2, valueSize: 2))
+        func window(_ rows: Int, _ dilations: [Int] = [1]) -> LayerMixer {
+            LayerMixer(SlidingWindowShape(heads: 6, headSize: 2, window: rows, dilations: dilations))
+        }
+        let mixers: [[LayerMixer]] = [
+            [window(2), window(5), window(1)], [window(3, [4]), window(3, [4]), window(3, [4])],
+            [window(2, [1, 2, 7, 7, 3, 11]), .monteCarlo, window(40)], [.monteCarlo, window(4), .monteCarlo],
+            [window(2), retention, window(3)], [retention, .monteCarlo, window(3)],
+            [.monteCarlo, window(9), retention],
+            [retention, retention, retention],
+        ]
+        for mixers in mixers {
+            for (tokens, P) in [(61, 4), (43, 5), (150, 70), (9, 1)] {
+                for (recurrence, delegation) in [(1, Delegation.transpose), (2, .monteCarlo(seed: 5))] {
+                    shapes.append(
+                        Shape(
+                            tokens: tokens, P: P, convolutions: stack([(2, 3)]), delegation: delegation,
+                            recurrence: recurrence, mixers: mixers))
+                }
+            }
+        }
         return shapes
     }()
 
@@ -111,29 +151,42 @@ import Testing
         var states = (0..<N).map { Bits($0 < shape.tokens ? $0 : nil) }
         var generations: [[Bits]] = []
         for pass in 0..<layers * shape.recurrence {
-            // Slot of every token, and the token of every slot.
-            var holder = [Int](repeating: -1, count: N)
-            for g in 0..<G {
-                var order = Array(0..<P).map(UInt16.init)
-                if case .monteCarlo(let seed) = shape.delegation {
-                    var keys = [UInt64](repeating: 0, count: P)
-                    keys.withUnsafeMutableBufferPointer { keys in
-                        order.withUnsafeMutableBufferPointer { order in
-                            if let start = order.baseAddress {
-                                DelegateDraw(
-                                    seed: seed, layer: pass / shape.recurrence, repeat: pass % shape.recurrence
-                                ).order(ofPatch: g, keys: keys, into: start)
-                            }
+            var mixed = states
+            switch shape.mixers?[pass / shape.recurrence].shape {
+            case let window as SlidingWindowShape:
+                for row in 0..<shape.tokens {
+                    for head in 0..<window.heads {
+                        for place in 1...window.window where row >= place * window.dilation(ofHead: head) {
+                            mixed[row].formUnion(states[row - place * window.dilation(ofHead: head)])
                         }
                     }
                 }
-                for column in 0..<P { holder[column * G + g] = g * P + Int(order[column]) }
-            }
-            var mixed = states
-            for b in 0..<G {
-                let rows = (0..<P).map { b * P + $0 } + (0..<P).map { holder[b * P + $0] }
-                for row in rows {
-                    for other in rows where !shape.isCausal || other <= row { mixed[row].formUnion(states[other]) }
+            case is RetentionShape:
+                for row in 0..<shape.tokens { for other in 0..<row { mixed[row].formUnion(states[other]) } }
+            default:
+                // Slot of every token, and the token of every slot.
+                var holder = [Int](repeating: -1, count: N)
+                for g in 0..<G {
+                    var order = Array(0..<P).map(UInt16.init)
+                    if case .monteCarlo(let seed) = shape.delegation {
+                        var keys = [UInt64](repeating: 0, count: P)
+                        keys.withUnsafeMutableBufferPointer { keys in
+                            order.withUnsafeMutableBufferPointer { order in
+                                if let start = order.baseAddress {
+                                    DelegateDraw(
+                                        seed: seed, layer: pass / shape.recurrence, repeat: pass % shape.recurrence
+                                    ).order(ofPatch: g, keys: keys, into: start)
+                                }
+                            }
+                        }
+                    }
+                    for column in 0..<P { holder[column * G + g] = g * P + Int(order[column]) }
+                }
+                for b in 0..<G {
+                    let rows = (0..<P).map { b * P + $0 } + (0..<P).map { holder[b * P + $0] }
+                    for row in rows {
+                        for other in rows where !shape.isCausal || other <= row { mixed[row].formUnion(states[other]) }
+                    }
                 }
             }
             var inner = mixed
@@ -178,9 +231,15 @@ import Testing
     private func reasons(
         _ depths: [MeasuredReach.Depth], _ config: ModelConfig, _ geometry: SequenceGeometry, _ token: Int
     ) throws {
-        let formula = EffectiveContext.afterPasses(config.passes, patchSize: config.patchSize)
+        let formula = EffectiveContext.afterLayers(of: config)
         let causes = try ReachLimit.causes(depths, formula: formula, config, geometry, token: token)
         for (depth, (count, cause)) in zip(depths, zip(formula, causes)) {
+            guard let count else {
+                // No bound, and every token there is.
+                #expect(cause == (token < geometry.tokens - 1 ? .allUpToToken : .allTokens))
+                #expect(depth.tokens == token + 1)
+                continue
+            }
             let number = try #require(count.exact)
             #expect((cause == nil) == (depth.tokens >= number))
             switch cause {
@@ -195,6 +254,7 @@ import Testing
                 #expect(config.isCausal && rows > 0 && patches * 2 * config.patchSize >= number)
             case .padding(let rows)?: #expect(depth.tokens + rows >= number && rows < config.patchSize)
             case .repeated(let patches)?: #expect(patches * 2 * config.patchSize >= number)
+            case .overlaps?: #expect(config.hasStreaming && depth.tokens < token + 1)
             }
         }
     }
@@ -224,6 +284,23 @@ import Testing
                 depths[0].tokens > 56 && depths[1].tokens > 2 * depths[0].tokens
                     && depths[2].tokens > 2 * depths[1].tokens)
         }
+    }
+
+    @Test("all tokens before are seen in a sequence far too long to list them, and windows are counted exactly")
+    func longStreams() throws {
+        let tokens = 1_000_000_000_000_000
+        let geometry = try #require(SequenceGeometry(tokens: tokens, patchSize: 8))
+        var config = Shape(tokens: tokens, P: 8, convolutions: [ConvolutionShape(kernelSize: 1, channels: 8)])
+            .config(layers: 3)
+        let window = LayerMixer(SlidingWindowShape(heads: 1, headSize: 2, window: 1000))
+        config.mixers = [LayerMixer(RetentionShape(heads: 1, keySize: 2, valueSize: 2)), window, .monteCarlo]
+        for token in [tokens - 1, tokens / 3] {
+            let depths = try MeasuredReach.follow(config, geometry, token: token, passes: 3)
+            #expect(depths.allSatisfy { $0.isExact && $0.isAll && $0.tokens == token + 1 })
+        }
+        config.mixers = [window, window, window]
+        let depths = try MeasuredReach.follow(config, geometry, token: tokens / 2, passes: 3)
+        #expect(depths.map(\.tokens) == [1001, 2001, 3001])
     }
 
     @Test(

@@ -28,11 +28,24 @@ public protocol MixerShape: Sendable {
     /// Its tensors in a model of hidden size D; names after "blocks.i.mixer.".
     func tensors(width D: Int) -> [TensorDescription]
 
+    /// The rows that a row of the layer sees.
+    var view: MixerView { get }
+
     /// Whether all that a row needs of earlier rows fits in memory, however long the sequence.
     var isStreaming: Bool { get }
 
     /// In one line, for people.
     var summary: String { get }
+}
+
+/// Which rows a mixer shows a row, beside the row itself.
+public enum MixerView: Sendable, Equatable {
+    /// Those of its patch and of the patch that its delegate visits, with the delegates there.
+    case patches
+    /// For each of `steps` so many rows before it, that many rows apart.
+    case window(rows: Int, steps: [Int])
+    /// All before it.
+    case all
 }
 
 /// What of a model bears on its mixers.

@@ -1,4 +1,5 @@
 import Glibc
+import ProtonModel
 import Support
 
 /// The effective context that the article on Monte Carlo Attention states: C(0) = 0, C(L) = P·C(L-1) + P·(P-1), which
@@ -8,10 +9,23 @@ public enum EffectiveContext {
     ///
     /// - Parameter patchSize: P, one of `SequenceGeometry.patchSizes`.
     public static func afterPasses(_ passes: Int, patchSize: Int) -> [ExactCount] {
-        let P = UInt32(clamping: patchSize)
         var context = ExactCount(0)
         return (0..<max(0, passes)).map { _ in
-            context.multiply(by: P, adding: P &* (max(P, 1) - 1))
+            context.passPatches(of: patchSize)
+            return context
+        }
+    }
+
+    /// The same for the layers of any model, repeats of a block included. A window of w rows d apart adds w·d; a layer
+    /// that sees all earlier rows makes it nil, for there is no bound.
+    public static func afterLayers(of config: ModelConfig) -> [ExactCount?] {
+        var context: ExactCount? = ExactCount(0)
+        return (1...config.passes).map { layer in
+            switch config.mixers[config.block(ofPass: layer).layer].shape.view {
+            case .patches: context?.passPatches(of: config.patchSize)
+            case .window(let rows, let steps): context?.multiply(by: 1, adding: UInt32(rows * (steps.max() ?? 1)))
+            case .all: context = nil
+            }
             return context
         }
     }
@@ -46,6 +60,12 @@ public struct ExactCount: Sendable, Equatable {
             carry /= Self.base
         }
         while limbs.count > 1 && limbs.last == 0 { limbs.removeLast() }
+    }
+
+    /// C becomes P·C + P·(P - 1).
+    fileprivate mutating func passPatches(of patchSize: Int) {
+        let P = UInt32(clamping: patchSize)
+        multiply(by: P, adding: P &* (max(P, 1) - 1))
     }
 
     /// All digits.

@@ -33,8 +33,8 @@ public enum MeasuredReach {
     /// Follows the output of token `token` after 1 ... `passes` passes. Reach never shrinks with depth.
     ///
     /// - Parameters:
-    ///   - config: P, convolutions, causality and delegation count; selective delegation, which depends on the data,
-    ///     gives nothing.
+    ///   - config: P, mixers, convolutions, causality and delegation count; selective delegation, which depends on the
+    ///     data, gives nothing.
     ///   - isMasked: false to see what a causal model would reach if its patches had no masks.
     public static func follow(
         _ config: ModelConfig, _ geometry: SequenceGeometry, token: Int, passes: Int, isMasked: Bool = true
@@ -61,15 +61,15 @@ public enum MeasuredReach {
         _ config: ModelConfig, _ geometry: SequenceGeometry, token: Int, passes: Int, isMasked: Bool,
         limits: ReachFollower.Limits, visit: (PatchSet) -> Void
     ) throws -> [Depth] {
-        guard config.delegation != .selective, geometry.patchSize == config.patchSize,
+        guard config.delegation != .selective || !config.hasGathering, geometry.patchSize == config.patchSize,
             (0..<geometry.tokens).contains(token)
         else { return [] }
         var follower = ReachFollower(
             config: config, geometry: geometry, token: token, isMasked: isMasked && config.isCausal, limits: limits)
         var depths: [Depth] = []
         // One wiring for every pass: the set of depth d is the set of depth d - 1, followed through one more pass.
-        var isAlike = true
-        if case .monteCarlo = config.delegation { isAlike = geometry.patchSize == 1 }
+        var isAlike = config.mixers.allSatisfy { $0 == config.mixers[0] }
+        if case .monteCarlo = config.delegation { isAlike = isAlike && geometry.patchSize == 1 }
         var set = follower.output
         while depths.count < passes {
             let depth = depths.count + 1

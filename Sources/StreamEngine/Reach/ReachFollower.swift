@@ -49,8 +49,14 @@ struct ReachFollower {
     /// - Returns: false when it became too large: then `found` holds a number of tokens that are certainly reached.
     mutating func follow(_ set: inout PatchSet, through pass: Int, _ found: inout MeasuredReach.Depth) throws -> Bool {
         try Interruption.check { "nothing was written" }
-        let orders = try ColumnOrders(config, pass: pass)
-        guard let rows = tapped(set), let asked = ask(rows, orders), let seen = look(asked, orders, &found) else {
+        let view = config.mixers[config.block(ofPass: pass).layer].shape.view
+        if view == .all {
+            // Such layers are in causal models alone. Where the tokens are too many to be listed, their number says it.
+            if let all = tokens(through: token) { set = all }
+            (found.tokens, found.padding, found.isAll) = (token + 1, 0, true)
+            return true
+        }
+        guard let rows = tapped(set), let seen = try seen(by: rows, view, pass, &found) else {
             // Every row sees itself, so what was found before stays.
             found.tokens = max(found.tokens, set.count(below: geometry.tokens))
             found.isExact = false
@@ -62,6 +68,37 @@ struct ReachFollower {
         // Without masks in the patches nothing keeps a row from later ones; with them nothing later is seen.
         found.isAll = found.tokens == (isMasked ? token + 1 : geometry.tokens)
         return true
+    }
+
+    /// The rows of x that rows of s depend on; nil when these are too many.
+    private mutating func seen(by rows: PatchSet, _ view: MixerView, _ pass: Int, _ found: inout MeasuredReach.Depth)
+        throws -> PatchSet?
+    {
+        switch view {
+        case .patches:
+            let orders = try ColumnOrders(config, pass: pass)
+            guard let asked = ask(rows, orders) else { return nil }
+            return look(asked, orders, &found)
+        case .window(let count, let steps):
+            var seen = rows
+            for step in steps {
+                guard let more = run(of: rows, first: 0, step: -step, count: count + 1),
+                    add(more, movedBy: 0, to: &seen)
+                else { return nil }
+            }
+            return seen
+        case .all: return tokens(through: token)
+        }
+    }
+
+    /// nil where they are too many.
+    private mutating func tokens(through token: Int) -> PatchSet? {
+        let (P, last) = (geometry.patchSize, token / geometry.patchSize)
+        if isTooMuch(last + 1) { return nil }
+        var set = PatchSet(patchSize: P)
+        for patch in 0...last { set.insert(patch: patch, through: patch < last ? P - 1 : token % P) }
+        work += (last + 1) * (P + Cost.newPatch)
+        return set
     }
 
     /// Step 9: the rows of s that the new states of `set` depend on: themselves, and what the convolutions tap.

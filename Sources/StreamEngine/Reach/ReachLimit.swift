@@ -24,6 +24,8 @@ public enum ReachLimit: Sendable, Equatable {
     case padding(Int)
     /// Enough rows are seen, but some show the same token.
     case repeated(patches: Int)
+    /// Layers of several kinds leave rows out, or show the same ones.
+    case overlaps
 
     /// In a few words, the cause first.
     public func text(_ geometry: SequenceGeometry, token: Int) -> String {
@@ -43,6 +45,7 @@ public enum ReachLimit: Sendable, Equatable {
             "few patches: \(number(patches)) visited, which show 2P = \(2 * P) rows each at most"
         case .hiddenRows(let rows, let patches):
             "causality: \(number(rows)) rows of the \(number(patches)) patches visited come later than all that look"
+        case .overlaps: "gaps and overlaps: layers pass over some tokens, and show some more than once"
         case .padding(let rows): "n: \(number(rows)) of the rows seen are padding"
         case .repeated(let patches):
             (G < P ? "G: only \(number(G)) patches, which" : "repeats: the \(number(patches)) patches visited")
@@ -52,21 +55,22 @@ public enum ReachLimit: Sendable, Equatable {
 
     /// The causes of a measurement, one a depth; nil where it is not less than the formula's number.
     ///
-    /// - Parameter formula: `EffectiveContext` of the same depths.
+    /// - Parameter formula: `EffectiveContext` of the same depths; nil where it has no bound.
     public static func causes(
-        _ depths: [MeasuredReach.Depth], formula: [ExactCount], _ config: ModelConfig, _ geometry: SequenceGeometry,
+        _ depths: [MeasuredReach.Depth], formula: [ExactCount?], _ config: ModelConfig, _ geometry: SequenceGeometry,
         token: Int
     ) throws -> [ReachLimit?] {
         let isLast = !config.isCausal || token == geometry.tokens - 1
         let available = config.isCausal ? token + 1 : geometry.tokens
-        func isLess(_ index: Int) -> Bool { formula[index].isMore(than: depths[index].tokens) }
+        func isMore(_ index: Int, than count: Int) -> Bool { formula[index]?.isMore(than: count) ?? true }
+        func isLess(_ index: Int) -> Bool { isMore(index, than: depths[index].tokens) }
         let rows = depths.indices.filter { $0 < formula.count }
         // What masks take away shows where they are left out.
         let puzzling = rows.filter {
-            depths[$0].isExact && isLess($0) && !depths[$0].isAll && !formula[$0].isMore(than: available)
+            depths[$0].isExact && isLess($0) && !depths[$0].isAll && !isMore($0, than: available)
         }
         let unmasked =
-            try config.isCausal && !puzzling.isEmpty
+            try config.isCausal && !puzzling.isEmpty && !config.hasStreaming
             ? MeasuredReach.follow(config, geometry, token: token, passes: (puzzling.last ?? 0) + 1, isMasked: false)
             : []
         return rows.map { index in
@@ -74,17 +78,18 @@ public enum ReachLimit: Sendable, Equatable {
             if !depth.isExact { return .notFollowed }
             if !isLess(index) { return nil }
             if depth.isAll { return isLast ? .allTokens : .allUpToToken }
-            if formula[index].isMore(than: available) { return isLast ? .length : .tokensUpToToken }
-            if index < unmasked.count, !formula[index].isMore(than: unmasked[index].tokens) {
+            if isMore(index, than: available) { return isLast ? .length : .tokensUpToToken }
+            if config.hasStreaming { return .overlaps }
+            if index < unmasked.count, !isMore(index, than: unmasked[index].tokens) {
                 let free = unmasked[index]
                 return .masks(tokens: free.isExact ? free.tokens : free.moreThan, isExact: free.isExact)
             }
             let shown = depth.visited * 2 * geometry.patchSize
-            if formula[index].isMore(than: shown) { return .fewPatches(depth.visited) }
-            if formula[index].isMore(than: shown - depth.hidden) {
+            if isMore(index, than: shown) { return .fewPatches(depth.visited) }
+            if isMore(index, than: shown - depth.hidden) {
                 return .hiddenRows(depth.hidden, patches: depth.visited)
             }
-            return formula[index].isMore(than: depth.tokens + depth.padding)
+            return isMore(index, than: depth.tokens + depth.padding)
                 ? .repeated(patches: depth.visited) : .padding(depth.padding)
         }
     }

@@ -14,6 +14,7 @@ public struct MonteCarloShape: MixerShape {
     public func impossibleField() -> (field: String, problem: String)? { nil }
     public var json: String { #"{"kind": "\#(Self.kind)"}"# }
     public func tensors(width D: Int) -> [TensorDescription] { [] }
+    public var view: MixerView { .patches }
     public var isStreaming: Bool { false }
     public var summary: String { Self.kind }
 }

@@ -71,6 +71,7 @@ public struct RetentionShape: MixerShape {
         ]
     }
 
+    public var view: MixerView { .all }
     public var isStreaming: Bool { true }
 
     public var summary: String {

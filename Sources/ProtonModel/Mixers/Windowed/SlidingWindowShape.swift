@@ -123,6 +123,7 @@ public struct SlidingWindowShape: MixerShape {
         }
     }
 
+    public var view: MixerView { .window(rows: window, steps: Set(dilations).sorted()) }
     public var isStreaming: Bool { true }
 
     public var summary: String {
