@@ -28,6 +28,8 @@ struct TuneCommand: ParsableCommand {
         guard File.isDirectory(directory) else {
             throw Fault(.noInput, "there is no such folder", at: Place(file: directory))
         }
+        let measured = try model.map { try Model(directory: ModelFolder.find($0)) }
+        if let measured { try SelfTest.checkMeasurable(measured) }
         let kernels = try Kernels.select()
         let threads = threads ?? max(1, Int(sysconf(Int32(_SC_NPROCESSORS_ONLN))))
         var tuning = Tuning.load()
@@ -41,8 +43,7 @@ struct TuneCommand: ParsableCommand {
         tuning.disks[Tuning.device(of: directory)] = disk
         report.add("read bytes per second", disk.readBytesPerSecond)
         report.add("written bytes per second", disk.writtenBytesPerSecond)
-        if let path = model {
-            let model = try Model(directory: ModelFolder.find(path))
+        if let model = measured {
             report.add("threads", threads)
             // Short sequences are convolved directly, long ones as the model's kernels allow.
             func measure(_ way: ConvolutionWay) throws -> SelfTest.Arithmetic {

@@ -64,11 +64,24 @@ public enum SelfTest {
         return try rate(pipeline, seconds: 0.2) { _ in test.run() } * test.operations
     }
 
+    /// Refuses models that no one layer stands for.
+    ///
+    /// - Throws: `Fault` (`usage`) naming the layer.
+    public static func checkMeasurable(_ model: Model) throws {
+        guard let layer = model.config.mixers.firstIndex(where: { !$0.isMonteCarlo }) else { return }
+        throw Fault(
+            .usage,
+            "the arithmetic of '\(model.config.mixers[layer].kind)' is not measured: only that of models of '\(LayerMixer.monteCarlo.kind)' alone is",
+            at: Place(file: "\(model.directory)/config.json", field: "mixers.\(layer).kind"),
+            advice: "How long a run takes is in its plan.")
+    }
+
     /// The model's tiles, over and over: the window's delegates in their hosts, mix, feed-forward. Tiles just before
     /// and just after the middle of a long sequence stand for all: half of their hosts and guests are seen.
     public static func arithmetic(
         _ model: Model, threads: Int, way: ConvolutionWay, kernels: KernelTable, seconds: Double = 0.4
     ) throws -> Arithmetic {
+        try checkMeasurable(model)
         let config = model.config
         let P = config.patchSize
         let R = Tiling(patchSize: P).patchesPerTile
@@ -120,7 +133,7 @@ public enum SelfTest {
         init(_ sizes: ModelSizes, _ layer: Layer, patches: Int) throws {
             self.patches = patches
             guard let mixer = layer.mixer as? any GatheringMixer else {
-                throw Fault(.usage, "only layers of Monte Carlo Attention are measured")
+                throw Fault(.inputOutput, "a layer that is measured gathers nothing: this is a defect of bbp-stream")
             }
             self.sizes = sizes
             self.mixer = mixer

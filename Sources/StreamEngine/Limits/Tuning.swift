@@ -58,10 +58,12 @@ public struct Tuning: Codable, Sendable {
     }
 
     public static func key(_ config: ModelConfig, threads: Int, way: ConvolutionWay, kernels: KernelTable) -> String {
+        let mixers =
+            config.hasStreaming ? " " + config.mixers.map(\.shape.summary).joined(separator: ", ") : ""
         let convolutions = config.convolutions.map { "\($0.kernelSize)x\($0.dilation):\($0.channels)" }.joined(
             separator: ",")
         return
-            "D\(config.hiddenSize) \(convolutions) H\(config.heads) P\(config.patchSize)\(config.isCausal ? "" : " bidirectional")\(config.delegation == .transpose ? "" : " ordered"), "
+            "D\(config.hiddenSize) \(convolutions) H\(config.heads) P\(config.patchSize)\(config.isCausal ? "" : " bidirectional")\(config.delegation == .transpose ? "" : " ordered")\(mixers), "
             + "\(way.rawValue), \(threads) threads, \(String(cString: kernels.pointee.name))"
     }
 
