@@ -98,6 +98,26 @@ struct OldStoreTests {
         try run(forward + ["--restart"]).expect(0)
     }
 
+    @Test("A run whose progress an older version wrote is not gone on with: it says which version, and changes nothing")
+    func olderProgress() throws {
+        let bench = try Bench()
+        defer { bench.remove() }
+        try Program(["-xzf", "\(Fixtures.directory)/progress-1.tar.gz", "-C", bench.path], executable: "/usr/bin/tar")
+            .outcome().expect(0)
+        let before = try bench.contents("store")
+        let forward = [
+            "forward", "--store", bench.file("store"), "--model", bench.file("model"), "--nll", bench.file("nll.npy"),
+        ]
+        try run(forward).expect(65, "version 1", "version 2", "program that began it", "--restart", "generation 1")
+        #expect(try bench.contents("store").filter { $0.key != "lock" } == before)
+        try run("verify", "--store", bench.file("store")).expect(0)
+        try run(forward + ["--restart"]).expect(0)
+        let bits = try bench.bytes("nll.npy")
+        try bench.store([UInt8](repeating: 0, count: 120_000), "--raw", "--patch-size", "1", "--force")
+        try run(forward).expect(0)
+        #expect(try bench.bytes("nll.npy") == bits)
+    }
+
     @Test("A run begun with blocks that today's arithmetic does not have is not gone on with, and says what to do")
     func foreignBlocks() throws {
         let bench = try Bench()

@@ -62,21 +62,25 @@ struct RunProgress: Equatable {
 
     /// - Throws: `Fault` (`badData`) where `bytes` are not whole, or contradict what they describe.
     init(_ bytes: [UInt8], within bounds: Bounds, at place: Place) throws {
-        func fail(_ problem: String) -> Fault {
+        func fail(_ problem: String, advice: String? = nil) -> Fault {
             Fault(
-                .badData, "the progress of the interrupted run \(problem)", at: place,
+                .badData, "the progress of the interrupted run \(problem)", at: place, advice: advice,
                 remedies: [.restart])
-        }
-        guard bytes.count >= Self.fixedBytes + Self.checksumBytes else {
-            throw fail("has \(bytes.count) bytes, which is too few")
         }
         func get<T: FixedWidthInteger>(_ type: T.Type, _ offset: Int) -> T {
             bytes.withUnsafeBytes { T(littleEndian: $0.loadUnaligned(fromByteOffset: offset, as: T.self)) }
         }
-        let end = bytes.count - Self.checksumBytes
-        guard get(UInt32.self, 0) == Self.magic, get(UInt32.self, 4) == Self.version else {
-            throw fail("is not of this version")
+        guard bytes.count >= 8, get(UInt32.self, 0) == Self.magic else { throw fail("is none") }
+        let version = get(UInt32.self, 4)
+        guard version == Self.version else {
+            throw fail(
+                "is of version \(version), and this program goes on from version \(Self.version)",
+                advice: "The program that began it can go on with it.")
         }
+        guard bytes.count >= Self.fixedBytes + Self.checksumBytes else {
+            throw fail("has \(bytes.count) bytes, which is too few")
+        }
+        let end = bytes.count - Self.checksumBytes
         guard bytes[..<end].withUnsafeBytes({ checksum($0) }) == get(UInt64.self, end) else {
             throw fail("does not match its checksum")
         }
