@@ -139,6 +139,15 @@ extension Pass {
         }
     }
 
+    /// Appended bytes that make a commit due. Where surprisal alone is written, about as many rows do as where states
+    /// are, and eight times what the progress takes.
+    private func dueBytes(_ writer: GenerationWriter, carries: [[UInt8]]) -> Int {
+        let commit = engine.set.commitBytes
+        if writer.record.holds(.states) { return commit }
+        let carried = carries.reduce(0) { $0 + $1.count }
+        return min(commit, max(commit / (D * engine.state.size / Element.f32.size + 1), 8 * carried))
+    }
+
     /// Appends the block's pages; commits when enough has gathered, and after the last block.
     func append(_ block: Int, _ outgoing: OutgoingBlock, to writer: GenerationWriter) throws {
         if writer.record.holds(.states) {
@@ -154,7 +163,8 @@ extension Pass {
         }
         appended.blocks = block + 1
         outgoing.progress.storedBytes = appended.storedBytes
-        if block == plan.shard.upperBound - 1 || writer.uncommittedBytes >= engine.set.commitBytes {
+        if block == plan.shard.upperBound - 1 || writer.uncommittedBytes >= dueBytes(writer, carries: outgoing.carries)
+        {
             try writer.commit(progress: outgoing.progress.bytes)
         }
     }

@@ -233,7 +233,7 @@ struct WorkingSetNeeds {
     /// - Throws: `Fault` (`usage`) that states the least that works.
     func choose(budget: Int) throws -> WorkingSet {
         // A commit writes the carries again: what it commits is to be much more, within reason.
-        func due(_ bytes: Int) -> Int { max(bytes, min(64 * carryBytes, 8 * bytes)) }
+        func due(_ bytes: Int) -> Int { max(bytes, min(64 * carryBytes, 2 * bytes)) }
         let commit = due(max(1 << 20, min(64 << 20, budget / 16)))
         func halved(_ size: Int, unit: Int) -> Int { max(unit, (size / 2 + unit - 1) / unit * unit) }
         let largest = fixedPatchesPerBlock ?? preferredPatchesPerBlock
@@ -278,33 +278,56 @@ struct WorkingSetNeeds {
         }
 
         // Else one thing after another, with as wide a window as fits, for narrow ones visit the same hosts again and
-        // again.
+        // again: beside columns enough to read hardly any host again, if there is a window for that, or beside the
+        // fewest that work.
         let small = due(1 << 20)
-        var W = widestWindow(T: T)
-        while true {
-            let least = stateDemand(stateShape(T: T, W: W)).least
-            let set = workingSet(T: T, W: W, slots: least, overlap: .none, commit: small)
-            if set.totalBytes <= budget { return filled(set, .none, budget) }
-            guard W > narrowestWindow(T: T) else {
-                throw Fault(
-                    .usage,
-                    "a memory budget of \(ByteCount.text(budget)) is too small for any window: "
-                        + "the least that works here is \(ByteCount.roundedUp(set.totalBytes + Self.jitter))",
-                    advice: (fixedPatchesPerBlock == nil
-                        ? "" : "The run was begun with blocks of \(T) patches; begun anew it may do with less. ")
-                        + "Of that, \(set.parts.filter { $0.bytes > 0 }.map { "\(ByteCount.text($0.bytes)) for \($0.name)" }.joined(separator: ", ")).",
-                    remedies: fixedPatchesPerBlock == nil ? [] : [.restart])
-            }
-            W = max(halved(W, unit: T), narrowestWindow(T: T))
+        func sequential(W: Int, slots: Int) -> WorkingSet {
+            workingSet(T: T, W: W, slots: slots, overlap: .none, commit: small)
         }
+        func widest(from narrowest: Int, _ slots: (Int) -> Int) -> WorkingSet? {
+            var W = widestWindow(T: T)
+            while true {
+                let set = sequential(W: W, slots: slots(W))
+                if set.totalBytes <= budget { return set }
+                if W <= narrowest { return nil }
+                W = max(halved(W, unit: T), narrowest)
+            }
+        }
+        func demand(_ W: Int) -> (least: Int, comfortable: Int) { stateDemand(stateShape(T: T, W: W)) }
+        let narrowest = narrowestWindow(T: T)
+        // Runs of hosts of a quarter of a tile still are many rows to few strays.
+        if let set = widest(from: max(narrowest, halved(tile * P / 2, unit: T)), { demand($0).comfortable })
+            ?? widest(from: narrowest, { demand($0).least })
+        {
+            return filled(set, .none, budget)
+        }
+        let least = sequential(W: narrowest, slots: demand(narrowest).least)
+        throw Fault(
+            .usage,
+            "a memory budget of \(ByteCount.text(budget)) is too small for any window: "
+                + "the least that works here is \(ByteCount.roundedUp(least.totalBytes + Self.jitter))",
+            advice: (fixedPatchesPerBlock == nil
+                ? "" : "The run was begun with blocks of \(T) patches; begun anew it may do with less. ")
+                + "Of that, \(least.parts.filter { $0.bytes > 0 }.map { "\(ByteCount.text($0.bytes)) for \($0.name)" }.joined(separator: ", ")).",
+            remedies: fixedPatchesPerBlock == nil ? [] : [.restart])
     }
 
     /// `set` with all that is left of the budget for columns.
     private func filled(_ set: WorkingSet, _ overlap: Overlap, _ budget: Int) -> WorkingSet {
-        let (T, W) = (set.patchesPerBlock, set.windowPatches)
-        let slot = stateColumns(T: T).columnBytes + ColumnCache.bookkeepingBytes
-        let slots = min(stateShape(T: T, W: W).allColumns, set.stateSlots + max(0, budget - set.totalBytes) / slot)
-        let wider = workingSet(T: T, W: W, slots: slots, overlap: overlap, commit: set.commitBytes)
-        return wider.totalBytes <= budget ? wider : set
+        func with(_ slots: Int) -> WorkingSet {
+            workingSet(
+                T: set.patchesPerBlock, W: set.windowPatches, slots: slots, overlap: overlap, commit: set.commitBytes)
+        }
+        let all = stateShape(T: set.patchesPerBlock, W: set.windowPatches).allColumns
+        let slot = stateColumns(T: set.patchesPerBlock).columnBytes + ColumnCache.bookkeepingBytes
+        // At most so many: with them the first pass keeps more columns of tokens, too.
+        let most = min(all, set.stateSlots + max(0, budget - set.totalBytes) / slot)
+        var slots = set.stateSlots..<most + 1
+        if slots.count < 2 { return set }
+        while slots.count > 1 {
+            let middle = slots.lowerBound + slots.count / 2
+            slots = with(middle).totalBytes <= budget ? middle..<slots.upperBound : slots.lowerBound..<middle
+        }
+        return with(slots.lowerBound)
     }
 }
