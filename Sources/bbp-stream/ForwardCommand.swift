@@ -62,7 +62,8 @@ struct ForwardCommand: ParsableCommand {
             "How convolutions are computed: direct, or through Fourier transforms where kernels are long, which is faster; a row's last bits then depend on rows near it, later ones too. (default: direct where that takes about a second, else fourier)"
     )
     var convolution: ConvolutionWay?
-    @Option(help: "Which states to keep. (default: last)") var keep: ForwardOptions.Keep?
+    @Option(help: "Which states to keep. (default: last, or none where no pass needs any)") var keep:
+        ForwardOptions.Keep?
     @Option(
         parsing: .unconditional,
         help: ArgumentHelp(
@@ -126,14 +127,19 @@ struct ForwardCommand: ParsableCommand {
                     "\(exactBytes(summary.peakAnonymousBytes)) of \(ByteCount.text(summary.memoryBudgetBytes ?? 0))"
                 ))
             for layer in summary.layers {
+                let name = (layer.firstLayer...layer.layer).layerText
                 guard layer.bytesRead + layer.bytesWritten > layer.resultBytes || layer.reads > 0.1 else {
-                    rows.append(("layer \(layer.layer)", "\(fixed(layer.seconds, digits: 1)) s, in memory"))
+                    rows.append((name, "\(fixed(layer.seconds, digits: 1)) s, in memory"))
                     continue
                 }
+                let parts =
+                    layer.readsHosts + layer.readsGuests > 0
+                    ? " (own \(fixed(layer.readsOwn, digits: 2)), hosts \(fixed(layer.readsHosts, digits: 2)), guests \(fixed(layer.readsGuests, digits: 2)))"
+                    : ""
                 rows.append(
                     (
-                        "layer \(layer.layer)",
-                        "read \(fixed(layer.reads, digits: 2)) N (own \(fixed(layer.readsOwn, digits: 2)), hosts \(fixed(layer.readsHosts, digits: 2)), guests \(fixed(layer.readsGuests, digits: 2))), "
+                        name,
+                        "read \(fixed(layer.reads, digits: 2)) N\(parts), "
                             + "\(ByteCount.text(layer.bytesRead)); wrote \(fixed(layer.writes, digits: 2)) N, \(ByteCount.text(layer.bytesWritten)); \(fixed(layer.seconds, digits: 1)) s; "
                             + "cores waited \(fixed(100 * layer.waitingForDisk, digits: 1)) % for the disk, \(fixed(100 * layer.idle, digits: 1)) % for each other; "
                             + "the disk \(fixed(100 * layer.waitingForCores, digits: 0)) % for cores"

@@ -12,8 +12,6 @@ final class ForwardDisplay: ForwardObserver {
     private var byteRates = (read: 0.0, written: 0.0)
     private var first: (seconds: Double, share: Double)?
     private var told = -1.0
-    /// What generations are made by: layers, or passes where layers run more than once.
-    private var pass = "layer"
     /// Nothing was left to compute.
     private(set) var isComplete = false
     /// Why the plan could not be shown, where it was what was asked for.
@@ -23,7 +21,6 @@ final class ForwardDisplay: ForwardObserver {
     init(planToOutput: Bool = false) { self.planToOutput = planToOutput }
 
     func planned(_ plan: ForwardPlan) {
-        if plan.config.recurrence > 1 { pass = "pass" }
         isComplete = plan.isComplete
         eta.expected = plan.estimatedSeconds
         if planToOutput {
@@ -43,12 +40,6 @@ final class ForwardDisplay: ForwardObserver {
     private func describe(_ plan: ForwardPlan) -> String {
         let (geometry, set) = (plan.geometry, plan.set)
         let windows = (geometry.patches + set.windowPatches - 1) / set.windowPatches
-        let (columns, tooMany) = ((geometry.patches + set.patchesPerBlock - 1) / set.patchesPerBlock)
-            .multipliedReportingOverflow(by: geometry.patchSize)
-        let kept =
-            set.isResident
-            ? "in memory, read and written there"
-            : "on disk, \(tooMany ? "0" : fixed(100 * Double(min(columns, set.stateSlots)) / Double(columns), digits: 1)) % of them kept in memory"
         let shrink =
             switch plan.compression {
             case .none: ""
@@ -65,7 +56,7 @@ final class ForwardDisplay: ForwardObserver {
             ),
             (
                 "states",
-                "\(plan.state.name), \(kept); blocks of \(grouped(set.patchesPerBlock)) patches, \(grouped(windows)) window\(windows == 1 ? "" : "s") of \(grouped(set.windowPatches))"
+                "\(plan.state.name), \(place(ofStatesIn: plan)); blocks of \(grouped(set.patchesPerBlock)) patches, \(grouped(windows)) window\(windows == 1 ? "" : "s") of \(grouped(set.windowPatches))"
             ),
             (
                 "memory",
@@ -83,13 +74,49 @@ final class ForwardDisplay: ForwardObserver {
                 "\(plan.threads) thread\(plan.threads == 1 ? "" : "s"), \(plan.kernels) kernels, convolutions \(plan.convolution.rawValue)"
             ),
         ]
+        if plan.config.hasStreaming { rows.insert(("passes", describe(plan.plannedPasses, of: plan)), at: 3) }
         if let seconds = plan.estimatedSeconds { rows.append(("time", "about \(clock(seconds))")) }
         if plan.isComplete {
             rows.append(("resuming", "nothing: all is computed"))
         } else if plan.firstLayer > 1 {
-            rows.append(("resuming", "\(pass) \(plan.firstLayer) of \(plan.config.passes)"))
+            let next = plan.plannedPasses.first { $0.lastLayer >= plan.firstLayer }
+            let layers = next?.layers ?? plan.firstLayer...plan.firstLayer
+            rows.append(("resuming", "\(layers.layerText) of \(plan.config.passes)"))
         }
         return Console.aligned(rows)
+    }
+
+    private func place(ofStatesIn plan: ForwardPlan) -> String {
+        let (geometry, set) = (plan.geometry, plan.set)
+        if set.isResident { return "in memory, read and written there" }
+        let passes = plan.plannedPasses
+        if passes.allSatisfy({ $0.writesGeneration == nil }) { return "none stored" }
+        if passes.allSatisfy({ $0.reads == 0 }) { return "on disk, written and not read again" }
+        let (columns, overflow) = ((geometry.patches + set.patchesPerBlock - 1) / set.patchesPerBlock)
+            .multipliedReportingOverflow(by: geometry.patchSize)
+        let share = overflow ? 0 : 100 * Double(min(columns, set.stateSlots)) / Double(columns)
+        return "on disk, \(fixed(share, digits: overflow ? 0 : 1)) % of them kept in memory"
+    }
+
+    /// "2 over 4 layers: 1-3 read tokens, write generation 3 (1 N); 4 reads …"
+    private func describe(_ passes: [ForwardPlan.PlannedPass], of plan: ForwardPlan) -> String {
+        func amount(_ N: Double) -> String { " (\(N == 1 ? "" : "about ")\(fixed(N, digits: 0)) N)" }
+        func describe(_ pass: ForwardPlan.PlannedPass) -> String {
+            let s = pass.layers.count == 1 ? "s" : ""
+            let source = pass.readsGeneration == 0 ? "tokens" : "generation \(pass.readsGeneration)"
+            var results = pass.writesGeneration.map { ["generation \($0)" + amount(pass.writes)] } ?? []
+            if pass.writesSurprisal { results.append("surprisal") }
+            return pass.layers.text + " read\(s) \(source)"
+                + (pass.reads > 0 ? amount(pass.reads) : "")
+                + (results.isEmpty
+                    ? ", keep\(s) generation \(pass.lastLayer) in memory"
+                    : ", write\(s) \(results.joined(separator: " and "))")
+        }
+        // Of many passes the first ones and the last.
+        let shown = passes.count > 6 ? passes.prefix(4).map(describe) + ["…"] : passes.dropLast().map(describe)
+        let layers = plan.config.passes
+        return "\(grouped(passes.count)) over \(grouped(layers)) layer\(layers == 1 ? "" : "s"): "
+            + (shown + passes.suffix(1).map(describe)).joined(separator: "; ")
     }
 
     func note(_ text: String) {
@@ -113,7 +140,8 @@ final class ForwardDisplay: ForwardObserver {
             )
             self.lately = (seconds, progress)
         }
-        let here = "\(pass) \(progress.layer)/\(progress.layers)  \(fixed(100 * share, digits: 1)) %"
+        let here =
+            "\((progress.firstLayer...progress.layer).layerText(of: progress.layers))  \(fixed(100 * share, digits: 1)) %"
         // A rate needs a moment to mean anything.
         guard seconds - first.seconds > 0.5 || share >= 1 else { return line.show(share: share) { here } }
         let rate = max(share - first.share, 1e-12) / max(seconds - first.seconds, 1e-9)
@@ -123,6 +151,7 @@ final class ForwardDisplay: ForwardObserver {
             guard seconds - told >= 1 || (share >= 1 && told < .infinity) else { return }
             told = share >= 1 ? .infinity : seconds
             Console.event("progress") {
+                $0.add("first layer", progress.firstLayer)
                 $0.add("layer", progress.layer)
                 $0.add("layers", progress.layers)
                 $0.add("layer share", progress.layerShare)

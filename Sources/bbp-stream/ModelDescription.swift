@@ -92,4 +92,10 @@ extension ModelConfig {
 extension ClosedRange<Int> {
     /// "3", "2-4".
     var text: String { lowerBound == upperBound ? "\(lowerBound)" : "\(lowerBound)-\(upperBound)" }
+
+    /// Of layers: "layer 3", "layers 2-4".
+    var layerText: String { "layer\(count == 1 ? "" : "s") \(text)" }
+
+    /// Of so many layers: "layer 3/4", "layers 2-4 of 4".
+    func layerText(of layers: Int) -> String { layerText + (count == 1 ? "/" : " of ") + "\(layers)" }
 }

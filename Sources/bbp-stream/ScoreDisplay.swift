@@ -93,6 +93,7 @@ final class ScoreDisplay: ScoringObserver {
                 $0.add("file", progress.file)
                 $0.add("number", progress.number)
                 $0.add("files", progress.files)
+                $0.add("first layer", progress.firstLayer)
                 $0.add("layer", progress.layer)
                 $0.add("layers", progress.layers)
                 $0.add("share", share)
@@ -102,7 +103,8 @@ final class ScoreDisplay: ScoringObserver {
         case .line:
             line.show(share: share) {
                 (progress.files > 1 ? "\(progress.number)/\(progress.files)  " : "")
-                    + "layer \(progress.layer)/\(progress.layers)  \(fixed(100 * share, digits: 1)) %"
+                    + (progress.firstLayer...progress.layer).layerText(of: progress.layers)
+                    + "  \(fixed(100 * share, digits: 1)) %"
                     + (left.map { "  ETA \(clock($0))" } ?? "") + "  \(progress.file.escaped)"
             }
         }

@@ -407,13 +407,4 @@ struct MixerTests {
         try run("forward", "--store", bench.file("store"), "--model", bench.file("model"), "--dry-run").expect(
             0, "6 layers (2 monte-carlo, 3 sliding-window, 1 retention), hidden size 16")
     }
-
-    @Test("A model of several mixers runs; its context is not measured yet, and that is said")
-    func runs() throws {
-        try initialize("m,r").expect(0)
-        let (model, store) = (bench.file("model"), try bench.store(Array("some bytes".utf8), "--patch-size", "8"))
-        try run("forward", "--store", store, "--model", model).expect(0)
-        try run("context", "--model", model).expect(64, "'mixers.1.kind'", "not measured yet")
-        try run("context", "--model", model, "--layers", "1").expect(0)
-    }
 }

@@ -58,6 +58,8 @@ public struct Scoring {
         /// From 1.
         public var number: Int
         public var files: Int
+        /// The layers of the pass under way, from 1, and all layers of the model.
+        public var firstLayer: Int
         public var layer: Int
         public var layers: Int
         /// The share of all files' bytes that is done.
@@ -149,8 +151,8 @@ public struct Scoring {
             }
             let each = FileObserver(observer) { progress in
                 Progress(
-                    file: input.file, number: index + 1, files: inputs.count, layer: progress.layer,
-                    layers: progress.layers,
+                    file: input.file, number: index + 1, files: inputs.count, firstLayer: progress.firstLayer,
+                    layer: progress.layer, layers: progress.layers,
                     share: (Double(done) + progress.share * Double(input.bytes)) / Double(total), bytes: total)
             }
             let bits = try score(path, isKept: isKept, file: input.file, observer: each) * Double(input.bytes)

@@ -89,6 +89,7 @@ public struct ForwardPlan: Sendable {
             var compressionRatio: Double
             var estimatedSeconds: ForwardSummary.OrNull
             var memory: [String: Int]
+            var passes: [PlannedPass]
         }
         let fields = Fields(
             tokens: geometry.tokens, patches: geometry.patches, patchSize: geometry.patchSize, layers: config.passes,
@@ -99,7 +100,7 @@ public struct ForwardPlan: Sendable {
             compute: compute.rawValue, convolution: convolution.rawValue, kernels: kernels, inMemory: set.isResident,
             untrained: untrained != nil,
             complete: isComplete, compressionRatio: compression.ratio, estimatedSeconds: .init(estimatedSeconds),
-            memory: Dictionary(set.parts.map { ($0.name, $0.bytes) }, uniquingKeysWith: +))
+            memory: Dictionary(set.parts.map { ($0.name, $0.bytes) }, uniquingKeysWith: +), passes: plannedPasses)
         let encoder = JSONEncoder()
         encoder.keyEncodingStrategy = .convertToSnakeCase
         encoder.outputFormatting = [.sortedKeys]
