@@ -45,16 +45,16 @@ public enum DelegateOrder {
 ///
 /// The token with index j of patch g has the key (w & ~1023) | j (16383 for P > 1024), where w is word j of the patch's
 /// words: Philox4x64 with ten rounds (Salmon et al., "Parallel random numbers: as easy as 1, 2, 3", 2011), key (seed,
-/// 0), whose block of words 4i to 4i + 3 has the counter (i + 1, g, repeat, layer), lowest word first. In NumPy these
-/// words are `Philox(key=[seed, 0], counter=[0, g, repeat, layer]).random_raw(P)`. Layers and repeats count from 0.
+/// 0), whose block of words 4i to 4i + 3 has the counter (i + 1, g, repeat, block), lowest word first. In NumPy these
+/// words are `Philox(key=[seed, 0], counter=[0, g, repeat, block]).random_raw(P)`. Blocks and repeats count from 0.
 public struct DelegateDraw: Sendable, Equatable {
     public var seed: UInt64
-    public var layer: Int
+    public var block: Int
     public var `repeat`: Int
 
-    public init(seed: UInt64, layer: Int, repeat: Int) {
+    public init(seed: UInt64, block: Int, repeat: Int) {
         self.seed = seed
-        self.layer = layer
+        self.block = block
         self.repeat = `repeat`
     }
 
@@ -73,7 +73,7 @@ public struct DelegateDraw: Sendable, Equatable {
         }
         while index < keys.count {
             let words = Philox.block(
-                counter: (UInt64(index / 4 + 1), UInt64(patch), UInt64(`repeat`), UInt64(layer)), key: (seed, 0))
+                counter: (UInt64(index / 4 + 1), UInt64(patch), UInt64(`repeat`), UInt64(block)), key: (seed, 0))
             put(words.0)
             put(words.1)
             put(words.2)

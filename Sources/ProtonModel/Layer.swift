@@ -101,7 +101,7 @@ public struct ModelSizes: Sendable {
 
     /// Bytes of a layer's weights, and of what preparing them takes meanwhile.
     public func weightBytes(ofLayer layer: Int) -> Int {
-        let block = config.block(ofPass: layer).layer
+        let block = config.block(ofLayer: layer).index
         if let mixer = config.streaming(block: block) {
             return feedForward.weightBytes(on: backend) + mixer.weightBytes(config, on: backend)
         }
@@ -112,12 +112,12 @@ public struct ModelSizes: Sendable {
     /// Bytes of what a layer carries on: rows of s, and what its mixer carries.
     public func carryBytes(ofLayer layer: Int) -> Int {
         let rows = config.reach.before * config.hiddenSize * 4
-        return rows + (config.streaming(block: config.block(ofPass: layer).layer)?.carryBytes ?? 0)
+        return rows + (config.streaming(block: config.block(ofLayer: layer).index)?.carryBytes ?? 0)
     }
 
     /// Bytes of a streaming layer's mixer at work.
     public func streamBytes(ofLayer layer: Int, _ shape: StreamShape) -> Int {
-        config.streaming(block: config.block(ofPass: layer).layer)?.streamBytes(shape) ?? 0
+        config.streaming(block: config.block(ofLayer: layer).index)?.streamBytes(shape) ?? 0
     }
 
     /// Bytes of what a window of `rows` rows gathers.

@@ -96,7 +96,7 @@ struct ContextCommand: ParsableCommand {
             try kept.check(plot, option: "plot")
         }
         let config = try wanted()
-        let passes = config.passes
+        let passes = config.depth
         guard Self.depths.contains(passes) else {
             throw Fault(
                 .usage, "the table has at most \(Self.depths.upperBound) rows, and the model makes \(passes) passes",
@@ -107,7 +107,7 @@ struct ContextCommand: ParsableCommand {
         if let length, let geometry = SequenceGeometry(tokens: length, patchSize: config.patchSize) {
             let token = token ?? length - 1
             table.sequence = (geometry, token)
-            table.measured = try MeasuredReach.follow(config, geometry, token: token, passes: passes)
+            table.measured = try MeasuredReach.follow(config, geometry, token: token, layers: passes)
             table.causes = try ReachLimit.causes(table.measured, formula: formula, config, geometry, token: token)
             if perturb, let model { table.perturbed = try perturbed(model, config, geometry, token) }
         }
@@ -151,7 +151,7 @@ struct ContextCommand: ParsableCommand {
         defer { line.close() }
         let runs = geometry.tokens + 1
         let changing = try PerturbedReach.run(
-            model: ModelFolder.find(model), tokens: geometry.tokens, token: token, passes: config.passes
+            model: ModelFolder.find(model), tokens: geometry.tokens, token: token, layers: config.depth
         ) { done in
             if line.seconds > 1 {
                 line.show(share: Double(done) / Double(runs)) { "perturb: run \(grouped(done)) of \(grouped(runs))" }
@@ -159,7 +159,7 @@ struct ContextCommand: ParsableCommand {
         }
         if config.delegation != .selective || !config.hasGathering {
             try PerturbedReach.check(
-                changing, against: MeasuredReach.tokens(config, geometry, token: token, passes: config.passes),
+                changing, against: MeasuredReach.tokens(config, geometry, token: token, layers: config.depth),
                 token: token)
         }
         return changing.map(\.count)

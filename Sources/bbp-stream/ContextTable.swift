@@ -44,7 +44,7 @@ struct ContextTable {
             ("causal", config.isCausal ? "yes" : "no"),
             (
                 "passes",
-                "\(config.passes)"
+                "\(config.depth)"
                     + (config.recurrence > 1 ? ": \(config.layers) layers, each \(config.recurrence) times" : "")
             ),
         ]
@@ -160,7 +160,7 @@ struct ContextTable {
         case .selective: return nil
         case .transpose: return transposed
         case .monteCarlo(let seed):
-            let draw = DelegateDraw(seed: seed, layer: firstLayer(config), repeat: 0)
+            let draw = DelegateDraw(seed: seed, block: firstLayer(config), repeat: 0)
             var (keys, order) = ([UInt64](repeating: 0, count: P), [UInt16](repeating: 0, count: P))
             return transposed.map { token in
                 // The index that the transpose would take is the column here.
@@ -192,7 +192,7 @@ struct ContextTable {
         report.add("causality", config.isCausal ? "causal" : "none")
         report.add("delegation", config.delegation.mode)
         if case .monteCarlo(let seed) = config.delegation { Self.add("delegation seed", ExactCount(seed), to: &report) }
-        report.add("passes", config.passes)
+        report.add("passes", config.depth)
         if let (geometry, token) = sequence {
             Self.add("tokens", ExactCount(geometry.tokens), to: &report)
             Self.add("patches", ExactCount(geometry.patches), to: &report)

@@ -81,7 +81,7 @@ final class ForwardDisplay: ForwardObserver {
         } else if plan.firstLayer > 1 {
             let next = plan.plannedPasses.first { $0.lastLayer >= plan.firstLayer }
             let layers = next?.layers ?? plan.firstLayer...plan.firstLayer
-            rows.append(("resuming", "\(layers.layerText) of \(plan.config.passes)"))
+            rows.append(("resuming", "\(layers.layerText) of \(plan.config.depth)"))
         }
         return Console.aligned(rows)
     }
@@ -114,7 +114,7 @@ final class ForwardDisplay: ForwardObserver {
         }
         // Of many passes the first ones and the last.
         let shown = passes.count > 6 ? passes.prefix(4).map(describe) + ["…"] : passes.dropLast().map(describe)
-        let layers = plan.config.passes
+        let layers = plan.config.depth
         return "\(grouped(passes.count)) over \(grouped(layers)) layer\(layers == 1 ? "" : "s"): "
             + (shown + passes.suffix(1).map(describe)).joined(separator: "; ")
     }

@@ -36,7 +36,7 @@ import Testing
         ] as [(UInt64, Int, Int, Int, [Int])])
     func numpy(seed: UInt64, layer: Int, repeated: Int, patch: Int, expected: [Int]) {
         #expect(
-            order(DelegateDraw(seed: seed, layer: layer, repeat: repeated), patch: patch, patchSize: expected.count)
+            order(DelegateDraw(seed: seed, block: layer, repeat: repeated), patch: patch, patchSize: expected.count)
                 == expected)
     }
 
@@ -45,8 +45,8 @@ import Testing
         arguments: [1, 2, 5, 32, 64, 65, 1024, 1025, 16_384])
     func permutations(patchSize: Int) {
         let draws = [
-            DelegateDraw(seed: 1, layer: 0, repeat: 0), DelegateDraw(seed: 2, layer: 0, repeat: 0),
-            DelegateDraw(seed: 1, layer: 1, repeat: 0), DelegateDraw(seed: 1, layer: 0, repeat: 1),
+            DelegateDraw(seed: 1, block: 0, repeat: 0), DelegateDraw(seed: 2, block: 0, repeat: 0),
+            DelegateDraw(seed: 1, block: 1, repeat: 0), DelegateDraw(seed: 1, block: 0, repeat: 1),
         ]
         let orders = draws.flatMap { draw in [0, 1, (1 << 61) - 1].map { order(draw, patch: $0, patchSize: patchSize) }
         }
@@ -59,7 +59,7 @@ import Testing
         let P = 8, patches = 8000
         var counts = [Int](repeating: 0, count: P * P)
         for patch in 0..<patches {
-            for (column, token) in order(DelegateDraw(seed: 3, layer: 2, repeat: 0), patch: patch, patchSize: P)
+            for (column, token) in order(DelegateDraw(seed: 3, block: 2, repeat: 0), patch: patch, patchSize: P)
                 .enumerated()
             { counts[token * P + column] += 1 }
         }

@@ -12,7 +12,7 @@ import Testing
 
     @Test("the formula for P = 32")
     func formula() {
-        let counts = EffectiveContext.afterPasses(60, patchSize: 32)
+        let counts = EffectiveContext.afterLayers(60, patchSize: 32)
         #expect(counts.prefix(3).map(\.exact) == [992, 32_736, 1_048_544])
         #expect(counts[2].grouped == "1 048 544")
         #expect(
@@ -25,12 +25,12 @@ import Testing
 
     @Test("the formula at its ends")
     func extremes() {
-        #expect(EffectiveContext.afterPasses(3, patchSize: 1).map(\.exact) == [0, 0, 0])
-        #expect(EffectiveContext.afterPasses(0, patchSize: 8).isEmpty)
+        #expect(EffectiveContext.afterLayers(3, patchSize: 1).map(\.exact) == [0, 0, 0])
+        #expect(EffectiveContext.afterLayers(0, patchSize: 8).isEmpty)
         let widest =
             "424910394253413678951670565241974901863674494181625538559555310560322847888681794191330001812183428535111463588997200812277263470122165"
             + "7915276159830132698815550650166683145752253824000"
-        #expect(EffectiveContext.afterPasses(60, patchSize: 1024).last?.digits == widest)
+        #expect(EffectiveContext.afterLayers(60, patchSize: 1024).last?.digits == widest)
         // Whole limbs of zeros stay in the digits.
         var count = ExactCount(1)
         for _ in 0..<4 { count.multiply(by: 100_000, adding: 0) }
@@ -44,7 +44,7 @@ import Testing
         var config = Shape(tokens: 9, P: 4).config(layers: 4)
         #expect(
             EffectiveContext.afterLayers(of: config).map { $0?.exact }
-                == EffectiveContext.afterPasses(4, patchSize: 4).map(\.exact))
+                == EffectiveContext.afterLayers(4, patchSize: 4).map(\.exact))
         let window = LayerMixer(SlidingWindowShape(heads: 2, headSize: 2, window: 10, dilations: [3, 2]))
         config.mixers = [
             window, .monteCarlo, window, LayerMixer(RetentionShape(heads: 1, keySize: 2, valueSize: 2)),
@@ -174,7 +174,7 @@ import Testing
                             order.withUnsafeMutableBufferPointer { order in
                                 if let start = order.baseAddress {
                                     DelegateDraw(
-                                        seed: seed, layer: pass / shape.recurrence, repeat: pass % shape.recurrence
+                                        seed: seed, block: pass / shape.recurrence, repeat: pass % shape.recurrence
                                     ).order(ofPatch: g, keys: keys, into: start)
                                 }
                             }
@@ -217,11 +217,11 @@ import Testing
         let expected = dense(shape, layers: layers)
         for token in Set([0, 1, shape.tokens / 3, shape.tokens / 2, shape.tokens - 2, shape.tokens - 1])
         where (0..<shape.tokens).contains(token) {
-            let reached = try MeasuredReach.tokens(config, geometry, token: token, passes: config.passes)
+            let reached = try MeasuredReach.tokens(config, geometry, token: token, layers: config.depth)
             #expect(reached == expected.map { $0[token].tokens }, "token \(token)")
-            let depths = try MeasuredReach.follow(config, geometry, token: token, passes: config.passes)
+            let depths = try MeasuredReach.follow(config, geometry, token: token, layers: config.depth)
             #expect(depths.map(\.tokens) == reached.map(\.count))
-            #expect(depths.map(\.passes) == Array(1...config.passes))
+            #expect(depths.map(\.layers) == Array(1...config.depth))
             #expect(depths.allSatisfy { $0.isExact })
             try reasons(depths, config, geometry, token)
         }
@@ -266,9 +266,9 @@ import Testing
             tokens: 12, P: 4, convolutions: [ConvolutionShape(kernelSize: 1, channels: 8)], isCausal: false)
         let geometry = try #require(SequenceGeometry(tokens: 12, patchSize: 4))
         #expect(
-            try MeasuredReach.tokens(shape.config(layers: 1), geometry, token: 0, passes: 1) == [[0, 1, 2, 3, 4, 8]])
+            try MeasuredReach.tokens(shape.config(layers: 1), geometry, token: 0, layers: 1) == [[0, 1, 2, 3, 4, 8]])
         shape.isCausal = true
-        #expect(try MeasuredReach.tokens(shape.config(layers: 1), geometry, token: 0, passes: 1) == [[0]])
+        #expect(try MeasuredReach.tokens(shape.config(layers: 1), geometry, token: 0, layers: 1) == [[0]])
     }
 
     @Test("sequences far too long to hold are followed", arguments: [Delegation.transpose, .monteCarlo(seed: 9)])
@@ -278,7 +278,7 @@ import Testing
             delegation: delegation)
         for tokens in [1_000_000_000_000_000, SequenceGeometry.largestLength - 8] {
             let geometry = try #require(SequenceGeometry(tokens: tokens, patchSize: 8))
-            let depths = try MeasuredReach.follow(shape.config(layers: 3), geometry, token: tokens - 1, passes: 3)
+            let depths = try MeasuredReach.follow(shape.config(layers: 3), geometry, token: tokens - 1, layers: 3)
             #expect(depths.allSatisfy { $0.isExact && !$0.isAll })
             #expect(
                 depths[0].tokens > 56 && depths[1].tokens > 2 * depths[0].tokens
@@ -295,11 +295,11 @@ import Testing
         let window = LayerMixer(SlidingWindowShape(heads: 1, headSize: 2, window: 1000))
         config.mixers = [LayerMixer(RetentionShape(heads: 1, keySize: 2, valueSize: 2)), window, .monteCarlo]
         for token in [tokens - 1, tokens / 3] {
-            let depths = try MeasuredReach.follow(config, geometry, token: token, passes: 3)
+            let depths = try MeasuredReach.follow(config, geometry, token: token, layers: 3)
             #expect(depths.allSatisfy { $0.isExact && $0.isAll && $0.tokens == token + 1 })
         }
         config.mixers = [window, window, window]
-        let depths = try MeasuredReach.follow(config, geometry, token: tokens / 2, passes: 3)
+        let depths = try MeasuredReach.follow(config, geometry, token: tokens / 2, layers: 3)
         #expect(depths.map(\.tokens) == [1001, 2001, 3001])
     }
 
@@ -314,9 +314,9 @@ import Testing
         ).config(layers: 4)
         var limits = ReachFollower.Limits()
         if byWords { limits.words = 300 } else { limits.work = 60_000 }
-        let depths = try MeasuredReach.follow(config, geometry, token: token, passes: 4, isMasked: true, limits: limits)
+        let depths = try MeasuredReach.follow(config, geometry, token: token, layers: 4, isMasked: true, limits: limits)
         { _ in }
-        let exact = try MeasuredReach.follow(config, geometry, token: token, passes: 4)
+        let exact = try MeasuredReach.follow(config, geometry, token: token, layers: 4)
         #expect(depths[0] == exact[0])
         #expect(!depths[3].isExact)
         for (depth, (before, truth)) in zip(depths.dropFirst(), zip(depths, exact.dropFirst())) {
@@ -326,7 +326,7 @@ import Testing
         }
         #expect(
             try ReachLimit.causes(
-                depths, formula: EffectiveContext.afterPasses(4, patchSize: 8), config, geometry, token: token)[3]
+                depths, formula: EffectiveContext.afterLayers(4, patchSize: 8), config, geometry, token: token)[3]
                 == .notFollowed)
     }
 
@@ -335,7 +335,7 @@ import Testing
         let geometry = try #require(SequenceGeometry(tokens: 20, patchSize: 4))
         #expect(
             try MeasuredReach.follow(
-                Shape(tokens: 20, P: 4, delegation: .selective).config(layers: 2), geometry, token: 3, passes: 2
+                Shape(tokens: 20, P: 4, delegation: .selective).config(layers: 2), geometry, token: 3, layers: 2
             ).isEmpty)
     }
 
@@ -343,7 +343,7 @@ import Testing
 
     @Test("a plot escapes its title and has every depth")
     func plot() {
-        var plot = ContextPlot(title: "P < 4 & more", formula: EffectiveContext.afterPasses(5, patchSize: 4))
+        var plot = ContextPlot(title: "P < 4 & more", formula: EffectiveContext.afterLayers(5, patchSize: 4))
         plot.tokens = 1000
         #expect(plot.svg.contains("P &lt; 4 &amp; more"))
         #expect(plot.svg.contains("n = 1 000"))

@@ -79,14 +79,14 @@ import Testing
         let tokens = try store.reader(0)
         var begun = store.manifest
         begun.run = RunRecord(
-            modelFingerprint: model.fingerprint, trained: true, layers: model.config.passes,
+            modelFingerprint: model.fingerprint, trained: true, layers: model.config.depth,
             hiddenSize: model.config.hiddenSize, state: state.name,
             patchesPerBlock: T, keep: "all")
         try store.publish(begun)
         var result = Result()
         for (index, layers) in passes.passes.enumerated() {
             let (source, layer) = (layers.lowerBound - 1, layers.upperBound)
-            let isLast = layer == model.config.passes
+            let isLast = layer == model.config.depth
             var record = GenerationRecord(
                 index: layer, directory: "generation-\(layer)", element: state, patchesPerBlock: T,
                 width: model.config.hiddenSize,
@@ -117,7 +117,7 @@ import Testing
             result.generations.append(layer)
             result.layers.append(try NpyArray(out).values)
         }
-        try RowStream(store.reader(model.config.passes), .surprisal, kernels: kernels).read(0..<geometry.tokens) {
+        try RowStream(store.reader(model.config.depth), .surprisal, kernels: kernels).read(0..<geometry.tokens) {
             _, rows in
             result.bits += rows.bindMemory(to: Float.self)
         }

@@ -55,7 +55,7 @@ import Testing
         if model.orderName(readBy: 1) != nil { try Repage.run(store, for: model, engine: engine) { _ in } }
         var begun = store.manifest
         begun.run = RunRecord(
-            modelFingerprint: model.fingerprint, trained: true, layers: model.config.passes,
+            modelFingerprint: model.fingerprint, trained: true, layers: model.config.depth,
             hiddenSize: model.config.hiddenSize, state: "bf16", patchesPerBlock: T, keep: "all")
         try store.publish(begun)
         // Every rank has all tokens, a hundredth of the states.
@@ -70,7 +70,7 @@ import Testing
         }
         for (index, layers) in passes.passes.enumerated() {
             let (source, layer) = (layers.lowerBound - 1, layers.upperBound)
-            let isLast = layer == model.config.passes
+            let isLast = layer == model.config.depth
             try peers.agree(on: "pass \(index)")
             var record = GenerationRecord(
                 index: layer, directory: "generation-\(layer)", element: .bf16, patchesPerBlock: T,

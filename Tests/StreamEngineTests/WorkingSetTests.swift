@@ -169,12 +169,12 @@ import Testing
                 try Embedding(model, length: needs.geometry.paddedTokens, on: backend)
             }
             try taken("head", plan: Head.footprint(needs.config, on: backend)) { try Head(model, on: backend) }
-            for layer in 1...needs.config.passes {
+            for layer in 1...needs.config.depth {
                 // What preparing takes is gone by then.
                 let ledger = MemoryLedger()
                 let made = try ledger.charged {
                     try Layer(
-                        model, block: needs.config.block(ofPass: layer).layer, feedForward: needs.sizes.feedForward,
+                        model, block: needs.config.block(ofLayer: layer).index, feedForward: needs.sizes.feedForward,
                         geometry: needs.geometry, on: backend)
                 }
                 let bytes = ledger.bytes

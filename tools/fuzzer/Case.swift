@@ -177,7 +177,7 @@ final class Case {
         forward(dryRun: true)
         let hasRun = forward(dryRun: false)
         if !export(0) && hasRun && canReadTokens { fail("forward: the tokens cannot be read after it") }
-        if hasRun { export(scene.passes) }
+        if hasRun { export(scene.depth) }
     }
 
     func inspect(_ generation: Int) {

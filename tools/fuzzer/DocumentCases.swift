@@ -99,7 +99,7 @@ extension Case {
         let isSame = opened?.fingerprint == scene.fingerprint
         (expectsStates, expectsSurprisal) = (isSame, isSame)
         // Longer models take longer, and so they may.
-        if let config, config.passes > 8 || config.reach.before + config.reach.after > 4096 { return }
+        if let config, config.depth > 8 || config.reach.before + config.reach.after > 4096 { return }
         forward(dryRun: true)
         forward(dryRun: false)
     }

@@ -28,7 +28,7 @@ struct Scene {
 
     var store: String { "\(folder)/store" }
     var model: String { "\(folder)/model" }
-    var passes: Int { config.passes }
+    var depth: Int { config.depth }
     /// Number format of the states.
     var state: Element { manifest.run.flatMap { Element(name: $0.state) } ?? .bf16 }
 
@@ -40,7 +40,7 @@ struct Scene {
         config = opened.config
         manifest = try Store.open("\(folder)/store").manifest
         let folder = folder
-        expected = (0...opened.config.passes).map { Files.read("\(folder)/expected/\($0).npy") }
+        expected = (0...opened.config.depth).map { Files.read("\(folder)/expected/\($0).npy") }
         surprisal = Files.read("\(folder)/expected/nll.npy")
         let file = Files.read("\(folder)/model/model.safetensors")
         let header = Int(file.number(at: 0, width: 8))
@@ -106,7 +106,7 @@ enum Preparation {
         options.nll = "\(folder)/expected/nll.npy"
         options.memory = Budget.ample
         _ = try ForwardRun(options, observer: Silent()).run()
-        for generation in 0...config.passes {
+        for generation in 0...config.depth {
             let file = "\(folder)/expected/\(generation).npy"
             _ = try Export.run(store: done, generation: generation, range: nil, to: file)
         }
@@ -124,7 +124,7 @@ enum Preparation {
         let model = try Model(directory: model)
         var manifest = store.manifest
         manifest.run = RunRecord(
-            modelFingerprint: model.fingerprint, trained: false, layers: model.config.passes,
+            modelFingerprint: model.fingerprint, trained: false, layers: model.config.depth,
             hiddenSize: model.config.hiddenSize,
             state: state.name, patchesPerBlock: patchesPerBlock, keep: keep.rawValue,
             convolution: Scene.convolution.rawValue,

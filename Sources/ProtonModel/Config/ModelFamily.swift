@@ -57,12 +57,13 @@ extension ModelConfig {
         }
     }
 
-    /// Passes over the states: every block as often as it is repeated. Pass p, from 1, makes generation p.
-    public var passes: Int { layers * recurrence }
+    /// The number of layers that rows go through: every block as often as it is repeated. Layer l, from 1, makes
+    /// generation l.
+    public var depth: Int { layers * recurrence }
 
-    /// The block of pass `pass`, and which of its repeats it is, both from 0.
-    public func block(ofPass pass: Int) -> (layer: Int, repeat: Int) {
-        ((pass - 1) / recurrence, (pass - 1) % recurrence)
+    /// The block of layer `layer`, and which of its repeats that is, both from 0.
+    public func block(ofLayer layer: Int) -> (index: Int, repeat: Int) {
+        ((layer - 1) / recurrence, (layer - 1) % recurrence)
     }
 
     /// Whether all rows that are multiplied have an even number of values: products of bf16 numbers take pairs.
@@ -89,16 +90,16 @@ extension ModelConfig {
         return "to the token"
     }
 
-    /// Whether pass `pass` begins with a layer whose rows need others from all over the sequence.
-    public func isGathering(_ pass: Int) -> Bool {
-        (1...passes).contains(pass) && streaming(block: block(ofPass: pass).layer) == nil
+    /// Whether the rows of layer `layer` need others from all over the sequence: it begins a pass.
+    public func isGathering(_ layer: Int) -> Bool {
+        (1...depth).contains(layer) && streaming(block: block(ofLayer: layer).index) == nil
     }
 
     /// Whether any layer does.
-    public var hasGathering: Bool { (1...passes).contains(where: isGathering) }
+    public var hasGathering: Bool { (1...depth).contains(where: isGathering) }
 
     /// Whether some layer needs of earlier rows only what it carries along.
-    public var hasStreaming: Bool { !(1...passes).allSatisfy(isGathering) }
+    public var hasStreaming: Bool { !(1...depth).allSatisfy(isGathering) }
 
     /// The mixer of a block that streams; nil for one that gathers.
     func streaming(block: Int) -> (any StreamingShape)? { mixers[block].shape as? any StreamingShape }

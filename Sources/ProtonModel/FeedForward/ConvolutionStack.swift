@@ -21,7 +21,7 @@ public enum ConvolutionWay: String, Sendable, CaseIterable {
             return .direct
         }
         let operations =
-            2 * Double(tokens) * Double(config.passes) * Double(config.convolutions[0].kernelSize)
+            2 * Double(tokens) * Double(config.depth) * Double(config.convolutions[0].kernelSize)
             * Double(config.hiddenSize) * Double(config.innerSize)
         return operations <= operationsDoneDirectly ? .direct : .fourier
     }

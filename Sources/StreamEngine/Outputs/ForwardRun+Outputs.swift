@@ -42,7 +42,7 @@ extension ForwardRun {
     }
 
     func writeSurprisal(to path: String) throws {
-        let last = try store.reader(model.config.passes)
+        let last = try store.reader(model.config.depth)
         let file = try NpyFile(path, type: "<f4", shape: [store.manifest.tokens])
         try RowStream(last, .surprisal, kernels: kernels).read(0..<store.manifest.tokens) { _, rows in
             try Interruption.check { "the states are complete; the same command writes the surprisal" }
@@ -54,7 +54,7 @@ extension ForwardRun {
     func summary(_ computed: Computed, resumed: Bool, wasComplete: Bool) -> ForwardSummary {
         let tokens = store.manifest.tokens
         let seconds = began.seconds
-        let share = computed.share / Double(model.config.passes)
+        let share = computed.share / Double(model.config.depth)
         return ForwardSummary(
             tokens: tokens, scoredTokens: computed.bitsCount, seconds: seconds,
             tokensPerSecond: .init(wasComplete ? nil : Double(tokens) * share / seconds),

@@ -223,7 +223,7 @@ public struct Scoring {
 
     private func append(_ tokens: Range<Int>, of directory: String, to file: NpyFile) throws {
         let store = try Store.open(directory)
-        try RowStream(store.reader(model.config.passes), .surprisal, kernels: Kernels.select()).read(tokens) {
+        try RowStream(store.reader(model.config.depth), .surprisal, kernels: Kernels.select()).read(tokens) {
             _, rows in
             try Interruption.check { "nothing of this file is kept" }
             try file.write(rows)

@@ -74,7 +74,7 @@ extension Engine {
                         memory: states(of: source).start, order: order),
                     access: access, plan: plan, stepsInFlight: set.stepsInFlight))
         }
-        let isScored = layer == config.passes && tokens != nil
+        let isScored = layer == config.depth && tokens != nil
         return try Pass(
             layers, engine: self, plan: plan, source: from,
             input: index == 0

@@ -45,7 +45,7 @@ final class Engine {
     /// The layers of a pass, made ready by all workers, which are to have nothing else to do. Repeats of a block share
     /// its weights; those that the pass does not need go before others come.
     func layers(_ pass: ClosedRange<Int>) throws -> [Layer] {
-        let blocks = pass.map { config.block(ofPass: $0).layer }
+        let blocks = pass.map { config.block(ofLayer: $0).index }
         layers = layers.filter { blocks.contains($0.key) }
         return try blocks.map { block in
             if let layer = layers[block] { return layer }

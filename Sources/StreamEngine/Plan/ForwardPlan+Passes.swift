@@ -24,7 +24,7 @@ extension ForwardPlan {
     public var plannedPasses: [PlannedPass] {
         passes.passes.map { layers in
             let (source, layer) = (layers.lowerBound - 1, layers.upperBound)
-            let isLast = layer == config.passes
+            let isLast = layer == config.depth
             let isStored = isLast ? keep != .none : !set.isResident || keep == .all
             return PlannedPass(
                 firstLayer: layers.lowerBound, lastLayer: layer, readsGeneration: source,

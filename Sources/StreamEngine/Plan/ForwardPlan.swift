@@ -23,7 +23,7 @@ public struct ForwardPlan: Sendable {
     /// The layer that the run begins with: 1, or the first one not complete.
     public var firstLayer: Int
     /// Nothing is left to compute.
-    public var isComplete: Bool { firstLayer > config.passes }
+    public var isComplete: Bool { firstLayer > config.depth }
     /// How states shrink on disk, and what says so.
     public var compression: Compression
     /// Bytes it will still write at its peak, and bytes free.
@@ -66,7 +66,7 @@ public struct ForwardPlan: Sendable {
         let generation =
             Double(geometry.paddedTokens) * Double(config.hiddenSize * state.size) / compression.ratio * margin + blocks
             * 4096
-        if firstLayer > config.passes { return outputs }
+        if firstLayer > config.depth { return outputs }
         let results = keep == .none ? 0 : 1
         let written = passes.passes.count - 1 + results
         // A long run in memory writes a pass's states to disk now and then, while the one before is still there.
@@ -92,7 +92,7 @@ public struct ForwardPlan: Sendable {
             var passes: [PlannedPass]
         }
         let fields = Fields(
-            tokens: geometry.tokens, patches: geometry.patches, patchSize: geometry.patchSize, layers: config.passes,
+            tokens: geometry.tokens, patches: geometry.patches, patchSize: geometry.patchSize, layers: config.depth,
             firstLayer: firstLayer, threads: threads,
             memoryBudgetBytes: budget, memoryPlannedBytes: set.totalBytes, diskNeededBytes: diskNeeded,
             diskFreeBytes: diskFree, blockPatches: set.patchesPerBlock,

@@ -48,7 +48,7 @@ extension ForwardRun {
         let fingerprint = try run.isLegacy ? model.legacyFingerprint() : model.fingerprint
         let isSame = run.modelFingerprint == fingerprint
         var differences = isSame ? [] : ["weights \(run.modelFingerprint) and \(fingerprint)"]
-        if run.layers != config.passes { differences.append("\(run.layers) and \(config.passes) passes") }
+        if run.layers != config.depth { differences.append("\(run.layers) and \(config.depth) layers") }
         if run.hiddenSize != config.hiddenSize {
             differences.append("hidden size \(run.hiddenSize) and \(config.hiddenSize)")
         }
@@ -140,7 +140,7 @@ extension ForwardRun {
             secondsPerTokenLayer = sample.secondsPerTokenLayer
         }
         let firstLayer = (complete.map(\.index).max() ?? 0) + 1
-        let seconds = secondsPerTokenLayer.map { $0 * Double(tokens) * Double(config.passes - firstLayer + 1) }
+        let seconds = secondsPerTokenLayer.map { $0 * Double(tokens) * Double(config.depth - firstLayer + 1) }
         // Outputs count where they go to the same disk.
         let isBeside =
             options.nll.map { Tuning.device(of: File.parent(of: $0)) == Tuning.device(of: store.directory) } ?? false
@@ -164,7 +164,7 @@ extension ForwardRun {
     var isLaidOut: Bool {
         let order = store.manifest.generations[0].order
         let isOrdered =
-            begun == nil ? order == model.tokenOrderName(kernels: kernels) : model.reads(order: order, inPass: 1)
+            begun == nil ? order == model.tokenOrderName(kernels: kernels) : model.reads(order: order, inLayer: 1)
         return store.manifest.patchSize == model.config.patchSize && isOrdered
     }
 

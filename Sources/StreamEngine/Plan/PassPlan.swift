@@ -13,7 +13,7 @@ public struct PassPlan: Sendable, Equatable {
     /// - Parameter keepsAll: every layer's generation is to be written.
     public init(_ config: ModelConfig, keepsAll: Bool) {
         var passes: [ClosedRange<Int>] = []
-        for layer in 1...config.passes {
+        for layer in 1...config.depth {
             if let last = passes.last, !keepsAll, !config.isGathering(layer) {
                 passes[passes.count - 1] = last.lowerBound...layer
             } else {

@@ -5,12 +5,12 @@ import Support
 /// The effective context that the article on Monte Carlo Attention states: C(0) = 0, C(L) = P·C(L-1) + P·(P-1), which
 /// is P^(L+1) - P tokens.
 public enum EffectiveContext {
-    /// C(1) ... C(`passes`), exactly.
+    /// C(1) ... C(`layers`), exactly.
     ///
     /// - Parameter patchSize: P, one of `SequenceGeometry.patchSizes`.
-    public static func afterPasses(_ passes: Int, patchSize: Int) -> [ExactCount] {
+    public static func afterLayers(_ layers: Int, patchSize: Int) -> [ExactCount] {
         var context = ExactCount(0)
-        return (0..<max(0, passes)).map { _ in
+        return (0..<max(0, layers)).map { _ in
             context.passPatches(of: patchSize)
             return context
         }
@@ -20,8 +20,8 @@ public enum EffectiveContext {
     /// that sees all earlier rows makes it nil, for there is no bound.
     public static func afterLayers(of config: ModelConfig) -> [ExactCount?] {
         var context: ExactCount? = ExactCount(0)
-        return (1...config.passes).map { layer in
-            switch config.mixers[config.block(ofPass: layer).layer].shape.view {
+        return (1...config.depth).map { layer in
+            switch config.mixers[config.block(ofLayer: layer).index].shape.view {
             case .patches: context?.passPatches(of: config.patchSize)
             case .window(let rows, let steps): context?.multiply(by: 1, adding: UInt32(rows * (steps.max() ?? 1)))
             case .all: context = nil

@@ -2,12 +2,12 @@ import Geometry
 import ProtonModel
 
 /// Which tokens of the input can influence one token of the output: the wiring of delegates, patches and convolutions
-/// followed backwards, pass by pass, exactly, as sparse sets of tokens.
+/// followed backwards, layer by layer, exactly, as sparse sets of tokens.
 public enum MeasuredReach {
     /// What one depth came to.
     public struct Depth: Sendable, Equatable {
         /// Passes between input and output.
-        public var passes: Int
+        public var layers: Int
         /// Tokens of the input (padding is none) that can influence the output, the token itself included; at least so
         /// many where it is not exact.
         public var tokens: Int
@@ -15,7 +15,7 @@ public enum MeasuredReach {
         public var isExact: Bool
         /// Every token is seen that causality and the sequence's length allow.
         public var isAll = false
-        /// Patches that show their rows in the first pass, and how many of their 2P rows each are hidden there because
+        /// Patches that show their rows in the first layer, and how many of their 2P rows each are hidden there because
         /// their tokens come after all that look.
         public var visited = 0
         public var hidden = 0
@@ -30,27 +30,27 @@ public enum MeasuredReach {
         }
     }
 
-    /// Follows the output of token `token` after 1 ... `passes` passes. Reach never shrinks with depth.
+    /// Follows the output of token `token` after 1 ... `layers` layers. Reach never shrinks with depth.
     ///
     /// - Parameters:
     ///   - config: P, mixers, convolutions, causality and delegation count; selective delegation, which depends on the
     ///     data, gives nothing.
     ///   - isMasked: false to see what a causal model would reach if its patches had no masks.
     public static func follow(
-        _ config: ModelConfig, _ geometry: SequenceGeometry, token: Int, passes: Int, isMasked: Bool = true
+        _ config: ModelConfig, _ geometry: SequenceGeometry, token: Int, layers: Int, isMasked: Bool = true
     ) throws -> [Depth] {
         var limits = ReachFollower.Limits()
         // A cause is worth less time than the reach itself.
         if config.isCausal && !isMasked { limits.work /= 3 }
-        return try follow(config, geometry, token: token, passes: passes, isMasked: isMasked, limits: limits) { _ in }
+        return try follow(config, geometry, token: token, layers: layers, isMasked: isMasked, limits: limits) { _ in }
     }
 
     /// The tokens themselves, of a short sequence.
-    public static func tokens(_ config: ModelConfig, _ geometry: SequenceGeometry, token: Int, passes: Int) throws
+    public static func tokens(_ config: ModelConfig, _ geometry: SequenceGeometry, token: Int, layers: Int) throws
         -> [Set<Int>]
     {
         var reached: [Set<Int>] = []
-        _ = try follow(config, geometry, token: token, passes: passes, isMasked: true, limits: ReachFollower.Limits()) {
+        _ = try follow(config, geometry, token: token, layers: layers, isMasked: true, limits: ReachFollower.Limits()) {
             reached.append($0.tokens(below: geometry.tokens))
         }
         return reached
@@ -58,7 +58,7 @@ public enum MeasuredReach {
 
     /// - Parameter visit: called with the set of every depth, the last as far as it is known.
     static func follow(
-        _ config: ModelConfig, _ geometry: SequenceGeometry, token: Int, passes: Int, isMasked: Bool,
+        _ config: ModelConfig, _ geometry: SequenceGeometry, token: Int, layers: Int, isMasked: Bool,
         limits: ReachFollower.Limits, visit: (PatchSet) -> Void
     ) throws -> [Depth] {
         guard config.delegation != .selective || !config.hasGathering, geometry.patchSize == config.patchSize,
@@ -67,13 +67,13 @@ public enum MeasuredReach {
         var follower = ReachFollower(
             config: config, geometry: geometry, token: token, isMasked: isMasked && config.isCausal, limits: limits)
         var depths: [Depth] = []
-        // One wiring for every pass: the set of depth d is the set of depth d - 1, followed through one more pass.
+        // One wiring for every layer: the set of depth d is the set of depth d - 1, followed through one more layer.
         var isAlike = config.mixers.allSatisfy { $0 == config.mixers[0] }
         if case .monteCarlo = config.delegation { isAlike = isAlike && geometry.patchSize == 1 }
         var set = follower.output
-        while depths.count < passes {
+        while depths.count < layers {
             let depth = depths.count + 1
-            var found = Depth(passes: depth, tokens: depths.last?.tokens ?? 1, isExact: true)
+            var found = Depth(layers: depth, tokens: depths.last?.tokens ?? 1, isExact: true)
             var isUnchanged = false
             if isAlike {
                 let before = set.count(below: geometry.paddedTokens)
@@ -81,8 +81,8 @@ public enum MeasuredReach {
                     try follower.follow(&set, through: 1, &found) && set.count(below: geometry.paddedTokens) == before
             } else {
                 set = follower.output
-                for pass in (1...depth).reversed()
-                where try !follower.follow(&set, through: pass, &found) || found.isAll { break }
+                for layer in (1...depth).reversed()
+                where try !follower.follow(&set, through: layer, &found) || found.isAll { break }
             }
             // Reach never shrinks, so that much is sure where a chain was broken off.
             found.tokens = max(found.tokens, depths.last?.tokens ?? 1)
@@ -90,9 +90,9 @@ public enum MeasuredReach {
             visit(set)
             // Deeper, nothing is added, or nothing more is known.
             if found.isAll || !found.isExact || isUnchanged {
-                depths += (depth..<passes).map { deeper in
+                depths += (depth..<layers).map { deeper in
                     var same = found
-                    same.passes = deeper + 1
+                    same.layers = deeper + 1
                     visit(set)
                     return same
                 }

@@ -14,12 +14,12 @@ public enum PerturbedReach {
     ///
     /// - Parameters:
     ///   - token: whose rows are compared.
-    ///   - passes: generations 1 ... `passes` are.
+    ///   - layers: generations 1 ... `layers` are.
     ///   - onProgress: called with the runs done, of `tokens` + 1.
     /// - Returns: for each depth the tokens that change the row, ascending.
     /// - Throws: `Fault` of the run; `usage` when `tokens` is not in `lengths` or there is no such token.
     public static func run(
-        model directory: String, tokens: Int, token: Int, passes: Int, onProgress: (Int) -> Void = { _ in }
+        model directory: String, tokens: Int, token: Int, layers: Int, onProgress: (Int) -> Void = { _ in }
     ) throws -> [[Int]] {
         guard lengths.contains(tokens) else {
             throw Fault(
@@ -32,15 +32,15 @@ public enum PerturbedReach {
         defer { withExtendedLifetime(work) {} }
         let folder = work.path
         var bytes = noise(tokens)
-        let original = try rows(model: directory, bytes, token: token, passes: passes, in: folder)
+        let original = try rows(model: directory, bytes, token: token, layers: layers, in: folder)
         onProgress(1)
-        var changing = [[Int]](repeating: [], count: passes)
+        var changing = [[Int]](repeating: [], count: layers)
         for changed in 0..<tokens {
             try Interruption.check { "nothing was written" }
             bytes[changed] ^= 0x55
-            let found = try rows(model: directory, bytes, token: token, passes: passes, in: folder)
+            let found = try rows(model: directory, bytes, token: token, layers: layers, in: folder)
             bytes[changed] ^= 0x55
-            for depth in 0..<passes where found[depth] != original[depth] { changing[depth].append(changed) }
+            for depth in 0..<layers where found[depth] != original[depth] { changing[depth].append(changed) }
             onProgress(changed + 2)
         }
         return changing
@@ -60,8 +60,8 @@ public enum PerturbedReach {
         }
     }
 
-    /// The bits of row `token` of generations 1 ... `passes`.
-    private static func rows(model: String, _ bytes: [UInt8], token: Int, passes: Int, in folder: String) throws
+    /// The bits of row `token` of generations 1 ... `layers`.
+    private static func rows(model: String, _ bytes: [UInt8], token: Int, layers: Int, in folder: String) throws
         -> [[UInt8]]
     {
         let (input, directory) = ("\(folder)/bytes", "\(folder)/store")
@@ -80,7 +80,7 @@ public enum PerturbedReach {
         _ = try ForwardRun(options, observer: Quiet()).run()
         let store = try Store.open(directory)
         let kernels = try Kernels.select()
-        return try (1...max(1, passes)).map { generation in
+        return try (1...max(1, layers)).map { generation in
             var row: [UInt8] = []
             try RowStream(store.reader(generation), kernels: kernels).read(token..<token + 1) { _, bytes in
                 row = Array(bytes)

@@ -3,7 +3,7 @@ import Geometry
 import ProtonModel
 import Support
 
-/// One pass backwards, as often as wanted.
+/// One layer backwards, as often as wanted.
 struct ReachFollower {
     /// How far sets are followed.
     struct Limits {
@@ -44,19 +44,19 @@ struct ReachFollower {
         return set
     }
 
-    /// Replaces `set`, rows after pass `pass`, by the rows before it that they depend on.
+    /// Replaces `set`, rows after layer `layer`, by the rows before it that they depend on.
     ///
     /// - Returns: false when it became too large: then `found` holds a number of tokens that are certainly reached.
-    mutating func follow(_ set: inout PatchSet, through pass: Int, _ found: inout MeasuredReach.Depth) throws -> Bool {
+    mutating func follow(_ set: inout PatchSet, through layer: Int, _ found: inout MeasuredReach.Depth) throws -> Bool {
         try Interruption.check { "nothing was written" }
-        let view = config.mixers[config.block(ofPass: pass).layer].shape.view
+        let view = config.mixers[config.block(ofLayer: layer).index].shape.view
         if view == .all {
             // Such layers are in causal models alone. Where the tokens are too many to be listed, their number says it.
             if let all = tokens(through: token) { set = all }
             (found.tokens, found.padding, found.isAll) = (token + 1, 0, true)
             return true
         }
-        guard let rows = tapped(set), let seen = try seen(by: rows, view, pass, &found) else {
+        guard let rows = tapped(set), let seen = try seen(by: rows, view, layer, &found) else {
             // Every row sees itself, so what was found before stays.
             found.tokens = max(found.tokens, set.count(below: geometry.tokens))
             found.isExact = false
@@ -71,12 +71,12 @@ struct ReachFollower {
     }
 
     /// The rows of x that rows of s depend on; nil when these are too many.
-    private mutating func seen(by rows: PatchSet, _ view: MixerView, _ pass: Int, _ found: inout MeasuredReach.Depth)
+    private mutating func seen(by rows: PatchSet, _ view: MixerView, _ layer: Int, _ found: inout MeasuredReach.Depth)
         throws -> PatchSet?
     {
         switch view {
         case .patches:
-            let orders = try ColumnOrders(config, pass: pass)
+            let orders = try ColumnOrders(config, layer: layer)
             guard let asked = ask(rows, orders) else { return nil }
             return look(asked, orders, &found)
         case .window(let count, let steps):
@@ -221,7 +221,7 @@ struct ReachFollower {
     }
 }
 
-/// Which token of a patch stands in which column in one pass.
+/// Which token of a patch stands in which column in one layer.
 private final class ColumnOrders {
     /// Tokens whose columns are remembered.
     private static let remembered = 1 << 22
@@ -235,12 +235,12 @@ private final class ColumnOrders {
     private var held: [Int]
     private var work = 0
 
-    init(_ config: ModelConfig, pass: Int) throws {
+    init(_ config: ModelConfig, layer: Int) throws {
         patchSize = config.patchSize
         var places = 1
         if case .monteCarlo(let seed) = config.delegation {
-            let block = config.block(ofPass: pass)
-            draw = DelegateDraw(seed: seed, layer: block.layer, repeat: block.repeat)
+            let block = config.block(ofLayer: layer)
+            draw = DelegateDraw(seed: seed, block: block.index, repeat: block.repeat)
             while 2 * places * patchSize <= Self.remembered { places *= 2 }
         } else {
             draw = nil

@@ -71,7 +71,7 @@ public enum ReachLimit: Sendable, Equatable {
         }
         let unmasked =
             try config.isCausal && !puzzling.isEmpty && !config.hasStreaming
-            ? MeasuredReach.follow(config, geometry, token: token, passes: (puzzling.last ?? 0) + 1, isMasked: false)
+            ? MeasuredReach.follow(config, geometry, token: token, layers: (puzzling.last ?? 0) + 1, isMasked: false)
             : []
         return rows.map { index in
             let depth = depths[index]

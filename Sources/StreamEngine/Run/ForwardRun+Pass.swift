@@ -32,7 +32,7 @@ extension ForwardRun {
     func open(_ index: Int, _ engine: Engine, plan: ForwardPlan, tokens: GenerationReader) throws -> PassRun {
         let layers = plan.passes.passes[index]
         let (source, layer) = (layers.lowerBound - 1, layers.upperBound)
-        let isLast = layer == model.config.passes
+        let isLast = layer == model.config.depth
         var record: GenerationRecord?
         var writer: GenerationWriter?
         var progress = RunProgress()
@@ -86,7 +86,7 @@ extension ForwardRun {
     }
 
     private func checkOrder(of reader: GenerationReader, readBy layer: Int) throws {
-        guard !model.reads(order: reader.record.order, inPass: layer) else { return }
+        guard !model.reads(order: reader.record.order, inLayer: layer) else { return }
         throw Fault(
             .badData,
             "generation \(layer - 1) stands in the order '\(reader.record.order ?? "natural")', the model reads '\(model.orderName(readBy: layer) ?? "natural")'",
@@ -102,7 +102,7 @@ extension ForwardRun {
             record.complete = true
             record.storedBytes = pass.appended.storedBytes
             try publish(record, plan: plan)
-        } else if layer < model.config.passes && lastDurable.seconds > Self.checkpointSeconds {
+        } else if layer < model.config.depth && lastDurable.seconds > Self.checkpointSeconds {
             checkpoint(layer, engine, plan: plan)
         }
         // One N is a pass over the states as stored: those read, or for the first pass, which reads tokens, those
@@ -159,8 +159,8 @@ extension ForwardRun {
 
     func newRecord(_ layer: Int, plan: ForwardPlan) -> GenerationRecord {
         var tables: [PageTable] = []
-        if layer < model.config.passes || plan.keep != .none { tables.append(.states) }
-        if layer == model.config.passes { tables.append(.surprisal) }
+        if layer < model.config.depth || plan.keep != .none { tables.append(.states) }
+        if layer == model.config.depth { tables.append(.surprisal) }
         return GenerationRecord(
             index: layer, directory: Store.unusedDirectory(store.directory, generation: layer), element: plan.state,
             patchesPerBlock: plan.set.patchesPerBlock,
@@ -176,7 +176,7 @@ extension ForwardRun {
         }
         manifest.generations.append(record)
         manifest.generations.sort { $0.index < $1.index }
-        if record.index == model.config.passes { manifest.run?.complete = true }
+        if record.index == model.config.depth { manifest.run?.complete = true }
         try store.publish(manifest)
         lastDurable = Stopwatch()
     }

@@ -142,7 +142,7 @@ public final class ForwardRun {
                 observer.planned(try prepare(begun).plan)
                 return nil
             }
-            (computed.bits, computed.bitsCount) = try sumSurprisal(store.reader(model.config.passes))
+            (computed.bits, computed.bitsCount) = try sumSurprisal(store.reader(model.config.depth))
         } else {
             if options.compute == .bf16 && compute == .f32 {
                 observer.note(
@@ -196,7 +196,7 @@ public final class ForwardRun {
         try Repage.run(store, for: model, engine: engine) { _ in
             observer.progress(
                 ForwardProgress(
-                    firstLayer: plan.firstLayer, layer: plan.firstLayer, layers: config.passes, layerShare: 0,
+                    firstLayer: plan.firstLayer, layer: plan.firstLayer, layers: config.depth, layerShare: 0,
                     tokens: plan.geometry.tokens,
                     bytesRead: 0, bytesWritten: 0))
         }
@@ -222,7 +222,7 @@ public final class ForwardRun {
         if store.manifest.run?.patchesPerBlock != plan.set.patchesPerBlock {
             var manifest = store.manifest
             manifest.run = RunRecord(
-                modelFingerprint: model.fingerprint, trained: model.untrained == nil, layers: plan.config.passes,
+                modelFingerprint: model.fingerprint, trained: model.untrained == nil, layers: plan.config.depth,
                 hiddenSize: plan.config.hiddenSize,
                 state: plan.state.name, patchesPerBlock: plan.set.patchesPerBlock, keep: plan.keep.rawValue,
                 compute: compute == .bf16 ? compute.rawValue : nil, convolution: way.rawValue,
@@ -283,7 +283,7 @@ public final class ForwardRun {
         let traffic = run.pass.traffic.withLock { $0 }
         observer.progress(
             ForwardProgress(
-                firstLayer: run.layers.lowerBound, layer: run.layers.upperBound, layers: plan.config.passes,
+                firstLayer: run.layers.lowerBound, layer: run.layers.upperBound, layers: plan.config.depth,
                 layerShare: share, tokens: plan.geometry.tokens,
                 bytesRead: computed.layers.map(\.bytesRead).reduce(traffic.read, +),
                 bytesWritten: computed.layers.map { $0.bytesWritten + $0.resultBytes }.reduce(

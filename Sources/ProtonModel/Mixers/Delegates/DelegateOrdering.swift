@@ -2,7 +2,7 @@ import Compute
 import Geometry
 import Support
 
-/// What decides the delegate order of the states that a pass reads, where it is not the tokens' own: which token of a
+/// What decides the delegate order of the states that a layer reads, where it is not the tokens' own: which token of a
 /// patch goes to which column (Model.md, "The wider family").
 ///
 /// It is applied when the states are written, by the pass before, so that what is read together lies together.
@@ -10,23 +10,23 @@ public enum DelegateOrdering {
     case drawn(DelegateDraw)
     case scored(DelegateScore)
 
-    /// The order of the states that pass `pass` reads, from 1; nil for natural order.
-    public init?(_ model: Model, readBy pass: Int, on backend: any Backend) throws {
+    /// The order of the states that layer `layer` reads, from 1; nil for natural order.
+    public init?(_ model: Model, readBy layer: Int, on backend: any Backend) throws {
         let config = model.config
-        guard config.isGathering(pass) else { return nil }
-        let (layer, `repeat`) = config.block(ofPass: pass)
+        guard config.isGathering(layer) else { return nil }
+        let (block, `repeat`) = config.block(ofLayer: layer)
         switch config.delegation {
         case .transpose: return nil
-        case .monteCarlo(let seed): self = .drawn(DelegateDraw(seed: seed, layer: layer, repeat: `repeat`))
-        case .selective: self = .scored(try DelegateScore(model, layer: layer, on: backend))
+        case .monteCarlo(let seed): self = .drawn(DelegateDraw(seed: seed, block: block, repeat: `repeat`))
+        case .selective: self = .scored(try DelegateScore(model, block: block, on: backend))
         }
     }
 }
 
 extension Model {
-    /// A name for what orders the states that pass `pass` reads; nil for natural order.
-    public func orderName(readBy pass: Int) -> String? {
-        guard config.isGathering(pass) else { return nil }
+    /// A name for what orders the states that layer `layer` reads; nil for natural order.
+    public func orderName(readBy layer: Int) -> String? {
+        guard config.isGathering(layer) else { return nil }
         switch config.delegation {
         case .transpose: return nil
         case .monteCarlo(let seed): return "\(config.delegation.mode), seed \(seed)"
@@ -34,7 +34,7 @@ extension Model {
         }
     }
 
-    /// The name of the tokens' order for the first pass: the same name, the same order. Scores depend on how they are
+    /// The name of the tokens' order for the first layer: the same name, the same order. Scores depend on how they are
     /// rounded.
     public func tokenOrderName(kernels: KernelTable) -> String? {
         guard let name = orderName(readBy: 1) else { return nil }
@@ -43,10 +43,10 @@ extension Model {
             "\(name), scored in \(Kernels.compute(of: kernels).rawValue)\(Kernels.isPlain(kernels) ? " by plain kernels" : "")"
     }
 
-    /// Whether an order of that name is what orders the states that pass `pass` reads, however they were rounded.
-    public func reads(order: String?, inPass pass: Int) -> Bool {
-        guard let name = orderName(readBy: pass), let order else {
-            return order == nil && orderName(readBy: pass) == nil
+    /// Whether an order of that name is what orders the states that layer `layer` reads, however they were rounded.
+    public func reads(order: String?, inLayer layer: Int) -> Bool {
+        guard let name = orderName(readBy: layer), let order else {
+            return order == nil && orderName(readBy: layer) == nil
         }
         return order == name || order.hasPrefix(name + ",")
     }
@@ -57,8 +57,8 @@ public final class DelegateScore: Sendable {
     fileprivate let norm: any Norm
     fileprivate let select: any Matrix
 
-    init(_ model: Model, layer: Int, on backend: any Backend) throws {
-        let tensor = TensorReader(model, prefix: "blocks.\(layer).")
+    init(_ model: Model, block: Int, on backend: any Backend) throws {
+        let tensor = TensorReader(model, prefix: "blocks.\(block).")
         defer { withExtendedLifetime(tensor) {} }
         norm = try tensor.norm("pre_norm.norm", config: model.config, on: backend)
         select = try backend.matrix(
@@ -111,7 +111,7 @@ public final class OrderingRoom {
         }
     }
 
-    /// Says which token of each of `patches` goes to which column in the first pass.
+    /// Says which token of each of `patches` goes to which column for the first layer.
     ///
     /// - Parameters:
     ///   - ids: [patches·P] of the patches' tokens.
