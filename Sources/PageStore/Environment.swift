@@ -163,17 +163,17 @@ struct Transaction: ~Copyable {
     private let handle: OpaquePointer
     private let environment: Environment
     private var file: String { environment.dataFile }
-    private var open = true
+    private var isOpen = true
 
     fileprivate init(_ handle: OpaquePointer, of environment: Environment) {
         self.handle = handle
         self.environment = environment
     }
 
-    deinit { if open { withExtendedLifetime(environment) { mdb_txn_abort(handle) } } }
+    deinit { if isOpen { withExtendedLifetime(environment) { mdb_txn_abort(handle) } } }
 
     consuming func commit() throws {
-        open = false
+        isOpen = false
         let status = withExtendedLifetime(environment) { mdb_txn_commit(handle) }
         try Environment.check(status, "commit", file)
     }

@@ -85,7 +85,7 @@ public struct Document: Codable, Sendable, Equatable {
 public struct RunRecord: Codable, Sendable, Equatable {
     public var modelFingerprint: String
     /// False where the weights came from `model init`.
-    public var trained: Bool
+    public var isTrained: Bool
     public var layers: Int
     /// D.
     public var hiddenSize: Int
@@ -105,21 +105,23 @@ public struct RunRecord: Codable, Sendable, Equatable {
     /// Revision of the arithmetic, which another one would not continue bit for bit; nil as `kernels`.
     public var arithmetic: Int?
     /// Set when the last layer is done.
-    public var complete: Bool
+    public var isComplete: Bool
 
     enum CodingKeys: String, CodingKey {
-        case trained, layers, state, keep, compute, convolution, kernels, arithmetic, complete
+        case layers, state, keep, compute, convolution, kernels, arithmetic
+        case isTrained = "trained"
+        case isComplete = "complete"
         case modelFingerprint = "model_fingerprint"
         case hiddenSize = "hidden_size"
         case patchesPerBlock = "patches_per_block"
     }
 
     public init(
-        modelFingerprint: String, trained: Bool, layers: Int, hiddenSize: Int, state: String, patchesPerBlock: Int,
+        modelFingerprint: String, isTrained: Bool, layers: Int, hiddenSize: Int, state: String, patchesPerBlock: Int,
         keep: String, compute: String? = nil, convolution: String? = nil, kernels: String? = nil, arithmetic: Int? = nil
     ) {
         self.modelFingerprint = modelFingerprint
-        self.trained = trained
+        self.isTrained = isTrained
         self.layers = layers
         self.hiddenSize = hiddenSize
         self.state = state
@@ -129,7 +131,7 @@ public struct RunRecord: Codable, Sendable, Equatable {
         self.convolution = convolution
         self.kernels = kernels
         self.arithmetic = arithmetic
-        self.complete = false
+        self.isComplete = false
     }
 }
 
@@ -146,7 +148,7 @@ public struct GenerationRecord: Codable, Sendable, Equatable {
     public var width: Int
     /// The tables that are filled, of "states" and "surprisal".
     public var tables: [String]
-    public var complete: Bool
+    public var isComplete: Bool
     /// Sum of the pages' bytes in the `states` table, once complete.
     public var storedBytes: Int
     /// The model that computed it; nil for generation 0.
@@ -161,7 +163,8 @@ public struct GenerationRecord: Codable, Sendable, Equatable {
     public var computation: String?
 
     enum CodingKeys: String, CodingKey {
-        case index, directory, element, width, tables, complete, order, id, computation
+        case index, directory, element, width, tables, order, id, computation
+        case isComplete = "complete"
         case patchesPerBlock = "patches_per_block"
         case storedBytes = "stored_bytes"
         case modelFingerprint = "model_fingerprint"
@@ -177,7 +180,7 @@ public struct GenerationRecord: Codable, Sendable, Equatable {
         self.patchesPerBlock = patchesPerBlock
         self.width = width
         self.tables = tables.map(\.rawValue)
-        self.complete = false
+        self.isComplete = false
         self.storedBytes = 0
         self.modelFingerprint = modelFingerprint
         self.order = order
@@ -344,7 +347,7 @@ extension Manifest {
             throw fail("run", "is missing, though there are states")
         }
         try check(run, fail)
-        guard states.dropLast().allSatisfy(\.complete), run.complete == (generation(run.layers)?.complete == true)
+        guard states.dropLast().allSatisfy(\.isComplete), run.isComplete == (generation(run.layers)?.isComplete == true)
         else {
             throw fail("run.complete", "contradicts the generations")
         }
@@ -393,7 +396,7 @@ extension Manifest {
             throw fail(
                 "element", "generation 0 holds tokens: u16 of width 1, not \(element.name) of width \(record.width)")
         }
-        guard tables == [.states], record.complete, record.modelFingerprint == nil else {
+        guard tables == [.states], record.isComplete, record.modelFingerprint == nil else {
             throw fail("generations", "generation 0 is not a complete table of tokens")
         }
     }

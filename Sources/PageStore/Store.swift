@@ -178,7 +178,7 @@ public final class Store {
             let (folder, wanted) = (folder(record.directory), identity(of: record).text)
             let found = try GenerationIdentity.statement(in: folder)?.identity
             // One that is being computed need not have been begun.
-            if found == wanted || (found == nil && !record.complete) { continue }
+            if found == wanted || (found == nil && !record.isComplete) { continue }
             let problem =
                 found.map { "the environment belongs elsewhere: it is \($0); expected \(wanted)" }
                 ?? "the generation's file is missing or cut short"
@@ -207,7 +207,7 @@ public final class Store {
     /// Whether a generation is whole that the manifest takes for unfinished: an older manifest was put back, and what
     /// it does not know of is not given up by it.
     private func isFurther(_ record: GenerationRecord) -> Bool {
-        !record.complete && (try? GenerationIdentity.statement(in: folder(record.directory)))?.isComplete == true
+        !record.isComplete && (try? GenerationIdentity.statement(in: folder(record.directory)))?.isComplete == true
     }
 
     /// Removes what the manifest has dropped, where it is still what was dropped, and forgets the list.
@@ -292,8 +292,8 @@ public final class Store {
     /// - Parameter checkingLength: false where the caller calls `checkLength` by itself.
     /// - Throws: `Fault` with kind `usage` when the store has none of that index.
     public func reader(_ index: Int, checkingLength: Bool = true) throws -> GenerationReader {
-        let held = manifest.generations.filter(\.complete).map { String($0.index) }.joined(separator: ", ")
-        guard let record = manifest.generation(index), record.complete, let geometry = geometry() else {
+        let held = manifest.generations.filter(\.isComplete).map { String($0.index) }.joined(separator: ", ")
+        guard let record = manifest.generation(index), record.isComplete, let geometry = geometry() else {
             throw Fault(
                 .usage, "the store holds no complete generation \(index)", at: Place(file: directory),
                 advice: "It holds: \(held).", remedies: [.keepAll])

@@ -121,8 +121,8 @@ public struct ModelSizes: Sendable {
     }
 
     /// Bytes of what a window of `rows` rows gathers.
-    public func answerBytes(rows: Int, once: Bool) -> Int {
-        config.hasGathering ? DelegateAnswers.footprint(config, rows: rows, once: once) : 0
+    public func answerBytes(rows: Int, isOnce: Bool) -> Int {
+        config.hasGathering ? DelegateAnswers.footprint(config, rows: rows, isOnce: isOnce) : 0
     }
 }
 

@@ -23,7 +23,7 @@ public final class OutputFile {
     private let folder: Folder?
     /// The name until it is complete; nil where it has none.
     private var temporary: Temporary?
-    private var published = false
+    private var isPublished = false
 
     /// A file under a name that nobody else uses, locked as long as somebody writes it.
     private struct Temporary {
@@ -170,7 +170,7 @@ public final class OutputFile {
     // MARK: Writing
 
     deinit {
-        if published { return }
+        if isPublished { return }
         close(descriptor)
         drop()
     }
@@ -194,7 +194,7 @@ public final class OutputFile {
     /// Makes the file durable and gives it its name, in place of what had it before.
     public func publish() throws {
         guard case .file(let target) = place else {
-            published = true
+            isPublished = true
             // Pipes and terminals cannot be synced.
             let synced = fsync(descriptor) == 0 || errno == EINVAL || errno == EROFS
             guard close(descriptor) == 0, synced else { throw File.fault(.inputOutput, "cannot write", path) }
@@ -203,7 +203,7 @@ public final class OutputFile {
         guard fsync(descriptor) == 0 || errno == EINVAL else { throw File.fault(.inputOutput, "cannot sync", path) }
         guard let folder else { return }
         if temporary == nil { try giveName(in: folder) }
-        published = true
+        isPublished = true
         close(descriptor)
         guard let name = temporary?.name else { return }
         guard folder.rename(name, to: File.name(of: target)) else {

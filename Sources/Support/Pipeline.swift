@@ -110,7 +110,7 @@ private final class Crew: @unchecked Sendable {
     private var running = 0
     private var isWriting = false
     private var failure: (stage: Int, task: Int, error: any Error)?
-    private var closing = false
+    private var isClosing = false
     private var times = Pipeline.Times()
 
     init(workers: Int) throws {
@@ -162,7 +162,7 @@ private final class Crew: @unchecked Sendable {
 
     func close() {
         pthread_mutex_lock(mutex)
-        closing = true
+        isClosing = true
         failure = failure ?? (Int.max, 0, Fault(.interrupted, "the work was given up"))
         drop(from: 0)
         pthread_cond_broadcast(work)
@@ -234,7 +234,7 @@ private final class Crew: @unchecked Sendable {
         defer { pthread_mutex_unlock(mutex) }
         while true {
             guard let (stage, task) = take(lane) else {
-                if closing { return }
+                if isClosing { return }
                 let since = seconds()
                 let forWriter = isWriting
                 let hasWork = open > 0

@@ -17,14 +17,14 @@ extension Report {
         add("tokens fingerprint", manifest.tokensFingerprint)
         if let run = manifest.run {
             add("model fingerprint", run.modelFingerprint)
-            add("weights", run.trained ? "training not stated" : "untrained")
+            add("weights", run.isTrained ? "training not stated" : "untrained")
             add("layers", run.layers)
             add("hidden size (D)", run.hiddenSize)
             add("state", run.state)
             add("patches per block (T)", run.patchesPerBlock)
             if let way = run.convolution { add("convolution", way) }
             add("keep", run.keep)
-            add("run", run.complete ? "complete" : "not complete: forward goes on with it")
+            add("run", run.isComplete ? "complete" : "not complete: forward goes on with it")
         }
         add(
             "generations",
@@ -36,7 +36,7 @@ extension Report {
                 report.add("patches per block", record.patchesPerBlock)
                 report.add("holds", record.tables.map(Value.text))
                 if let order = record.order { report.add("order", order) }
-                report.add("state", record.complete ? "complete" : "being computed")
+                report.add("state", record.isComplete ? "complete" : "being computed")
                 report.add("file", bytes: File.size("\(store.directory)/\(record.directory)/data.mdb") ?? 0)
                 return report
             })

@@ -87,11 +87,11 @@ struct ForwardCommand: ParsableCommand {
         options.convolution = convolution
         options.keep = keep
         options.nll = nll
-        options.restart = restart
-        options.force = force
-        options.dryRun = dryRun
+        options.isRestart = restart
+        options.isForced = force
+        options.isDryRun = dryRun
         Console.leaveOutput(to: nll)
-        let display = ForwardDisplay(planToOutput: dryRun && json)
+        let display = ForwardDisplay(isPlanPrinted: dryRun && json)
         let summary: ForwardSummary?
         do {
             defer { display.line.close() }
@@ -100,7 +100,7 @@ struct ForwardCommand: ParsableCommand {
             summary = try run.run()
         }
         if let failure = display.failure { throw failure }
-        if summary?.alreadyComplete ?? display.isComplete { Console.note("--restart begins anew.") }
+        if summary?.wasComplete ?? display.isComplete { Console.note("--restart begins anew.") }
         guard let summary else { return }
         try json ? Console.print(json: summary.json()) : Console.print(describe(summary))
         if let nll, Console.mode == .line { Console.note("surprisal : \(nll.escaped)") }
@@ -113,7 +113,7 @@ struct ForwardCommand: ParsableCommand {
                 "bits per byte",
                 summary.bitsPerByte.value.map {
                     fixed($0, digits: 4) + " over \(grouped(summary.scoredTokens)) bytes"
-                        + (summary.untrained ? ", untrained weights" : "")
+                        + (summary.isUntrained ? ", untrained weights" : "")
                         + (summary.surprisalCaveat.map { "; \($0)" } ?? "")
                 } ?? "none: no byte has a predecessor"
             ),

@@ -5,7 +5,7 @@ import Support
 /// Shows a run's plan, notes and progress on standard error.
 final class ForwardDisplay: ForwardObserver {
     let line = ProgressLine()
-    private let planToOutput: Bool
+    private let isPlanPrinted: Bool
     private var eta = Eta()
     /// Where the run stood a little while ago, for the rates of bytes.
     private var lately: (seconds: Double, progress: ForwardProgress)?
@@ -17,13 +17,13 @@ final class ForwardDisplay: ForwardObserver {
     /// Why the plan could not be shown, where it was what was asked for.
     private(set) var failure: (any Error)?
 
-    /// - Parameter planToOutput: the plan is what was asked for: it goes to standard output, as JSON.
-    init(planToOutput: Bool = false) { self.planToOutput = planToOutput }
+    /// - Parameter isPlanPrinted: the plan is what was asked for: it goes to standard output, as JSON.
+    init(isPlanPrinted: Bool = false) { self.isPlanPrinted = isPlanPrinted }
 
     func planned(_ plan: ForwardPlan) {
         isComplete = plan.isComplete
         eta.expected = plan.estimatedSeconds
-        if planToOutput {
+        if isPlanPrinted {
             do { try Console.print(json: plan.json()) } catch { failure = error }
             return
         }

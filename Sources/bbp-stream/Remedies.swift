@@ -2,15 +2,15 @@ import Support
 
 /// What the library says of its options and remedies, in the words of the command line.
 extension Fault {
-    var message: String { text(option: { "--\($0)" }) { $0.words(inScore: Console.command == "score") } }
+    var message: String { text(option: { "--\($0)" }) { $0.words(isScore: Console.command == "score") } }
 }
 
 extension Remedy {
-    /// - Parameter inScore: `score` runs models in stores of its own.
-    fileprivate func words(inScore: Bool) -> String {
+    /// - Parameter isScore: `score` runs models in stores of its own.
+    fileprivate func words(isScore: Bool) -> String {
         switch self {
-        case .restart: inScore ? "remove the store and score again" : "use --restart to begin anew"
-        case .continueAsBegun: inScore ? "score with what began it" : "run with what began it"
+        case .restart: isScore ? "remove the store and score again" : "use --restart to begin anew"
+        case .continueAsBegun: isScore ? "score with what began it" : "run with what began it"
         case .replaceStore: "use --force to replace it"
         case .otherStore: "name another --store"
         case .removeStore: "remove this one"
@@ -21,7 +21,7 @@ extension Remedy {
         case .replaceModel: "use --force to replace the model"
         case .otherTemporaryFolder: "name another folder with --temporary"
         case .lessDisk:
-            inScore
+            isScore
                 ? "name a folder on another disk with --temporary, or use a smaller model"
                 : "use --keep none or --state bf16, or --force to try all the same"
         case .fewerThreads: "lower --threads"

@@ -139,7 +139,7 @@ struct RemovalTests {
         // As in the middle of the run, put back after its end.
         let file = URL(fileURLWithPath: "\(store.directory)/manifest.json")
         var older = store.manifest
-        older.generations[1].complete = false
+        older.generations[1].isComplete = false
         try Data(older.encoded()).write(to: file)
         try Store.openForWriting(store.directory).publish(without(1))
         #expect(try store.readAll() == store.values)

@@ -13,11 +13,11 @@ struct ManifestTests {
         var states = GenerationRecord(
             index: 3, directory: "generation-3.1", element: .bf16, patchesPerBlock: 64, width: 768,
             tables: [.states, .surprisal], modelFingerprint: "f00d")
-        states.complete = true
+        states.isComplete = true
         states.storedBytes = 1 << 50
         var tokens = GenerationRecord(
             index: 0, directory: "generation-0", element: .token, patchesPerBlock: 1, width: 1, tables: [.states])
-        tokens.complete = true
+        tokens.isComplete = true
         var manifest = Manifest(
             store: "name", tokens: 1 << 61, patchSize: 1024, tokensFingerprint: "0123456789abcdef",
             documents: [
@@ -26,10 +26,10 @@ struct ManifestTests {
             ],
             generations: [tokens, states])
         manifest.run = RunRecord(
-            modelFingerprint: "f00d", trained: true, layers: 3, hiddenSize: 768, state: "bf16", patchesPerBlock: 64,
+            modelFingerprint: "f00d", isTrained: true, layers: 3, hiddenSize: 768, state: "bf16", patchesPerBlock: 64,
             keep: "last", compute: "bf16",
             convolution: "direct", kernels: "vector", arithmetic: 1)
-        manifest.run?.complete = true
+        manifest.run?.isComplete = true
         manifest.dropped = [DroppedGeneration(directory: "generation-2", identity: "store name generation 2")]
         for manifest in [
             manifest,
@@ -69,12 +69,12 @@ struct ManifestTests {
         }
         var tokens = GenerationRecord(
             index: 0, directory: "generation-0", element: .token, patchesPerBlock: 1, width: 1, tables: [.states])
-        tokens.complete = true
+        tokens.isComplete = true
         var manifest = Manifest(
             store: "name", tokens: 1000, patchSize: 8, tokensFingerprint: "",
             documents: [Document(name: "a", firstToken: 0, tokens: 1000)], generations: [tokens, states(1)])
         manifest.run = RunRecord(
-            modelFingerprint: "f00d", trained: true, layers: 2, hiddenSize: 8, state: "bf16", patchesPerBlock: 128,
+            modelFingerprint: "f00d", isTrained: true, layers: 2, hiddenSize: 8, state: "bf16", patchesPerBlock: 128,
             keep: "all")
         #expect(try Manifest.read(folder.write("manifest.json", manifest.encoded()), store: folder.path) == manifest)
         switch what {
@@ -82,7 +82,7 @@ struct ManifestTests {
         case "state": manifest.run?.state = "f32"
         case "hidden_size": manifest.run?.hiddenSize = 16
         case "layers": manifest.generations[1].index = 3
-        case "complete": manifest.run?.complete = true
+        case "complete": manifest.run?.isComplete = true
         case "state of tokens":
             manifest.run?.state = "u16"
             manifest.generations[1].element = "u16"
@@ -288,7 +288,7 @@ struct StoreTests {
         #expect(try fault { _ = try Store.open(store.directory).reader(2) }?.kind == .usage)
         let open = try Store.openForWriting(store.directory)
         var manifest = store.manifest
-        manifest.generations[1].complete = false
+        manifest.generations[1].isComplete = false
         try open.publish(manifest)
         #expect(try fault { _ = try Store.open(store.directory).reader(1) }?.kind == .usage)
     }

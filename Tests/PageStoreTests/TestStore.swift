@@ -39,7 +39,7 @@ struct TestStore {
             index: isTokens ? 0 : 1, directory: "generation-\(isTokens ? 0 : 1)", element: element,
             patchesPerBlock: patchesPerBlock, width: width, tables: [.states],
             order: isOrdered ? "random" : nil)
-        record.complete = true
+        record.isComplete = true
         let grid = BlockGrid(patches: geometry.patches, patchesPerBlock: patchesPerBlock)
         values = (0..<grid.blocks).map { block in
             let (first, patches) = (grid.patches(ofBlock: block).lowerBound, grid.patches(ofBlock: block).count)
@@ -67,7 +67,7 @@ struct TestStore {
                 atPath: "\(before.directory)/generation-0", toPath: folder.file("store/generation-0"))
             manifest.generations = before.manifest.generations + [record]
             manifest.run = RunRecord(
-                modelFingerprint: "f00d", trained: true, layers: 2, hiddenSize: width, state: element.name,
+                modelFingerprint: "f00d", isTrained: true, layers: 2, hiddenSize: width, state: element.name,
                 patchesPerBlock: patchesPerBlock, keep: "all")
         }
         self.manifest = manifest

@@ -142,7 +142,7 @@ struct FiniteTests {
 
         // A run that goes on from these states stops there.
         var manifest = try Store.open(store).manifest
-        manifest.run?.complete = false
+        manifest.run?.isComplete = false
         manifest.generations.removeAll { $0.index > 1 }
         try Store.openForWriting(store).publish(manifest)
         for threads in [1, 2] {
@@ -163,7 +163,7 @@ struct FiniteTests {
         _ = try Export.run(store: folder.file("store"), generation: 1, range: nil, to: folder.file("out.npy"))
         #expect(try Verify.run(store: folder.file("store")).faults.isEmpty)
         var manifest = try Store.open(folder.file("store")).manifest
-        manifest.run?.complete = false
+        manifest.run?.isComplete = false
         manifest.generations.removeAll { $0.index > 1 }
         try Store.openForWriting(folder.file("store")).publish(manifest)
         _ = try ForwardRun(options(folder, "ragged", .f32), observer: Silent()).run()

@@ -79,7 +79,7 @@ import Testing
         let tokens = try store.reader(0)
         var begun = store.manifest
         begun.run = RunRecord(
-            modelFingerprint: model.fingerprint, trained: true, layers: model.config.depth,
+            modelFingerprint: model.fingerprint, isTrained: true, layers: model.config.depth,
             hiddenSize: model.config.hiddenSize, state: state.name,
             patchesPerBlock: T, keep: "all")
         try store.publish(begun)
@@ -103,14 +103,14 @@ import Testing
                 for window in pass.plan.windows { try pass.run(window: window) { _ in } }
                 try pass.finish { _ in }
                 try writer.finish()
-                record.complete = true
+                record.isComplete = true
                 record.storedBytes = pass.appended.storedBytes
                 result.traffic.append(pass.traffic.withLock { $0 })
                 result.stored.append(record.storedBytes)
             }
             var manifest = store.manifest
             manifest.generations.append(record)
-            manifest.run?.complete = isLast
+            manifest.run?.isComplete = isLast
             try store.publish(manifest)
             let out = folder.file("states.npy")
             _ = try Export.run(store: store.directory, generation: layer, range: nil, to: out)

@@ -55,7 +55,7 @@ import Testing
         if model.orderName(readBy: 1) != nil { try Repage.run(store, for: model, engine: engine) { _ in } }
         var begun = store.manifest
         begun.run = RunRecord(
-            modelFingerprint: model.fingerprint, trained: true, layers: model.config.depth,
+            modelFingerprint: model.fingerprint, isTrained: true, layers: model.config.depth,
             hiddenSize: model.config.hiddenSize, state: "bf16", patchesPerBlock: T, keep: "all")
         try store.publish(begun)
         // Every rank has all tokens, a hundredth of the states.
@@ -106,11 +106,11 @@ import Testing
             try carried.withUnsafeBytes { try peers.handOn($0, layer: layer) }
             try servers.drain()
             try writer.finish()
-            record.complete = true
+            record.isComplete = true
             record.storedBytes = pass.appended.storedBytes
             var manifest = store.manifest
             manifest.generations.append(record)
-            manifest.run?.complete = isLast
+            manifest.run?.isComplete = isLast
             try store.publish(manifest)
             part.states.append(try rows(of: try store.reader(layer), shard, kernels))
             (part.bits, part.sum) = (

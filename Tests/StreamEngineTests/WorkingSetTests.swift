@@ -154,8 +154,8 @@ import Testing
             if needs.config.hasGathering {
                 try taken("mixed", plan: MixedRows.footprint(needs, set)) { try MixedRows(needs, set) }
                 let rows = set.windowPatches * P
-                try taken("answers", plan: needs.sizes.answerBytes(rows: rows, once: set.visitsOnce)) {
-                    try DelegateAnswers(needs.config, rows: rows, once: set.visitsOnce, workers: 2, on: backend)
+                try taken("answers", plan: needs.sizes.answerBytes(rows: rows, isOnce: set.visitsOnce)) {
+                    try DelegateAnswers(needs.config, rows: rows, isOnce: set.visitsOnce, workers: 2, on: backend)
                 }
             }
             try taken(

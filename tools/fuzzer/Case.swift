@@ -116,7 +116,7 @@ final class Case {
         case .none: change = after.difference(from: before) { !$0.hasPrefix("out/") }
         case .computes(let anew):
             // Whatever comes of it: models and whole generations that the store had stay as they are.
-            let kept = scene.manifest.generations.filter { $0.complete && !(anew && $0.index > 0) }
+            let kept = scene.manifest.generations.filter { $0.isComplete && !(anew && $0.index > 0) }
             let whole = kept.map { "store/\($0.directory)/data.mdb" }
             change = after.difference(from: before) { $0.hasPrefix("model/") || (!succeeded && whole.contains($0)) }
             let lost = before.entries.keys.filter { after.entries[$0] == nil && $0.hasPrefix("store/") }.sorted()
@@ -155,7 +155,7 @@ final class Case {
                 fail("accepted: manifest.json with a wrong checksum")
             }
             // The bits of a run that goes on follow from how it computes; the manifest alone says how it began.
-            if let run = opened.manifest.run, !run.complete,
+            if let run = opened.manifest.run, !run.isComplete,
                 run.convolution != Scene.convolution.rawValue || run.compute != nil || run.state != scene.state.name
             {
                 (expectsStates, expectsSurprisal) = (false, false)
@@ -223,15 +223,15 @@ final class Case {
     func forward(dryRun: Bool) -> Bool {
         var options = ForwardOptions(store: store, model: model)
         let nll = "\(out)/nll.npy"
-        options.dryRun = dryRun
+        options.isDryRun = dryRun
         options.nll = nll
         options.threads = 2
-        options.restart = numbers.once(in: 8)
+        options.isRestart = numbers.once(in: 8)
         // What no run says any more is said here, for the values to be the scene's.
-        if options.restart || (try? Store.open(store))?.manifest.run == nil { options.state = scene.state }
+        if options.isRestart || (try? Store.open(store))?.manifest.run == nil { options.state = scene.state }
         let isAmple = numbers.once(in: 2)
-        let what = "forward\(dryRun ? " --dry-run" : "")\(options.restart ? " --restart" : "")"
-        let done = attempt(what, dryRun ? .none : .computes(anew: options.restart)) {
+        let what = "forward\(dryRun ? " --dry-run" : "")\(options.isRestart ? " --restart" : "")"
+        let done = attempt(what, dryRun ? .none : .computes(anew: options.isRestart)) {
             let run = { (memory: Int) -> ForwardSummary? in
                 options.memory = memory
                 return try ForwardRun(options, observer: Silent()).run()

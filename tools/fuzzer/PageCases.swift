@@ -10,7 +10,7 @@ extension Case {
     /// The pages of one complete generation.
     func changePages() throws {
         let opened = try Store.open(store)
-        let record = numbers.pick(opened.manifest.generations.filter(\.complete))
+        let record = numbers.pick(opened.manifest.generations.filter(\.isComplete))
         if numbers.once(in: 4) {
             try changeShape(opened, record)
             return tryStore()
@@ -311,7 +311,7 @@ extension Case {
     /// What an interrupted layer says of itself.
     func changeProgress() throws {
         let opened = try Store.open(store)
-        guard let record = opened.manifest.generations.first(where: { !$0.complete }) else { return }
+        guard let record = opened.manifest.generations.first(where: { !$0.isComplete }) else { return }
         let whole = Files.progress(store, opened, record)
         var progress = whole
         let formula = ProgressChecksum(whole)

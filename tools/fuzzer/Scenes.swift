@@ -124,7 +124,7 @@ enum Preparation {
         let model = try Model(directory: model)
         var manifest = store.manifest
         manifest.run = RunRecord(
-            modelFingerprint: model.fingerprint, trained: false, layers: model.config.depth,
+            modelFingerprint: model.fingerprint, isTrained: false, layers: model.config.depth,
             hiddenSize: model.config.hiddenSize,
             state: state.name, patchesPerBlock: patchesPerBlock, keep: keep.rawValue,
             convolution: Scene.convolution.rawValue,
@@ -157,7 +157,7 @@ enum Preparation {
             _ = try ForwardRun(options, observer: Stopper()).run()
         } catch let fault as Fault where fault.kind == .interrupted {
             let store = try Store.open(options.store)
-            guard let last = store.manifest.generations.last, last.index == 2, !last.complete,
+            guard let last = store.manifest.generations.last, last.index == 2, !last.isComplete,
                 !Files.progress(options.store, store, last).isEmpty
             else {
                 throw Fault(.inputOutput, "nothing of the last layer was kept: \(fault)", at: Place(file: folder))
@@ -201,7 +201,7 @@ enum Preparation {
         }
         try writer.commit(progress: [])
         try writer.finish()
-        record.complete = true
+        record.isComplete = true
         let sum = ids.withUnsafeBytes { checksum($0) }
         let digits = String(sum, radix: 16)
         _ = try Store.create(

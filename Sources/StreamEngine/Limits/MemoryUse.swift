@@ -140,7 +140,7 @@ final class MemoryWatch: Sendable {
     /// The watch ends when the second end is closed: at once, for the thread waits at the first.
     private nonisolated(unsafe) var ends: (watched: Int32, held: Int32) = (-1, -1)
     private nonisolated(unsafe) var thread = pthread_t()
-    private nonisolated(unsafe) var running = false
+    private nonisolated(unsafe) var isRunning = false
 
     init() {
         sample()
@@ -158,8 +158,8 @@ final class MemoryWatch: Sendable {
                 while poll(&end, 1, 50) <= 0 { watch.sample() }
                 return nil
             }, start.toOpaque())
-        running = status == 0
-        if !running { start.release() }
+        isRunning = status == 0
+        if !isRunning { start.release() }
     }
 
     private func sample() { peak.max(MemoryUse.anonymousBytes(), ordering: .relaxed) }
@@ -167,9 +167,9 @@ final class MemoryWatch: Sendable {
     /// Stops watching and returns the peak in bytes.
     func finish() -> Int {
         if ends.held >= 0 { close(ends.held) }
-        if running { pthread_join(thread, nil) }
+        if isRunning { pthread_join(thread, nil) }
         if ends.watched >= 0 { close(ends.watched) }
-        (ends, running) = ((-1, -1), false)
+        (ends, isRunning) = ((-1, -1), false)
         sample()
         return peak.load(ordering: .relaxed)
     }

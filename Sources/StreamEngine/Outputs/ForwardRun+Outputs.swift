@@ -51,7 +51,7 @@ extension ForwardRun {
         try file.publish()
     }
 
-    func summary(_ computed: Computed, resumed: Bool, wasComplete: Bool) -> ForwardSummary {
+    func summary(_ computed: Computed, isResumed: Bool, wasComplete: Bool) -> ForwardSummary {
         let tokens = store.manifest.tokens
         let seconds = began.seconds
         let share = computed.share / Double(model.config.depth)
@@ -70,10 +70,10 @@ extension ForwardRun {
             window: computed.set.map {
                 .init(
                     patches: $0.windowPatches, patchesPerBlock: $0.patchesPerBlock, columns: $0.stateSlots,
-                    inMemory: $0.isResident)
+                    isInMemory: $0.isResident)
             },
-            model: model.directory, fingerprint: model.fingerprint, untrained: model.untrained != nil,
-            resumed: resumed && !wasComplete, alreadyComplete: wasComplete,
+            model: model.directory, fingerprint: model.fingerprint, isUntrained: model.untrained != nil,
+            isResumed: isResumed && !wasComplete, wasComplete: wasComplete,
             bounds: wasComplete ? nil : bounds(computed))
     }
 

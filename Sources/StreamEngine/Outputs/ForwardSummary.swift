@@ -31,14 +31,23 @@ public struct ForwardSummary: Encodable, Sendable {
     /// The model's folder, and what tells it from others wherever it lies.
     public var model: String
     public var fingerprint: String
-    public var untrained: Bool
+    public var isUntrained: Bool
     /// The run had been begun before.
-    public var resumed: Bool
+    public var isResumed: Bool
     /// Nothing was computed: the store was finished.
-    public var alreadyComplete: Bool
+    public var wasComplete: Bool
 
     /// What the machine could do at best, by its self-test; nil where it was not measured (`bbp-stream tune`).
     public var bounds: Bounds?
+
+    private enum CodingKeys: String, CodingKey {
+        case tokens, scoredTokens, seconds, tokensPerSecond, bitsPerByte, peakAnonymousBytes
+        case memoryBudgetBytes, readsPerLayer, writesPerLayer, layers, generations, state, compute
+        case convolution, surprisalCaveat, threads, window, model, fingerprint, bounds
+        case isUntrained = "untrained"
+        case isResumed = "resumed"
+        case wasComplete = "alreadyComplete"
+    }
 
     public struct Bounds: Encodable, Sendable {
         /// Seconds that the arithmetic takes with the present kernels when nothing is read or written.
@@ -87,7 +96,12 @@ public struct ForwardSummary: Encodable, Sendable {
         /// Columns of states that are kept in memory for later.
         public var columns: Int
         /// Both generations stay in memory.
-        public var inMemory: Bool
+        public var isInMemory: Bool
+
+        private enum CodingKeys: String, CodingKey {
+            case patches, patchesPerBlock, columns
+            case isInMemory = "inMemory"
+        }
     }
 
     /// A number, or null in JSON: the key is always there.

@@ -269,7 +269,7 @@ public struct Scoring {
         options.nll = nil
         options.keep = ForwardOptions.Keep.none
         options.leastSamples = 1
-        options.dryRun = true
+        options.isDryRun = true
         let observer = PlanObserver()
         _ = try ForwardRun(options, observer: observer).run()
         return observer.plan

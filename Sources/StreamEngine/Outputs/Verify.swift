@@ -30,7 +30,7 @@ public enum Verify {
         let fingerprint = try TokenFingerprint()
         do { try store.checkLength() } catch let fault as Fault { report.faults.append(fault) }
         for record in store.manifest.generations {
-            guard record.complete else {
+            guard record.isComplete else {
                 report.incomplete.append(record.index)
                 continue
             }

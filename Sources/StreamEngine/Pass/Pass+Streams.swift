@@ -73,7 +73,7 @@ final class StreamedLayer {
     // MARK: Stages
 
     /// The stages after which the input of a stretch may be written.
-    func isFree(_ index: Int) -> [Pipeline.Stage] { records[index - inputs.count].map { [$0.mixed] } ?? [] }
+    func whenFree(_ index: Int) -> [Pipeline.Stage] { records[index - inputs.count].map { [$0.mixed] } ?? [] }
 
     /// Loads the input of a stretch: the pass begins with this layer.
     func load(
@@ -82,7 +82,7 @@ final class StreamedLayer {
     ) -> Pipeline.Stage {
         let tiles = engine.tiling.tiles(of: patches)
         let x = x(index)
-        return engine.pipeline.add(tiles.count, named: "load", after: loads + isFree(index)) { [self] worker, task in
+        return engine.pipeline.add(tiles.count, named: "load", after: loads + whenFree(index)) { [self] worker, task in
             let tools = engine.workers[worker].tools
             let first = (tiles[task].lowerBound - patches.lowerBound) * P
             try placed {
@@ -104,8 +104,8 @@ final class StreamedLayer {
         let (count, reach) = (patches.count * P, self.before)
         let earlier = previous.flatMap { records[$0] }
         // The stream has one stretch at a time.
-        let isIdle = [earlier?.mixed, earlier?.kept].compactMap { $0 }
-        let prepared = engine.pipeline.add(tiles.count, named: "project", after: before + isIdle) {
+        let whenIdle = [earlier?.mixed, earlier?.kept].compactMap { $0 }
+        let prepared = engine.pipeline.add(tiles.count, named: "project", after: before + whenIdle) {
             [self] worker, task in
             let tools = engine.workers[worker].tools
             try stream.prepare(tiles[task].tokens, ofStretch: first, x: x[tiles[task].rows], with: tools)
@@ -119,21 +119,21 @@ final class StreamedLayer {
         }
         // Who reads what was in the memory of s before.
         let last = records[index - mixed.count]
-        let isRead = [last?.fed, last?.kept].compactMap { $0 }
+        let whenRead = [last?.fed, last?.kept].compactMap { $0 }
         var carried: Pipeline.Stage?
         if let previous, let earlier, reach > 0 {
             let (from, rows) = (mixed[previous % mixed.count], rows(previous))
             carried = engine.pipeline.add(
-                named: "carry", after: [earlier.mixed, earlier.carried].compactMap { $0 } + isRead
+                named: "carry", after: [earlier.mixed, earlier.carried].compactMap { $0 } + whenRead
             ) { [self] worker, _ in
                 let lane = engine.workers[worker].tools.lane
                 lane.copy(from[rows..<rows + reach], to: s[0..<reach])
                 try lane.finish()
             }
         }
-        let isCopied = index - mixed.count + 1 == index ? carried : records[index - mixed.count + 1]?.carried
+        let whenCopied = index - mixed.count + 1 == index ? carried : records[index - mixed.count + 1]?.carried
         let mix = engine.pipeline.add(
-            tiles.count, named: "mix", after: [passed] + isRead + (isCopied.map { [$0] } ?? [])
+            tiles.count, named: "mix", after: [passed] + whenRead + (whenCopied.map { [$0] } ?? [])
         ) { [self] worker, task in
             let tools = engine.workers[worker].tools
             let rows = tiles[task].rows

@@ -249,11 +249,11 @@ final class Pass {
         let answers = try engine.answers(of: index, to: gathering.mixer)
         // The memory is free when the window before in it was mixed.
         let before = index - engine.set.windowsInFlight
-        let isFree =
+        let whenFree =
             plan.windows.contains(before)
             ? plan.blocks(ofWindow: before).last.flatMap { blocks[$0]?.mixed }.map { [$0] } ?? [] : []
         let tasks = gathering.mixer.tasks(ofPart: part, ofWindow: index, in: plan, answers: answers)
-        let stage = pipeline.add(tasks, named: "hosts", after: loads + isFree) { [self] worker, task in
+        let stage = pipeline.add(tasks, named: "hosts", after: loads + whenFree) { [self] worker, task in
             try placed {
                 try gathering.mixer.gather(
                     task, of: tasks, part: part, window: index, in: plan, from: columns, as: input, into: answers,
@@ -292,7 +292,7 @@ final class Pass {
                 read.append(mixed)
                 unfinished.append(index)
                 let end = patches(ofStretch: index).upperBound
-                while let first = unfinished.first, isSeen(by: first) <= end {
+                while let first = unfinished.first, lookAheadEnd(of: first) <= end {
                     unfinished.removeFirst()
                     feed(first)
                 }
@@ -322,10 +322,10 @@ final class Pass {
         let rows = row(ofPatch: patches.lowerBound, inSpan: span)
         let s = s(span)
         carry(to: span)
-        let isFree = openSpan(span)
+        let whenFree = openSpan(span)
         let tiles = engine.tiles(of: patches)
         let mixed = pipeline.add(
-            tiles.count, named: "mix", after: loads + (windows[window]?.gathered ?? []) + isFree
+            tiles.count, named: "mix", after: loads + (windows[window]?.gathered ?? []) + whenFree
         ) { [self] worker, task in
             let tile = tiles[task]
             let first = rows + (tile.lowerBound - patches.lowerBound) * P
@@ -341,7 +341,7 @@ final class Pass {
 
     /// Where the patches end whose mix the rest of a stretch waits for: those that its rows see, and all that its span
     /// looks ahead to where some of them are in the next one.
-    private func isSeen(by index: Int) -> Int {
+    private func lookAheadEnd(of index: Int) -> Int {
         let end = patches(ofStretch: index).upperBound + patchesAhead
         let span = patches(ofSpan: span(ofStretch: index))
         return min(geometry.patches, end <= span.upperBound ? end : span.upperBound + patchesAhead)
@@ -420,8 +420,8 @@ final class Pass {
         let strides = engine.feedForwardStrides(of: patches)
         let block = block(ofStretch: index)
         let outgoing = outgoing(block)
-        let isFree = next.map { $0.isFree(index) } ?? free(block)
-        return pipeline.add(strides.count, named: "feed_forward", after: before + isFree) { [self] worker, task in
+        let whenFree = next.map { $0.whenFree(index) } ?? free(block)
+        return pipeline.add(strides.count, named: "feed_forward", after: before + whenFree) { [self] worker, task in
             let stride = strides[task]
             let worker = engine.workers[worker]
             let room = try worker.tools.room(FeedForwardRoom.self)

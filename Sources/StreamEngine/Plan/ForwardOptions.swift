@@ -30,13 +30,13 @@ public struct ForwardOptions: Sendable {
     /// Where to write surprisal as a NumPy array.
     public var nll: String?
     /// Forget an earlier run's states and begin anew.
-    public var restart = false
+    public var isRestart = false
     /// State the plan and stop.
-    public var dryRun = false
+    public var isDryRun = false
     /// Before a run, a sample is taken of sequences longer than so many samples.
     var leastSamples = 16
     /// Go on where the disk seems too small.
-    public var force = false
+    public var isForced = false
 
     public init(store: String, model: String) {
         self.store = store

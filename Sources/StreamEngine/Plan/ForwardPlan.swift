@@ -51,13 +51,13 @@ public struct ForwardPlan: Sendable {
     /// Disk that the run takes at its peak beyond what it has written already.
     ///
     /// - Parameters:
-    ///   - relayout: tokens are laid out anew first, beside the old ones.
+    ///   - isRelaidOut: tokens are laid out anew first, beside the old ones.
     ///   - seconds: how long the run will take, if anything says so.
     ///   - alreadyThere: bytes of state generations on disk.
     static func diskNeeded(
         geometry: SequenceGeometry, config: ModelConfig, passes: PassPlan, state: Element, keep: ForwardOptions.Keep,
         set: WorkingSet,
-        firstLayer: Int, compression: Compression, relayout: Bool, seconds: Double?, outputs: Int, alreadyThere: Int
+        firstLayer: Int, compression: Compression, isRelaidOut: Bool, seconds: Double?, outputs: Int, alreadyThere: Int
     ) -> Int {
         // States may shrink less than the sample did.
         let margin = compression == .none ? 1.01 : 1.05
@@ -72,7 +72,7 @@ public struct ForwardPlan: Sendable {
         // A long run in memory writes a pass's states to disk now and then, while the one before is still there.
         let spills = passes.storesStates && (seconds ?? 0) > ForwardRun.checkpointSeconds / 2 ? 2 : 0
         let atOnce = keep == .all ? written : set.isResident ? max(results, min(spills, written)) : min(2, written)
-        let tokens = relayout ? Double(geometry.paddedTokens) * (config.delegation == .transpose ? 2 : 4) : 0
+        let tokens = isRelaidOut ? Double(geometry.paddedTokens) * (config.delegation == .transpose ? 2 : 4) : 0
         let bytes =
             generation * Double(atOnce) + Double(geometry.paddedTokens) * 4 + blocks * 4096 + tokens + Double(outputs)
             + 1_048_576

@@ -14,8 +14,8 @@ extension ForwardRun {
         let place = Place(file: store.directory)
         let remedies: [Remedy] = [.continueAsBegun, .restart, .otherStore]
         try checkModel(run, at: place, remedies)
-        if !run.complete { try checkArithmetic(run, at: place) }
-        if !run.complete || options.compute == .bf16, run.computed != compute {
+        if !run.isComplete { try checkArithmetic(run, at: place) }
+        if !run.isComplete || options.compute == .bf16, run.computed != compute {
             throw Fault(
                 .usage,
                 "the run was begun in \(run.computed.rawValue) and would go on in \(compute.rawValue)\(options.compute == nil ? ", which is what this processor has" : "")",
@@ -123,7 +123,7 @@ extension ForwardRun {
             fixedPatchesPerBlock: store.manifest.generations.contains { $0.index > 0 && !isStranded($0) }
                 ? begun?.patchesPerBlock : nil)
         let set = try needs.choose(budget: budget)
-        let complete = begun == nil ? [] : store.manifest.generations.filter { $0.complete && $0.index > 0 }
+        let complete = begun == nil ? [] : store.manifest.generations.filter { $0.isComplete && $0.index > 0 }
         let tokens = store.manifest.tokens
         let raw = Double(geometry.paddedTokens) * Double(config.hiddenSize * state.size)
         var compression = ForwardPlan.Compression.none
@@ -152,7 +152,7 @@ extension ForwardRun {
             diskNeeded: ForwardPlan.diskNeeded(
                 geometry: geometry, config: config, passes: passes, state: state, keep: keep, set: set,
                 firstLayer: firstLayer,
-                compression: compression, relayout: !isLaidOut, seconds: seconds,
+                compression: compression, isRelaidOut: !isLaidOut, seconds: seconds,
                 outputs: isBeside ? 4 * tokens : 0, alreadyThere: stateBytesOnDisk()),
             diskFree: File.freeBytes(at: store.directory) ?? Int.max,
             estimatedSeconds: seconds)
@@ -169,15 +169,15 @@ extension ForwardRun {
     }
 
     /// The run that this one goes on with.
-    var begun: RunRecord? { options.restart ? nil : store.manifest.run }
+    var begun: RunRecord? { options.isRestart ? nil : store.manifest.run }
 
     /// Whether a generation was begun that nobody can go on with: a run in memory names its last layer long before
     /// others are on disk.
     func isStranded(_ record: GenerationRecord) -> Bool {
         let keep = options.keep ?? begun?.kept ?? defaultKeep
         let passes = PassPlan(model.config, keepsAll: keep == .all)
-        let next = passes.next(after: store.manifest.generations.last { $0.complete }?.index ?? 0)
-        return !record.complete && (next == passes.passes.count || record.index != passes.passes[next].upperBound)
+        let next = passes.next(after: store.manifest.generations.last { $0.isComplete }?.index ?? 0)
+        return !record.isComplete && (next == passes.passes.count || record.index != passes.passes[next].upperBound)
     }
 
     /// A model that stores no states on the way stores none at the end, unless it is asked to.
@@ -198,7 +198,7 @@ extension ForwardRun {
     }
 
     func checkDisk(_ plan: ForwardPlan) throws {
-        if plan.diskNeeded <= plan.diskFree || options.force { return }
+        if plan.diskNeeded <= plan.diskFree || options.isForced { return }
         throw Fault(
             .cannotCreate,
             "the run needs about \(ByteCount.text(plan.diskNeeded)) of disk, \(ByteCount.text(plan.diskFree)) are free",

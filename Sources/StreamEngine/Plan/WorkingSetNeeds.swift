@@ -183,7 +183,7 @@ struct WorkingSetNeeds {
             (
                 "answers to windows",
                 set.windowsInFlight
-                    * sizes.answerBytes(rows: set.windowPatches * P, once: set.visitsOnce)
+                    * sizes.answerBytes(rows: set.windowPatches * P, isOnce: set.visitsOnce)
             ),
             ("rows mixed", isOnlyStreaming ? 0 : MixedRows.footprint(self, set)),
             ("streaming layers", streams.max() ?? 0),

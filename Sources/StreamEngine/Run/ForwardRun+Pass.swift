@@ -99,7 +99,7 @@ extension ForwardRun {
         if pass.target != nil && run.begunAt == 0 { residentLayer = layer }
         if var record = run.record, let writer = pass.writer {
             try writer.finish()
-            record.complete = true
+            record.isComplete = true
             record.storedBytes = pass.appended.storedBytes
             try publish(record, plan: plan)
         } else if layer < model.config.depth && lastDurable.seconds > Self.checkpointSeconds {
@@ -176,7 +176,7 @@ extension ForwardRun {
         }
         manifest.generations.append(record)
         manifest.generations.sort { $0.index < $1.index }
-        if record.index == model.config.depth { manifest.run?.complete = true }
+        if record.index == model.config.depth { manifest.run?.isComplete = true }
         try store.publish(manifest)
         lastDurable = Stopwatch()
     }

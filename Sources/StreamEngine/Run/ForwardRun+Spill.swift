@@ -32,7 +32,7 @@ extension ForwardRun {
             try? File.remove("\(store.directory)/\(record.directory)")
             throw error
         }
-        record.complete = true
+        record.isComplete = true
         try publish(record, plan: plan)
     }
 

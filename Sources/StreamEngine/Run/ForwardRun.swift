@@ -64,7 +64,7 @@ public final class ForwardRun {
     func checkComputation(_ run: RunRecord) throws {
         for record in store.manifest.generations {
             guard let stated = record.computation,
-                run.complete ? !stated.hasPrefix(computingModel) : stated != computation
+                run.isComplete ? !stated.hasPrefix(computingModel) : stated != computation
             else { continue }
             throw Fault(
                 .badData, "the generation was computed by \(stated), and the run would go on by \(computation)",
@@ -88,7 +88,7 @@ public final class ForwardRun {
         mallopt(M_ARENA_MAX, 2)
         model = try Model(directory: options.model)
         store = try Self.open(options)
-        let begun = options.restart ? nil : store.manifest.run
+        let begun = options.isRestart ? nil : store.manifest.run
         way = options.convolution ?? begun?.way ?? .preferred(model.config, tokens: store.manifest.tokens)
         // Pairs of inputs are rounded together.
         let wanted = model.config.hasEvenWidths ? options.compute ?? begun?.computed ?? .f32 : .f32
@@ -99,14 +99,14 @@ public final class ForwardRun {
 
     private static func open(_ options: ForwardOptions) throws -> Store {
         let store = try Store.open(options.store)
-        let isFinished = !options.restart && store.manifest.run?.complete == true
-        if options.dryRun || isFinished {
-            try store.checkFolders(droppingStates: options.restart)
+        let isFinished = !options.isRestart && store.manifest.run?.isComplete == true
+        if options.isDryRun || isFinished {
+            try store.checkFolders(droppingStates: options.isRestart)
             // What a kill kept from being removed goes where it can go; that it cannot is no reason not to read.
-            guard !options.dryRun, store.manifest.dropped != nil else { return store }
+            guard !options.isDryRun, store.manifest.dropped != nil else { return store }
             return (try? Store.openForWriting(options.store)) ?? store
         }
-        return try Store.openForWriting(options.store, droppingStates: options.restart)
+        return try Store.openForWriting(options.store, droppingStates: options.isRestart)
     }
 
     /// Says what the store did not remove.
@@ -127,10 +127,10 @@ public final class ForwardRun {
             kept.keep(model: model.directory)
             try kept.check(path, option: "nll")
         }
-        let begun = options.restart ? nil : store.manifest.run
+        let begun = options.isRestart ? nil : store.manifest.run
         try check(begun)
         var computed = Computed()
-        let isFinished = begun?.complete == true
+        let isFinished = begun?.isComplete == true
         if isFinished {
             observer.note(
                 "The store is finished: nothing to compute.")
@@ -138,7 +138,7 @@ public final class ForwardRun {
                 observer.note(
                     "It was computed with \(kernels) kernels, which round differently from \(kernelKind) ones.")
             }
-            if options.dryRun {
+            if options.isDryRun {
                 observer.planned(try prepare(begun).plan)
                 return nil
             }
@@ -153,7 +153,7 @@ public final class ForwardRun {
             let prepared = try prepare(begun)
             observer.planned(prepared.plan)
             try checkDisk(prepared.plan)
-            if options.dryRun { return nil }
+            if options.isDryRun { return nil }
             let plan = prepared.plan
             let engine = try Engine(model, needs: prepared.needs, set: plan.set, kernels: kernels)
             try layOut(engine, plan: plan)
@@ -161,13 +161,13 @@ public final class ForwardRun {
             tellNotes()
         }
         if let path = options.nll { try writeSurprisal(to: path) }
-        return summary(computed, resumed: begun != nil && !isFinished, wasComplete: isFinished)
+        return summary(computed, isResumed: begun != nil && !isFinished, wasComplete: isFinished)
     }
 
     /// Brings the store to where the run can begin: without an earlier run's states where it begins anew, and with tokens in
     /// patches of the model's size.
     private func layOut(_ engine: Engine, plan: ForwardPlan) throws {
-        if options.restart || store.manifest.run == nil,
+        if options.isRestart || store.manifest.run == nil,
             store.manifest.generations.count > 1 || store.manifest.run != nil
         {
             var manifest = store.manifest
@@ -222,7 +222,7 @@ public final class ForwardRun {
         if store.manifest.run?.patchesPerBlock != plan.set.patchesPerBlock {
             var manifest = store.manifest
             manifest.run = RunRecord(
-                modelFingerprint: model.fingerprint, trained: model.untrained == nil, layers: plan.config.depth,
+                modelFingerprint: model.fingerprint, isTrained: model.untrained == nil, layers: plan.config.depth,
                 hiddenSize: plan.config.hiddenSize,
                 state: plan.state.name, patchesPerBlock: plan.set.patchesPerBlock, keep: plan.keep.rawValue,
                 compute: compute == .bf16 ? compute.rawValue : nil, convolution: way.rawValue,

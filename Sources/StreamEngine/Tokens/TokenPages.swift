@@ -98,7 +98,7 @@ public final class TokenWriter {
         try writer.commit(progress: [])
         try writer.finish()
         var record = record
-        record.complete = true
+        record.isComplete = true
         record.storedBytes = storedBytes
         return record
     }

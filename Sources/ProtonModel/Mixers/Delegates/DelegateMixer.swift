@@ -68,7 +68,7 @@ public final class DelegateMixer: GatheringMixer {
     // MARK: Gathering
 
     public func answers(rows: Int, workers: Int, isOnce: Bool, on backend: any Backend) throws -> any GatheredAnswers {
-        try DelegateAnswers(config, rows: rows, once: isOnce, workers: workers, on: backend)
+        try DelegateAnswers(config, rows: rows, isOnce: isOnce, workers: workers, on: backend)
     }
 
     /// Whether hosts are visited once for local rows and delegates: the one window is the whole sequence, so that its
@@ -151,7 +151,7 @@ public final class DelegateMixer: GatheringMixer {
             if slots.isEmpty { continue }
             var hosts = geometry.hosts(ofSlots: slots)
             func visit(_ patch: Int) -> Visit {
-                .delegates(of: window, in: slots, at: patch, patchSize: P, local: isOnce, share: share, of: shares)
+                .delegates(of: window, in: slots, at: patch, patchSize: P, isLocal: isOnce, share: share, of: shares)
             }
             // The column before may end in the patch that this one begins in.
             if let last = visits.indices.last, visits[last].patch == hosts.lowerBound {
@@ -251,7 +251,7 @@ public final class DelegateMixer: GatheringMixer {
         inSlotsOf patches: Range<Int>, seenBy asking: Range<Int>, place: Int, from columns: any StoredColumns,
         as input: InputRows, _ room: DelegateRoom, _ lane: any Lane
     ) throws -> Bool {
-        var any = false
+        var hasAny = false
         let origins = room.origins
         (origins.start + place * P).update(repeating: DelegateRoom.noOrigin, count: patches.count * P)
         room.pieces.removeAll(keepingCapacity: true)
@@ -278,11 +278,11 @@ public final class DelegateMixer: GatheringMixer {
                         stored.rows.assumingMemoryBound(to: UInt16.self), positions: origins.start + row,
                         with: embedding.table, into: room.delegates[row..<row + count])
                 }
-                any = true
+                hasAny = true
             }
         }
         if case .states(let format) = input { lane.load(room.pieces, as: format, into: room.delegates) }
-        return any
+        return hasAny
     }
 
     // MARK: Steps 1 to 5
@@ -305,7 +305,7 @@ public final class DelegateMixer: GatheringMixer {
         // The last token that asks in a visit. Padding, which nothing depends on, does not.
         func limit(_ visit: Visit, _ guests: UnsafePointer<Int64>) -> Int64 {
             guard config.isCausal else { return DelegateRoom.noOrigin - 1 }
-            var last = visit.local ? Int64((visit.patch + 1) * P - 1) : -1
+            var last = visit.isLocal ? Int64((visit.patch + 1) * P - 1) : -1
             for place in visit.delegates where visit.tokens.contains(guests[place]) { last = max(last, guests[place]) }
             return computed.hasPadding ? last : min(last, Int64(geometry.tokens - 1))
         }
@@ -346,7 +346,7 @@ public final class DelegateMixer: GatheringMixer {
                 let projected = isLocal ? row + member : room.rows + row + member - P
                 plan.add(row: projected)
                 if (isLocal ? toLocal : toDelegates) != nil, visit.includes(place),
-                    isLocal ? visit.local : visit.asks(place: member - P, origin: context.origins[place])
+                    isLocal ? visit.isLocal : visit.asks(place: member - P, origin: context.origins[place])
                 {
                     plan.add(
                         query: projected, sees: 0..<Int(context.visible[place]), target: isLocal ? 0 : 1,
@@ -379,7 +379,7 @@ public final class DelegateMixer: GatheringMixer {
     private struct Visit {
         private(set) var patch: Int
         /// Whether the local rows ask: they do when the patch is in the window.
-        var local: Bool
+        var isLocal: Bool
         /// Which delegates ask, by place, and of those the ones that come from these tokens, the window's.
         var delegates: Range<Int>
         var tokens: Range<Int64>
@@ -389,24 +389,24 @@ public final class DelegateMixer: GatheringMixer {
         private(set) var shares = 1
 
         /// All local rows ask.
-        static func local(_ patch: Int) -> Visit { Visit(patch: patch, local: true, delegates: 0..<0, tokens: 0..<0) }
+        static func local(_ patch: Int) -> Visit { Visit(patch: patch, isLocal: true, delegates: 0..<0, tokens: 0..<0) }
 
-        /// The delegates of the patches `window` ask that are in `slots`; and the local rows, where `local` says so and
+        /// The delegates of the patches `window` ask that are in `slots`; and the local rows, where `isLocal` says so and
         /// the first of the patch's slots is among them.
         static func delegates(
-            of window: Range<Int>, in slots: Range<Int>, at patch: Int, patchSize P: Int, local: Bool, share: Int,
+            of window: Range<Int>, in slots: Range<Int>, at patch: Int, patchSize P: Int, isLocal: Bool, share: Int,
             of shares: Int
         ) -> Visit {
             let here = slots.clamped(to: patch * P..<(patch + 1) * P)
             return Visit(
-                patch: patch, local: local && here.lowerBound == patch * P,
+                patch: patch, isLocal: isLocal && here.lowerBound == patch * P,
                 delegates: here.lowerBound - patch * P..<here.upperBound - patch * P,
                 tokens: Int64(window.lowerBound * P)..<Int64(window.upperBound * P), share: share, shares: shares)
         }
 
         /// The same patch, visited by delegates of the same window in later slots: one visit for both.
         mutating func join(_ later: Visit) {
-            local = local || later.local
+            isLocal = isLocal || later.isLocal
             delegates = delegates.lowerBound..<later.delegates.upperBound
         }
 
@@ -431,15 +431,15 @@ public final class DelegateAnswers: GatheredAnswers {
 
     /// - Parameters:
     ///   - rows: of a window.
-    ///   - once: whether there is to be room for the answers to local rows.
-    public init(_ config: ModelConfig, rows: Int, once: Bool, workers: Int, on backend: any Backend) throws {
+    ///   - isOnce: whether there is to be room for the answers to local rows.
+    public init(_ config: ModelConfig, rows: Int, isOnce: Bool, workers: Int, on backend: any Backend) throws {
         delegates = try backend.rows(rows, width: config.hiddenSize)
-        local = once ? try backend.rows(rows, width: config.hiddenSize) : nil
+        local = isOnce ? try backend.rows(rows, width: config.hiddenSize) : nil
         self.workers = workers
     }
 
-    public static func footprint(_ config: ModelConfig, rows: Int, once: Bool) -> Int {
-        (once ? 2 : 1) * rows * config.hiddenSize * 4
+    public static func footprint(_ config: ModelConfig, rows: Int, isOnce: Bool) -> Int {
+        (isOnce ? 2 : 1) * rows * config.hiddenSize * 4
     }
 
     static func of(_ answers: any GatheredAnswers) -> DelegateAnswers {

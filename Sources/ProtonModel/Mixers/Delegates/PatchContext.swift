@@ -37,17 +37,17 @@ struct PatchContext {
     mutating func arrange(_ patch: Int, patchSize P: Int, guests: UnsafePointer<Int64>, limit: Int64, isCausal: Bool) {
         let first = Int64(patch * P)
         var delegates = 0
-        var sorted = true
+        var isSorted = true
         for place in 0..<P {
             let token = guests[place]
             if token > limit { continue }
-            if delegates > 0 && delegateOrigins[delegates - 1] > token { sorted = false }
+            if delegates > 0 && delegateOrigins[delegates - 1] > token { isSorted = false }
             delegateOrigins[delegates] = token
             delegatePlaces[delegates] = Int32(place)
             delegates += 1
         }
         // One token index fills most patches and comes ascending; where two meet, two ascending runs do.
-        if !sorted { sortDelegates(delegates) }
+        if !isSorted { sortDelegates(delegates) }
 
         let locals = limit < first ? 0 : limit - first < Int64(P) ? Int(limit - first) + 1 : P
         var (local, delegate) = (0, 0)
