@@ -99,7 +99,11 @@ struct HybridInterruptionTests {
             try prepare(each)
             let program = try Program(arguments(each))
             let file = "store/generation-\(generation ?? each.generation)/data.mdb"
-            while !program.hasEnded && (try? bench.bytes(file).count) ?? 0 < 80_000 { usleep(1000) }
+            func size() -> Int { (try? bench.bytes(file).count) ?? 0 }
+            while !program.hasEnded && size() < 80_000 { usleep(1000) }
+            // The file grows before a commit is made: with the next one's bytes, it was.
+            let first = size()
+            while !program.hasEnded && size() == first { usleep(1000) }
             program.send(signal)
             let outcome = try program.outcome()
             if outcome.status != 0 { return outcome }
