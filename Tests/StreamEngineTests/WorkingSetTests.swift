@@ -52,6 +52,33 @@ import Testing
         #expect(widest >= min(needs.geometry.patches, Tiling(patchSize: P).patchesPerTile * P))
     }
 
+    @Test(
+        "a small budget is used to its end, and goes to columns before it goes to wide windows",
+        arguments: [false, true])
+    func smallBudgets(isMixed: Bool) throws {
+        let needs = try needs(tokens: 1 << 22, layers: 4) {
+            guard isMixed else { return }
+            $0.mixers = [
+                .monteCarlo, LayerMixer(SlidingWindowShape(heads: 4, headSize: 16, window: 256)),
+                LayerMixer(RetentionShape(heads: 4, keySize: 16, valueSize: 32)), .monteCarlo,
+            ]
+        }
+        var enough = 0
+        for budget in stride(from: 32 << 20, through: 120 << 20, by: 1 << 20) {
+            guard let set = try? needs.choose(budget: budget) else { continue }
+            let shape = needs.stateShape(T: set.patchesPerBlock, W: set.windowPatches)
+            #expect(!set.isResident && set.totalBytes <= budget)
+            #expect(budget - set.totalBytes < 64 << 10, "\(budget >> 20) MiB")
+            let comfortable = DelegateAccess(isCausal: true).demand(shape).comfortable
+            // From some budget on, always.
+            if enough > 0 || set.stateSlots >= comfortable {
+                enough = enough == 0 ? budget : enough
+                #expect(set.stateSlots >= comfortable, "\(budget >> 20) MiB: \(set)")
+            }
+        }
+        #expect(enough > 0 && enough < 56 << 20, "\(enough >> 20) MiB")
+    }
+
     @Test("a run that fits stays in memory; one that nearly fits keeps every column of one generation")
     func everything() throws {
         let needs = try needs(tokens: 1_000_000)

@@ -152,7 +152,7 @@ def scenes(bench, short):
     wide = ["--hidden-size", "64", "--heads", "2", "--patch-size", "16", "--kernel-size", "3", "--intermediate-size", "64"]
     small = ["--hidden-size", "16", "--heads", "2", "--patch-size", "8", "--kernel-size", "5", "--layers", "3"]
     family = ["--hidden-size", "32", "--heads", "2", "--patch-size", "16", "--layers", "1", "--recurrence", "2", "--tcn", "3:24,2x5:32"]
-    mixed = ["--hidden-size", "32", "--heads", "2", "--patch-size", "16", "--kernel-size", "3", "--intermediate-size", "32", "--mixers"]
+    mixed = ["--hidden-size", "16", "--heads", "2", "--patch-size", "16", "--kernel-size", "3", "--intermediate-size", "16", "--mixers"]
     tiny = ["--hidden-size", "8", "--heads", "2", "--patch-size", "8", "--kernel-size", "3", "--layers", "2"]
     made = [
         Scene(bench, "tiny", 700, tiny, ["--state", "bf16"], least=True),
@@ -160,8 +160,8 @@ def scenes(bench, short):
         Scene(bench, "selective", 10_000 if short else 30_000, family + ["--delegation", "selective", "--bidirectional"], ["--state", "f32", "--keep", "all"]),
         Scene(bench, "f32", 12_000 if short else 20_000, wide + ["--layers", "2"], ["--state", "f32", "--keep", "all"]),
         # Two passes, the first of three layers; and one pass that stores no states.
-        Scene(bench, "hybrid", 15_000 if short else 30_000, mixed + ["m,w:60x2,r,m"], ["--state", "bf16"]),
-        Scene(bench, "streaming", 20_000 if short else 60_000, mixed + ["w:60,r,w:30x5"], []),
+        Scene(bench, "hybrid", 100_000 if short else 150_000, mixed + ["m,w:60x2,r,m"], ["--state", "bf16"]),
+        Scene(bench, "streaming", 120_000 if short else 200_000, mixed + ["w:60,r,w:30x5"], []),
     ]
     if not short:
         made += [

@@ -233,7 +233,7 @@ struct WorkingSetNeeds {
     /// - Throws: `Fault` (`usage`) that states the least that works.
     func choose(budget: Int) throws -> WorkingSet {
         // A commit writes the carries again: what it commits is to be much more, within reason.
-        func due(_ bytes: Int) -> Int { max(bytes, min(64 * carryBytes, 2 * bytes)) }
+        func due(_ bytes: Int) -> Int { max(bytes, min(32 * carryBytes, 4 * bytes)) }
         let commit = due(max(1 << 20, min(64 << 20, budget / 16)))
         func halved(_ size: Int, unit: Int) -> Int { max(unit, (size / 2 + unit - 1) / unit * unit) }
         let largest = fixedPatchesPerBlock ?? preferredPatchesPerBlock
@@ -319,10 +319,9 @@ struct WorkingSetNeeds {
                 T: set.patchesPerBlock, W: set.windowPatches, slots: slots, overlap: overlap, commit: set.commitBytes)
         }
         let all = stateShape(T: set.patchesPerBlock, W: set.windowPatches).allColumns
-        let slot = stateColumns(T: set.patchesPerBlock).columnBytes + ColumnCache.bookkeepingBytes
-        // At most so many: with them the first pass keeps more columns of tokens, too.
-        let most = min(all, set.stateSlots + max(0, budget - set.totalBytes) / slot)
-        var slots = set.stateSlots..<most + 1
+        // What one more takes is no constant: the first pass keeps more columns of tokens then, in the same memory.
+        let most = min(all, budget / stateColumns(T: set.patchesPerBlock).columnBytes, 1 << 40)
+        var slots = set.stateSlots..<max(set.stateSlots, most) + 1
         if slots.count < 2 { return set }
         while slots.count > 1 {
             let middle = slots.lowerBound + slots.count / 2
