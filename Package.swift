@@ -88,7 +88,8 @@ let package = Package(
             ],
             swiftSettings: swift),
         .testTarget(
-            name: "CommandLineTests", dependencies: ["bbp-stream", "PageStore", "TestSupport"], swiftSettings: swift),
+            name: "CommandLineTests", dependencies: ["bbp-stream", "StreamEngine", "PageStore", "TestSupport"],
+            swiftSettings: swift),
     ],
     swiftLanguageModes: [.v6],
     cLanguageStandard: .c17

@@ -70,7 +70,7 @@ extension Report {
                 report.add("file", bytes: table.fileBytes)
                 let isAll = table.blocksRead == table.blocks
                 let shown = "\(grouped(table.blocksRead)) of \(grouped(table.blocks)) blocks: --all reads all"
-                report.rows.append(("blocks read", .number(table.blocksRead, shown: isAll ? "all" : shown)))
+                report.add("blocks read", value: .number(table.blocksRead, shown: isAll ? "all" : shown))
                 if let model = table.record.modelFingerprint { report.add("model fingerprint", model) }
                 report.add(table.statistics)
                 return report
@@ -83,7 +83,7 @@ extension Report {
             "orders",
             objects: order.map { patch, columns in
                 var report = Report()
-                report.rows.append(("patch", .number(patch, shown: "\(patch)")))
+                report.add("patch", value: .number(patch, shown: "\(patch)"))
                 report.add("columns of its tokens", columns.map { .number($0, shown: "\($0)") })
                 return report
             })

@@ -2,7 +2,7 @@ import Support
 
 /// Keys and values in order, shown as aligned lines or as one JSON object.
 struct Report {
-    indirect enum Value {
+    enum Value {
         case text(String)
         case flag(Bool)
         /// A number, and how people read it.
@@ -13,16 +13,23 @@ struct Report {
         case objects([Report], linesOfTheirOwn: Bool)
     }
 
-    var rows: [(key: String, value: Value)] = []
+    // No tuple: the compiler finds a circle in that, unless it compiles all files at once.
+    struct Row {
+        var key: String
+        var value: Value
+    }
 
-    mutating func add(_ key: String, _ text: String) { rows.append((key, .text(text))) }
-    mutating func add(_ key: String, _ flag: Bool) { rows.append((key, .flag(flag))) }
-    mutating func add(_ key: String, _ number: Int) { rows.append((key, .number(number, shown: grouped(number)))) }
-    mutating func add(_ key: String, bytes: Int) { rows.append((key, .number(bytes, shown: exactBytes(bytes)))) }
-    mutating func add(_ key: String, _ real: Double) { rows.append((key, .real(real))) }
-    mutating func add(_ key: String, _ list: [Value]) { rows.append((key, .list(list))) }
+    var rows: [Row] = []
+
+    mutating func add(_ key: String, value: Value) { rows.append(Row(key: key, value: value)) }
+    mutating func add(_ key: String, _ text: String) { add(key, value: .text(text)) }
+    mutating func add(_ key: String, _ flag: Bool) { add(key, value: .flag(flag)) }
+    mutating func add(_ key: String, _ number: Int) { add(key, value: .number(number, shown: grouped(number))) }
+    mutating func add(_ key: String, bytes: Int) { add(key, value: .number(bytes, shown: exactBytes(bytes))) }
+    mutating func add(_ key: String, _ real: Double) { add(key, value: .real(real)) }
+    mutating func add(_ key: String, _ list: [Value]) { add(key, value: .list(list)) }
     mutating func add(_ key: String, objects: [Report], linesOfTheirOwn: Bool = false) {
-        rows.append((key, .objects(objects, linesOfTheirOwn: linesOfTheirOwn)))
+        add(key, value: .objects(objects, linesOfTheirOwn: linesOfTheirOwn))
     }
 
     // MARK: Text

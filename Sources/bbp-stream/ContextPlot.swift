@@ -1,25 +1,26 @@
+import StreamEngine
 import Support
 
 /// Reach against depth as an SVG drawing: passes to the right, tokens upward by powers of ten.
-public struct ContextPlot {
-    public var title: String
+struct ContextPlot {
+    var title: String
     /// `EffectiveContext`, from depth 1; drawn as far as it has a bound.
-    public var formula: [ExactCount?]
-    public var formulaName = "formula, P^(L+1) - P"
+    var formula: [ExactCount?]
+    var formulaName = "formula, P^(L+1) - P"
     /// From depth 1; drawn as far as it is exact.
-    public var measured: [MeasuredReach.Depth] = []
+    var measured: [MeasuredReach.Depth] = []
     /// Tokens found by changing bytes, from depth 1.
-    public var perturbed: [Int] = []
+    var perturbed: [Int] = []
     /// n, where there is a sequence.
-    public var tokens: Int?
+    var tokens: Int?
 
-    public init(title: String, formula: [ExactCount?]) {
+    init(title: String, formula: [ExactCount?]) {
         self.title = title
         self.formula = formula
     }
 
     /// Puts the drawing in place in one step.
-    public func write(to path: String) throws { try File.replace(path, with: Array(svg.utf8)) }
+    func write(to path: String) throws { try File.replace(path, with: Array(svg.utf8)) }
 
     private enum Frame {
         static let (width, height) = (760.0, 480.0)
@@ -59,7 +60,7 @@ public struct ContextPlot {
     }
 
     /// The whole file.
-    public var svg: String {
+    var svg: String {
         let series = self.series
         let length = tokens.map { ExactCount($0).log10 }
         let highest = (series.flatMap(\.points).map(\.power) + [length ?? 0]).max() ?? 0
