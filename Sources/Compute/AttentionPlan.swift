@@ -39,6 +39,20 @@ public final class AttentionPlan {
         to = try Memory(queries)
     }
 
+    /// A plan of the same contexts and queries.
+    func copy() throws -> AttentionPlan {
+        let copy = try AttentionPlan(rows: rowCount, queries: queryCount)
+        copy.rows.start.update(from: rows.start, count: rowCount)
+        copy.query.start.update(from: query.start, count: queryCount)
+        copy.target.start.update(from: target.start, count: queryCount)
+        copy.output.start.update(from: output.start, count: queryCount)
+        copy.from.start.update(from: from.start, count: queryCount)
+        copy.to.start.update(from: to.start, count: queryCount)
+        (copy.contexts, copy.seesFirst) = (contexts, seesFirst)
+        (copy.rowCount, copy.queryCount) = (rowCount, queryCount)
+        return copy
+    }
+
     public static func footprint(rows: Int, queries: Int) -> Int { 4 * rows + 17 * queries }
 
     /// Rows that a soft-max is folded over at a time, from a context's first row on: as many more before them change no

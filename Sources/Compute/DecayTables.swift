@@ -34,5 +34,8 @@ public final class DecayTables: Sendable {
     /// γ^rows of a head.
     public func decay(ofHead head: Int, rows: Int) -> Double { pow(decays[head], Double(rows)) }
 
+    /// Chunks of as many rows.
+    func chunks(_ rows: Int) -> Int { (rows + chunk - 1) / chunk }
+
     public static func footprint(heads: Int, chunk: Int) -> Int { heads * (chunk + 1) * 4 }
 }

@@ -38,7 +38,7 @@ public protocol Lane: AnyObject {
     func round(_ rows: Rows, to format: RowFormat)
 
     func zero(_ rows: Rows)
-    /// May overlap.
+    /// Rows without gaps between them may overlap.
     func copy(_ rows: Rows, to target: Rows)
 
     /// The first value of `rows`, counted row by row, whose bits without the sign are above `limit`: infinity and NaN
@@ -47,7 +47,7 @@ public protocol Lane: AnyObject {
 
     // MARK: Row by row
 
-    /// LayerNorm.
+    /// LayerNorm; u may be x.
     func normalise(_ x: Rows, _ norm: any Norm, into u: Rows)
 
     /// y = act(x · weightᵀ + bias + addend); the addend may be y.

@@ -52,4 +52,48 @@ public struct Rows: @unchecked Sendable {
 
     /// Whether rows follow one another without gaps.
     public var isContiguous: Bool { stride == width || count <= 1 }
+
+    // MARK: For back ends
+
+    /// `count` of these rows: row `first` and every `step`-th after it.
+    func spaced(first: Int, count: Int, step: Int) -> Rows {
+        precondition(
+            count == 0 || first >= 0 && step > 0 && first + (count - 1) * step < self.count,
+            "\(count) rows from \(first) on, \(step) apart, of \(self.count)")
+        return Rows(memory, offset: offset + first * stride, count: count, width: width, stride: stride * step)
+    }
+
+    /// The same place in another memory.
+    func moved(to memory: RowMemory) -> Rows {
+        Rows(memory, offset: offset, count: count, width: width, stride: stride)
+    }
+
+    /// Whether both are the same rows, value for value.
+    func isSame(as other: Rows) -> Bool {
+        memory === other.memory && offset == other.offset && count == other.count && width == other.width
+            && (stride == other.stride || count <= 1)
+    }
+
+    /// Whether any value is in both.
+    func overlaps(_ other: Rows) -> Bool {
+        guard memory === other.memory, let (a, b) = unbroken, let (c, d) = other.unbroken else { return false }
+        let (few, many) = a.count <= c.count ? (a, c) : (c, a)
+        guard a.offset < d, c.offset < b else { return false }
+        return (0..<few.count).contains { row in
+            let first = few.offset + row * few.stride
+            // Rows of `many` that end after `first` and begin before the row's end.
+            let (after, before) = (first - many.width - many.offset, first + few.width - 1 - many.offset)
+            let lowest = after < 0 ? 0 : after / many.stride + 1
+            return before >= 0 && lowest <= min(before / many.stride, many.count - 1)
+        }
+    }
+
+    /// The rows, as one where no gaps are between them, and where they end; nil for none.
+    private var unbroken: (rows: Rows, end: Int)? {
+        guard count > 0, width > 0 else { return nil }
+        let rows =
+            isContiguous
+            ? Rows(memory, offset: offset, count: 1, width: count * width, stride: count * width) : self
+        return (rows, rows.offset + (rows.count - 1) * rows.stride + rows.width)
+    }
 }

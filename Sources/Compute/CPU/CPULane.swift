@@ -322,7 +322,7 @@ final class CPULane: Lane {
         let (dk, dv) = (decay.keySize, decay.valueSize)
         precondition(keys.width == decay.heads * dk && values.width == decay.heads * dv && deltas.isContiguous)
         precondition(
-            deltas.width == dv && deltas.count >= (keys.count + decay.chunk - 1) / decay.chunk * decay.heads * dk)
+            deltas.width == dv && deltas.count >= decay.chunks(keys.count) * decay.heads * dk)
         chunks(keys.count, decay) { chunk, first, count in
             for head in 0..<decay.heads {
                 kernels.pointee.retention_delta(
