@@ -155,7 +155,7 @@ extension Report {
     }
 
     private init(token: Int, _ values: [Double], _ element: Element) {
-        rows.append(("token", .number(token, shown: "\(token)")))
+        rows.append(Row(key: "token", value: .number(token, shown: "\(token)")))
         add("values", values.map { element == .token ? .number(Int($0), shown: "\(Int($0))") : .real($0) })
     }
 
