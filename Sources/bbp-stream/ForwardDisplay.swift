@@ -42,6 +42,7 @@ final class ForwardDisplay: ForwardObserver {
         let windows = (geometry.patches + set.windowPatches - 1) / set.windowPatches
         let shrink =
             switch plan.compression {
+            case _ where !plan.plannedPasses.contains { $0.writes > 0 }: ""
             case .none: ""
             case .sampled(let ratio, let tokens):
                 " (states shrink by \(fixed(ratio, digits: 2)), as \(grouped(tokens)) of these tokens did)"

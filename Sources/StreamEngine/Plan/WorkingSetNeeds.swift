@@ -280,7 +280,7 @@ struct WorkingSetNeeds {
         // Else one thing after another, with as wide a window as fits, for narrow ones visit the same hosts again and
         // again: beside columns enough to read hardly any host again, if there is a window for that, or beside the
         // fewest that work.
-        let small = due(1 << 20)
+        let small = min(due(1 << 20), 2 << 20)
         func sequential(W: Int, slots: Int) -> WorkingSet {
             workingSet(T: T, W: W, slots: slots, overlap: .none, commit: small)
         }
