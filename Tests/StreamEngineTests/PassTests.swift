@@ -42,13 +42,21 @@ import Testing
         }
     }
 
-    private func backend(_ kernels: KernelTable) -> any Backend { CPUBackend(kernels) }
-
     private func run(_ name: String, state: Element, _ cut: Cut) throws -> Result {
-        try run(model: Fixtures.path(name), tokens: "\(Fixtures.path(name))/tokens.u16", state: state, cut)
+        try Self.run(name, state: state, cut, on: CPUBackend(Kernels.select()))
     }
 
-    private func run(model directory: String, tokens file: String, state: Element, _ cut: Cut) throws -> Result {
+    private func run(model: String, tokens: String, state: Element, _ cut: Cut) throws -> Result {
+        try Self.run(model: model, tokens: tokens, state: state, cut, on: CPUBackend(Kernels.select()))
+    }
+
+    static func run(_ name: String, state: Element, _ cut: Cut, on backend: any Backend) throws -> Result {
+        try run(model: Fixtures.path(name), tokens: "\(Fixtures.path(name))/tokens.u16", state: state, cut, on: backend)
+    }
+
+    static func run(
+        model directory: String, tokens file: String, state: Element, _ cut: Cut, on backend: any Backend
+    ) throws -> Result {
         let folder = try TemporaryFolder()
         let model = try Model(directory: directory)
         _ = try Ingest.run(
@@ -58,7 +66,7 @@ import Testing
         let kernels = try Kernels.select()
         let passes = PassPlan(model.config, keepsAll: cut.keepsAll)
         let needs = WorkingSetNeeds(
-            sizes: try ModelSizes(model.config, geometry: geometry, way: cut.way, on: backend(kernels)), passes: passes,
+            sizes: try ModelSizes(model.config, geometry: geometry, way: cut.way, on: backend), passes: passes,
             state: state, threads: cut.threads, copiedWeightBytes: 0, baseBytes: 0,
             tokenPatchesPerBlock: store.manifest.generations[0].patchesPerBlock)
         let T = cut.blockTiles * Tiling(patchSize: geometry.patchSize).patchesPerTile
@@ -124,12 +132,27 @@ import Testing
         return result
     }
 
-    private func same(_ a: [Float], _ b: [Float]) -> Bool { a.map(\.bitPattern) == b.map(\.bitPattern) }
+    private static func same(_ a: [Float], _ b: [Float]) -> Bool { a.map(\.bitPattern) == b.map(\.bitPattern) }
+
+    private func same(_ result: Result, as whole: Result) -> Bool { Self.same(result, as: whole) }
 
     /// Whether a run gave the bits of one that stored the states of every layer.
-    private func same(_ result: Result, as whole: Result) -> Bool {
+    static func same(_ result: Result, as whole: Result) -> Bool {
         result.generations.last == whole.generations.last && same(result.bits, whole.bits)
             && zip(result.generations, result.layers).allSatisfy { same($1, whole.layers[$0 - 1]) }
+    }
+
+    /// Holds states and surprisal of a run in f32 that stored every layer against a fixture's.
+    static func compare(_ whole: Result, withReferenceOf name: String) throws {
+        for (layer, file) in [(0, "layer1.npy"), (whole.layers.count - 1, "hidden.npy")] {
+            var states = try NpyArray("\(Fixtures.path(name))/\(file)")
+            let wanted = states
+            states.values = whole.layers[layer]
+            #expect(states.relativeError(to: wanted) < 2e-4)
+        }
+        let bits = try NpyArray("\(Fixtures.path(name))/nll_bits.npy").values
+        #expect(bits.count == whole.bits.count && whole.bits[0].isNaN)
+        #expect(zip(bits, whole.bits).dropFirst().allSatisfy { abs($0 - $1) < 1e-3 })
     }
 
     /// Streaming layers alone, and together in one pass.
@@ -147,15 +170,7 @@ import Testing
         arguments: Fixtures.cases)
     func windows(name: String) throws {
         let whole = try run(name, state: .f32, Cut(blockTiles: 4, resident: true))
-        for (layer, file) in [(0, "layer1.npy"), (whole.layers.count - 1, "hidden.npy")] {
-            var states = try NpyArray("\(Fixtures.path(name))/\(file)")
-            let wanted = states
-            states.values = whole.layers[layer]
-            #expect(states.relativeError(to: wanted) < 2e-4)
-        }
-        let bits = try NpyArray("\(Fixtures.path(name))/nll_bits.npy").values
-        #expect(bits.count == whole.bits.count && whole.bits[0].isNaN)
-        #expect(zip(bits, whole.bits).dropFirst().allSatisfy { abs($0 - $1) < 1e-3 })
+        try Self.compare(whole, withReferenceOf: name)
 
         let cuts = [
             Cut(windowBlocks: 1), Cut(windowBlocks: 1, spare: 40, overlap: .full, threads: 2),
