@@ -118,7 +118,9 @@ struct HybridInterruptionTests {
         stopped.expect(signal == SIGKILL ? -SIGKILL : 75)
         if signal == SIGINT { stopped.expect(75, "layers 1 to 3 is kept through block", "same command") }
         try run("verify", "--store", bench.file("store")).expect(0)
-        try run(arguments(each)).expect(0, "Going on with layers 1 to 3 at block")
+        // A kill may come before the first commit is made: then nothing was kept.
+        let resumed = try run(arguments(each)).expect(0)
+        if signal == SIGINT { resumed.expect(0, "Going on with layers 1 to 3 at block") }
         try expectSameBits(each)
         // A signal commits where no commit was due, and pages of LMDB's own may lie otherwise then.
         if signal == SIGKILL {
@@ -136,9 +138,12 @@ struct HybridInterruptionTests {
     func otherwise(each: Case, in generation: Int, mebibytes: Int, threads: Int) throws {
         for signal in [SIGKILL, SIGTERM] {
             try begin(each, signal, in: generation).expect(signal == SIGKILL ? -SIGKILL : 75)
-            let result = try run(arguments(each, memory: Program.memory(mebibytes), threads: threads)).expect(
-                0, "Going on with layer")
-            #expect(try result.json()["resumed"] as? Bool == true)
+            let result = try run(arguments(each, memory: Program.memory(mebibytes), threads: threads)).expect(0)
+            // A kill may come before the first commit is made.
+            if signal == SIGTERM {
+                result.expect(0, "Going on with layer")
+                #expect(try result.json()["resumed"] as? Bool == true)
+            }
             try expectSameBits(each)
         }
     }

@@ -17,7 +17,7 @@ import Testing
             name, state: state, Cut(blockTiles: 4, resident: true, way: cuts[0].cut.way), on: CPUBackend(kernels))
         if state == .f32 { try PassTests.compare(whole, withReferenceOf: name) }
         for (cut, isDivided) in cuts {
-            let backend = try CheckedBackend(isDivided: isDivided)
+            let backend = try CheckedBackend(isDivided: isDivided, isZeroed: true)
             let found = try PassTests.run(name, state: state, cut, on: backend)
             #expect(PassTests.same(found, as: whole), "\(cut), divided \(isDivided)")
             #expect(backend.isIdle, "\(cut), divided \(isDivided)")

@@ -15,6 +15,9 @@ public final class CheckedBackend: Backend, @unchecked Sendable {
     public let kernels: KernelTable
     public let rowsAtOnce: Int
     public let isDivided: Bool
+    /// Whether new rows count as written, with zeros, as the back ends' contract has it; else they hold NaN that no
+    /// operation may read.
+    let isZeroed: Bool
     /// Makes weights, and the lanes that operations are done by.
     let host: CPUBackend
     private let counts = Locked(Counts())
@@ -28,7 +31,10 @@ public final class CheckedBackend: Backend, @unchecked Sendable {
     ///   - kernels: nil for the plain ones.
     ///   - isDivided: whether many lanes share a stage's work, as the CPU's do.
     /// - Throws: `Fault` (`inputOutput`) where there are no plain kernels.
-    public init(_ kernels: KernelTable? = nil, rowsAtOnce: Int = 1024, isDivided: Bool = false) throws {
+    public init(
+        _ kernels: KernelTable? = nil, rowsAtOnce: Int = 1024, isDivided: Bool = false, isZeroed: Bool = false
+    ) throws {
+        self.isZeroed = isZeroed
         guard let kernels = kernels ?? bbp_kernels_for(BBP_PLAIN) else {
             throw Fault(.inputOutput, "no plain kernels were built")
         }
@@ -61,7 +67,9 @@ public final class CheckedBackend: Backend, @unchecked Sendable {
 
     public func rows(_ count: Int, width: Int) throws -> Rows {
         let (size, overflow) = count.multipliedReportingOverflow(by: width)
-        return Rows(try CheckedRows(overflow ? -1 : size, self), count: count, width: width)
+        let rows = Rows(try CheckedRows(overflow ? -1 : size, self), count: count, width: width)
+        if isZeroed, let memory = rows.memory as? CheckedRows { memory.zero(rows) }
+        return rows
     }
 
     // MARK: Weights

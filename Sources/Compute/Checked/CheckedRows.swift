@@ -33,6 +33,11 @@ final class CheckedRows: RowMemory, @unchecked Sendable {
         for (first, count) in pieces(rows) { (isWritten.start + first).update(repeating: true, count: count) }
     }
 
+    func zero(_ rows: Rows) {
+        for (first, count) in pieces(rows) { (values.values.start + first).update(repeating: 0, count: count) }
+        markWritten(rows)
+    }
+
     /// Row and place of the first value that nothing wrote.
     func firstUnwritten(_ rows: Rows) -> (row: Int, value: Int)? {
         for (first, count) in pieces(rows) {
