@@ -120,8 +120,19 @@ struct WorkingSetNeeds {
 
     // MARK: One working set
 
-    /// How much may be under way at once.
-    enum Overlap { case none, full }
+    /// How much may be under way at once: one of everything; two blocks of one window, so that every thread has work
+    /// while a block waits for the one before it; or blocks of two windows.
+    enum Overlap {
+        case none, blocks, full
+
+        var blocks: Int {
+            switch self {
+            case .none: 1
+            case .blocks: 2
+            case .full: 3
+            }
+        }
+    }
 
     /// - Parameters:
     ///   - slots: columns of states to keep; nil for both generations in memory.
@@ -143,12 +154,11 @@ struct WorkingSetNeeds {
         let statesBytes = max(
             slots == nil ? whole.overflow ? Int.max : whole.partialValue : stateSlots * columns.columnBytes,
             tokenSlots * tokenColumns.columnBytes)
-        let isFull = overlap == .full
         var set = WorkingSet(
-            patchesPerBlock: T, windowPatches: W, stretchPatches: stretch(T: T, overlap), isResident: slots == nil,
+            patchesPerBlock: T, windowPatches: W, stretchPatches: stretch(T: T, overlap, isResident: slots == nil), isResident: slots == nil,
             visitsOnce: visitsOnce, statesBytes: statesBytes, stateSlots: stateSlots, tokenSlots: tokenSlots,
-            windowsInFlight: isFull && !visitsOnce ? 2 : 1, blocksInFlight: isFull ? 3 : 1,
-            stretchesInFlight: isFull ? 3 : 1, stepsInFlight: isFull ? 3 : 1, commitBytes: commit, parts: [])
+            windowsInFlight: overlap == .full && !visitsOnce ? 2 : 1, blocksInFlight: overlap.blocks,
+            stretchesInFlight: overlap.blocks, stepsInFlight: overlap.blocks, commitBytes: commit, parts: [])
         // The last rows of a window wait for the first ones of the next.
         if config.reach.after > 0 && W < geometry.patches { set.windowsInFlight = 2 }
         set.parts = parts(set).map { .init(name: $0.0, bytes: $0.1) }
@@ -195,11 +205,13 @@ struct WorkingSetNeeds {
     }
 
     /// Whole tiles, enough for every worker and for long products; all that a window sees ahead of it is mixed window
-    /// by window, and goes on block by block.
-    private func stretch(T: Int, _ overlap: Overlap) -> Int {
+    /// by window, and goes on block by block. Where states are in memory there is room for more: workers then turn from
+    /// one layer's part to the next less often, worth 4 % of the processors' time at D 64 (tools/bench).
+    private func stretch(T: Int, _ overlap: Overlap, isResident: Bool) -> Int {
         if config.reach.after > 0 { return T }
         let tiles = sizes.feedForward.tilesAtOnce
-        return min(T, tile * (overlap == .full ? max(tiles, threads) : tiles))
+        let workers = overlap == .none ? 1 : isResident && config.hasGathering ? 16 * threads : threads
+        return min(T, tile * max(tiles, workers))
     }
 
     // MARK: The choice
@@ -277,17 +289,16 @@ struct WorkingSetNeeds {
             T = halved(T, unit: tile)
         }
 
-        // Else one thing after another, with as wide a window as fits, for narrow ones visit the same hosts again and
-        // again: beside columns enough to read hardly any host again, if there is a window for that, or beside the
-        // fewest that work.
+        // Else one window after another, as wide as fits, for narrow ones visit the same hosts again and again: beside
+        // columns enough to read hardly any host again, if there is a window for that, or beside the fewest that work.
         let small = min(due(1 << 20), 2 << 20)
-        func sequential(W: Int, slots: Int) -> WorkingSet {
-            workingSet(T: T, W: W, slots: slots, overlap: .none, commit: small)
+        func sequential(_ overlap: Overlap, W: Int, slots: Int) -> WorkingSet {
+            workingSet(T: T, W: W, slots: slots, overlap: overlap, commit: small)
         }
-        func widest(from narrowest: Int, _ slots: (Int) -> Int) -> WorkingSet? {
+        func widest(_ overlap: Overlap, from narrowest: Int, _ slots: (Int) -> Int) -> WorkingSet? {
             var W = widestWindow(T: T)
             while true {
-                let set = sequential(W: W, slots: slots(W))
+                let set = sequential(overlap, W: W, slots: slots(W))
                 if set.totalBytes <= budget { return set }
                 if W <= narrowest { return nil }
                 W = max(halved(W, unit: T), narrowest)
@@ -296,12 +307,16 @@ struct WorkingSetNeeds {
         func demand(_ W: Int) -> (least: Int, comfortable: Int) { stateDemand(stateShape(T: T, W: W)) }
         let narrowest = narrowestWindow(T: T)
         // Runs of hosts of a quarter of a tile still are many rows to few strays.
-        if let set = widest(from: max(narrowest, halved(tile * P / 2, unit: T)), { demand($0).comfortable })
-            ?? widest(from: narrowest, { demand($0).least })
-        {
-            return filled(set, .none, budget)
+        let sufficient = max(narrowest, halved(tile * P / 2, unit: T))
+        for overlap in [Overlap.blocks, .none] {
+            if let set = widest(overlap, from: sufficient, { demand($0).comfortable }) {
+                return filled(set, overlap, budget)
+            }
         }
-        let least = sequential(W: narrowest, slots: demand(narrowest).least)
+        for overlap in [Overlap.blocks, .none] {
+            if let set = widest(overlap, from: narrowest, { demand($0).least }) { return filled(set, overlap, budget) }
+        }
+        let least = sequential(.none, W: narrowest, slots: demand(narrowest).least)
         throw Fault(
             .usage,
             "a memory budget of \(ByteCount.text(budget)) is too small for any window: "
