@@ -1,14 +1,14 @@
 import Support
 
 /// One of several ranks in one process, which meet in memory: for tests of what runs on several.
-public final class Loopback: Peers {
-    public let rank: Int
+package final class Loopback: Peers {
+    package let rank: Int
     private let exchange: Exchange
 
     /// Ranks 0 to `count` - 1, each for threads of its own.
     ///
     /// - Parameter patience: seconds after which a mute rank stops all.
-    public static func ranks(_ count: Int, credit: Credit = Credit(), patience: Double = 60) -> [Loopback] {
+    package static func ranks(_ count: Int, credit: Credit = Credit(), patience: Double = 60) -> [Loopback] {
         let exchange = Exchange(count: max(1, count), credit: credit, patience: patience)
         return (0..<exchange.count).map { Loopback(rank: $0, exchange) }
     }
@@ -18,15 +18,15 @@ public final class Loopback: Peers {
         self.exchange = exchange
     }
 
-    public var count: Int { exchange.count }
-    public var footprint: Int { exchange.credit.footprint(ranks: count) }
+    package var count: Int { exchange.count }
+    package var footprint: Int { exchange.credit.footprint(ranks: count) }
 
-    public func push(_ bytes: UnsafeRawBufferPointer, to rank: Int, tag: Tag) throws {
+    package func push(_ bytes: UnsafeRawBufferPointer, to rank: Int, tag: Tag) throws {
         try checkOther(rank)
         try exchange.push([UInt8](bytes), Exchange.Address(from: self.rank, to: rank, tag: tag))
     }
 
-    public func take<Result>(_ tag: Tag, from rank: Int, _ body: (UnsafeRawBufferPointer) throws -> Result) throws
+    package func take<Result>(_ tag: Tag, from rank: Int, _ body: (UnsafeRawBufferPointer) throws -> Result) throws
         -> Result
     {
         try checkOther(rank)
@@ -37,7 +37,7 @@ public final class Loopback: Peers {
         return try message.withUnsafeBytes(body)
     }
 
-    public func agree(on point: String) throws { try exchange.agree(rank, on: point) }
+    package func agree(on point: String) throws { try exchange.agree(rank, on: point) }
 
-    public func fail(_ fault: Fault) { exchange.fail(rank, fault) }
+    package func fail(_ fault: Fault) { exchange.fail(rank, fault) }
 }

@@ -12,7 +12,7 @@ import Support
 /// No call waits for ever: the first rank that fails, or that is mute for longer than the peers' patience, stops all of
 /// them with a `Fault` that names it. A rank is mute when neither it nor any rank that it waits for has made a call for so
 /// long; one that computes for longer than that between two calls is taken for mute.
-public protocol Peers: Sendable {
+package protocol Peers: Sendable {
     /// The place of this process among them, from 0.
     var rank: Int { get }
     /// How many ranks there are, at least 1.
@@ -47,14 +47,14 @@ public protocol Peers: Sendable {
 
 extension Peers {
     /// Passes what a layer carries on to the rank that goes on with it; after the last rank nobody does.
-    public func handOn(_ carry: UnsafeRawBufferPointer, layer: Int) throws {
+    package func handOn(_ carry: UnsafeRawBufferPointer, layer: Int) throws {
         if rank + 1 < count { try push(carry, to: rank + 1, tag: .carry(layer: layer)) }
     }
 
     /// Waits for what a layer carries on from the rank before, and hands it to `body`.
     ///
     /// - Returns: nil on the first rank, where the sequence begins.
-    public func takeCarry<Result>(layer: Int, _ body: (UnsafeRawBufferPointer) throws -> Result) throws -> Result? {
+    package func takeCarry<Result>(layer: Int, _ body: (UnsafeRawBufferPointer) throws -> Result) throws -> Result? {
         rank == 0 ? nil : try take(.carry(layer: layer), from: rank - 1, body)
     }
 
@@ -67,7 +67,7 @@ extension Peers {
 }
 
 /// What a message is. All numbers are those of the whole sequence.
-public enum Tag: Hashable, Sendable {
+package enum Tag: Hashable, Sendable {
     /// A whole page.
     case page(generation: Int, block: Int)
     /// A column of a page, as stored.
@@ -76,11 +76,11 @@ public enum Tag: Hashable, Sendable {
     case carry(layer: Int)
 
     /// Whether it has the credit of carries, which so are never held up by columns.
-    public var isCarry: Bool { if case .carry = self { true } else { false } }
+    package var isCarry: Bool { if case .carry = self { true } else { false } }
 }
 
 extension Tag: CustomStringConvertible {
-    public var description: String {
+    package var description: String {
         switch self {
         case .page(let generation, let block): "block \(block) of generation \(generation)"
         case .column(let generation, let block, let column):
@@ -91,19 +91,19 @@ extension Tag: CustomStringConvertible {
 }
 
 /// What one rank may have pushed to another that is not taken yet.
-public struct Credit: Sendable, Equatable {
+package struct Credit: Sendable, Equatable {
     /// Bytes, without those of tags; at least 1. No message is longer.
-    public let bytes: Int
+    package let bytes: Int
     /// Messages; at least 1.
-    public let messages: Int
+    package let messages: Int
 
-    public init(bytes: Int = 64 << 20, messages: Int = 64) {
+    package init(bytes: Int = 64 << 20, messages: Int = 64) {
         self.bytes = max(1, bytes)
         self.messages = max(1, messages)
     }
 
     /// Bytes that messages to one of `count` ranks take: pages and columns, and carries.
-    public func footprint(ranks count: Int) -> Int {
+    package func footprint(ranks count: Int) -> Int {
         let (bytes, overflow) = self.bytes.multipliedReportingOverflow(by: 2 * (count - 1))
         return overflow ? .max : bytes
     }

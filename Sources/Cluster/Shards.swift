@@ -4,15 +4,15 @@ import Support
 /// Which rank holds which blocks of a generation: contiguous ranges of them, in the order of ranks.
 ///
 /// Numbers of blocks and patches are those of the whole sequence. A rank may hold none.
-public struct Shards: Sendable, Equatable {
-    public let grid: BlockGrid
+package struct Shards: Sendable, Equatable {
+    package let grid: BlockGrid
     /// The first block of every rank, and the number of all blocks after them.
     private let bounds: [Int]
 
     /// Blocks shared out evenly; the first ranks hold one more where they do not divide.
     ///
     /// - Throws: `Fault` (`usage`) for less than one rank.
-    public init(_ grid: BlockGrid, ranks: Int) throws {
+    package init(_ grid: BlockGrid, ranks: Int) throws {
         if ranks < 1 { throw Fault(.usage, "a sequence is shared by at least one rank, not by \(ranks)") }
         self.grid = grid
         let (each, more) = grid.blocks.quotientAndRemainder(dividingBy: ranks)
@@ -23,7 +23,7 @@ public struct Shards: Sendable, Equatable {
     ///
     /// - Parameter lengths: how many blocks every rank holds.
     /// - Throws: `Fault` (`badData`) where these are not all blocks of `grid`.
-    public init(_ grid: BlockGrid, lengths: [Int]) throws {
+    package init(_ grid: BlockGrid, lengths: [Int]) throws {
         var bounds = [0]
         for (rank, length) in lengths.enumerated() {
             let left = grid.blocks - bounds[rank]
@@ -40,15 +40,15 @@ public struct Shards: Sendable, Equatable {
     }
 
     /// Ranks, at least 1.
-    public var count: Int { bounds.count - 1 }
+    package var count: Int { bounds.count - 1 }
     /// How many blocks every rank holds, as `init(_:lengths:)` takes them.
-    public var lengths: [Int] { (0..<count).map { blocks(ofRank: $0).count } }
+    package var lengths: [Int] { (0..<count).map { blocks(ofRank: $0).count } }
 
     /// The blocks of rank `rank`, 0 to `count` - 1.
-    public func blocks(ofRank rank: Int) -> Range<Int> { bounds[rank]..<bounds[rank + 1] }
+    package func blocks(ofRank rank: Int) -> Range<Int> { bounds[rank]..<bounds[rank + 1] }
 
     /// The patches of rank `rank`, 0 to `count` - 1.
-    public func patches(ofRank rank: Int) -> Range<Int> {
+    package func patches(ofRank rank: Int) -> Range<Int> {
         // Its last block's end, not the next one's beginning, which may be past 2^63.
         let blocks = blocks(ofRank: rank)
         if blocks.isEmpty { return 0..<0 }
@@ -57,7 +57,7 @@ public struct Shards: Sendable, Equatable {
     }
 
     /// The rank that holds block `block`; nil for a block that there is not.
-    public func rank(holding block: Int) -> Int? {
+    package func rank(holding block: Int) -> Int? {
         guard (0..<grid.blocks).contains(block) else { return nil }
         // The last one that begins at or before it: others that begin where it does hold none.
         var (low, high) = (0, count)

@@ -13,7 +13,7 @@ public struct ConvolutionShape: Sendable, Equatable {
     /// Outputs.
     public var channels: Int
 
-    public init(kernelSize: Int, dilation: Int = 1, channels: Int) {
+    package init(kernelSize: Int, dilation: Int = 1, channels: Int) {
         self.kernelSize = kernelSize
         self.dilation = dilation
         self.channels = channels
@@ -21,7 +21,7 @@ public struct ConvolutionShape: Sendable, Equatable {
 
     /// Rows that an output sees beside its own: all before it, or, centred, half of them (rounded down) before it and
     /// the others after it.
-    public func reach(isCausal: Bool) -> (before: Int, after: Int) {
+    package func reach(isCausal: Bool) -> (before: Int, after: Int) {
         let rows = (kernelSize - 1) * dilation
         return isCausal ? (rows, 0) : (rows / 2, rows - rows / 2)
     }

@@ -5,32 +5,32 @@ import Support
 ///
 /// The queries of a context come in the order of what they see: neither the first nor the last row that one sees comes
 /// before that of the one before it.
-public final class AttentionPlan {
+package final class AttentionPlan {
     /// A context and its queries, as ranges of the lists below.
-    public struct Context {
-        public var rows: Range<Int>
-        public var queries: Range<Int>
+    package struct Context {
+        package var rows: Range<Int>
+        package var queries: Range<Int>
     }
 
-    public private(set) var contexts: [Context] = []
+    package private(set) var contexts: [Context] = []
     /// Rows of keys and values, context after context.
-    public let rows: Memory<Int32>
+    package let rows: Memory<Int32>
     /// Of each query: its row, the target that its answer goes to and the row there, and which rows of its context it
     /// sees, counted from the context's first.
-    public let query: Memory<Int32>
-    public let target: Memory<UInt8>
-    public let output: Memory<Int32>
-    public let from: Memory<Int32>
-    public let to: Memory<Int32>
+    package let query: Memory<Int32>
+    package let target: Memory<UInt8>
+    package let output: Memory<Int32>
+    package let from: Memory<Int32>
+    package let to: Memory<Int32>
     /// Whether every query sees its context from the first row on.
-    public private(set) var seesFirst = true
+    package private(set) var seesFirst = true
     private var rowCount = 0
     private var queryCount = 0
 
     /// - Parameters:
     ///   - rows: of all contexts of a plan together, at most.
     ///   - queries: of all of them, at most.
-    public init(rows: Int, queries: Int) throws {
+    package init(rows: Int, queries: Int) throws {
         self.rows = try Memory(rows)
         query = try Memory(queries)
         target = try Memory(queries)
@@ -53,35 +53,35 @@ public final class AttentionPlan {
         return copy
     }
 
-    public static func footprint(rows: Int, queries: Int) -> Int { 4 * rows + 17 * queries }
+    package static func footprint(rows: Int, queries: Int) -> Int { 4 * rows + 17 * queries }
 
     /// Rows that a soft-max is folded over at a time, from a context's first row on: as many more before them change no
     /// bit.
-    public static let rowsAtOnce = Int(BBP_ATTENTION_ROWS)
+    package static let rowsAtOnce = Int(BBP_ATTENTION_ROWS)
 
-    public func hasRoom(rows count: Int, queries: Int) -> Bool {
+    package func hasRoom(rows count: Int, queries: Int) -> Bool {
         rowCount + count <= rows.count && queryCount + queries <= query.count
     }
 
-    public func clear() {
+    package func clear() {
         contexts.removeAll(keepingCapacity: true)
         (rowCount, queryCount, seesFirst) = (0, 0, true)
     }
 
-    public func beginContext() {
+    package func beginContext() {
         contexts.append(Context(rows: rowCount..<rowCount, queries: queryCount..<queryCount))
     }
 
     /// Adds a row to the last context.
     @inline(__always)
-    public func add(row: Int) {
+    package func add(row: Int) {
         rows[rowCount] = Int32(truncatingIfNeeded: row)
         rowCount += 1
     }
 
     /// Adds a query to the last context.
     @inline(__always)
-    public func add(query row: Int, sees: Range<Int>, target index: Int, output place: Int) {
+    package func add(query row: Int, sees: Range<Int>, target index: Int, output place: Int) {
         query[queryCount] = Int32(truncatingIfNeeded: row)
         target[queryCount] = UInt8(truncatingIfNeeded: index)
         output[queryCount] = Int32(truncatingIfNeeded: place)
@@ -91,7 +91,7 @@ public final class AttentionPlan {
         queryCount += 1
     }
 
-    public func endContext() {
+    package func endContext() {
         let last = contexts.count - 1
         contexts[last].rows = contexts[last].rows.lowerBound..<rowCount
         contexts[last].queries = contexts[last].queries.lowerBound..<queryCount

@@ -4,7 +4,7 @@ import Support
 /// A processor: it holds rows and weights, and its lanes compute with them.
 ///
 /// Operations and not whole layers are what a back end implements: M mixers and B back ends cost M + B.
-public protocol Backend: AnyObject, Sendable {
+package protocol Backend: AnyObject, Sendable {
     /// What computes, as run records and messages name it.
     var name: String { get }
 
@@ -62,39 +62,39 @@ public protocol Backend: AnyObject, Sendable {
 }
 
 /// Runs `body` for 0..<count, as many at once as it likes.
-public typealias Parallel = (_ count: Int, _ body: @escaping @Sendable (Int) -> Void) throws -> Void
+package typealias Parallel = (_ count: Int, _ body: @escaping @Sendable (Int) -> Void) throws -> Void
 
 /// Weights as a back end keeps them. Only its own lanes look inside.
-public protocol Matrix: AnyObject, Sendable {
+package protocol Matrix: AnyObject, Sendable {
     var inputs: Int { get }
     var outputs: Int { get }
 }
-public protocol Norm: AnyObject, Sendable {}
-public protocol ConvolutionWeights: AnyObject, Sendable {}
-public protocol EmbeddingTable: AnyObject, Sendable {}
+package protocol Norm: AnyObject, Sendable {}
+package protocol ConvolutionWeights: AnyObject, Sendable {}
+package protocol EmbeddingTable: AnyObject, Sendable {}
 
 /// What a lane's scratch must be large enough for. Owners add what their operations take, and nobody else knows it.
-public struct LaneNeeds: Sendable, Equatable {
+package struct LaneNeeds: Sendable, Equatable {
     /// The widest rows that are normalised, that go into a product, and that `project` and `residual` keep between
     /// steps.
-    public var width = 0
-    public var inputs = 0
+    package var width = 0
+    package var inputs = 0
     /// The widest logits.
-    public var vocabulary = 0
+    package var vocabulary = 0
     /// Rows of the longest context of attention, queries over it, and the size of the widest head.
-    public var contextRows = 0
-    public var queries = 0
-    public var headSize = 0
+    package var contextRows = 0
+    package var queries = 0
+    package var headSize = 0
     /// Values and rounded values that convolutions take.
-    public var convolutionValues = 0
-    public var convolutionHalves = 0
+    package var convolutionValues = 0
+    package var convolutionHalves = 0
     /// The size of the widest head that is rotated, and of the widest keys of a recurrence.
-    public var rotatedHead = 0
-    public var recurrentKeys = 0
+    package var rotatedHead = 0
+    package var recurrentKeys = 0
 
-    public init() {}
+    package init() {}
 
-    public mutating func add(_ other: LaneNeeds) {
+    package mutating func add(_ other: LaneNeeds) {
         width = max(width, other.width)
         inputs = max(inputs, other.inputs)
         vocabulary = max(vocabulary, other.vocabulary)

@@ -3,19 +3,19 @@ import Glibc
 import Support
 
 /// Powers of the decays of a recurrence's heads, for the rows of a chunk.
-public final class DecayTables: Sendable {
-    public let heads: Int
-    public let keySize: Int
-    public let valueSize: Int
+package final class DecayTables: Sendable {
+    package let heads: Int
+    package let keySize: Int
+    package let valueSize: Int
     /// Rows of a chunk.
-    public let chunk: Int
+    package let chunk: Int
     /// [heads, chunk + 1]: γ^0 … γ^chunk.
     let powers: Memory<Float>
     /// [heads]: γ^chunk in double precision, for the state.
     private let decays: [Double]
 
     /// - Parameter decays: γ of each head, in (0, 1].
-    public init(decays: [Double], keySize: Int, valueSize: Int, chunk: Int) throws {
+    package init(decays: [Double], keySize: Int, valueSize: Int, chunk: Int) throws {
         self.decays = decays
         heads = decays.count
         self.keySize = keySize
@@ -32,10 +32,10 @@ public final class DecayTables: Sendable {
     func powers(ofHead head: Int) -> UnsafePointer<Float> { UnsafePointer(powers.start + head * (chunk + 1)) }
 
     /// γ^rows of a head.
-    public func decay(ofHead head: Int, rows: Int) -> Double { pow(decays[head], Double(rows)) }
+    package func decay(ofHead head: Int, rows: Int) -> Double { pow(decays[head], Double(rows)) }
 
     /// Chunks of as many rows.
     func chunks(_ rows: Int) -> Int { (rows + chunk - 1) / chunk }
 
-    public static func footprint(heads: Int, chunk: Int) -> Int { heads * (chunk + 1) * 4 }
+    package static func footprint(heads: Int, chunk: Int) -> Int { heads * (chunk + 1) * 4 }
 }

@@ -1,12 +1,12 @@
 /// A lane that does in steps what others do in one go. What those compute is tested against it.
-public protocol SteppedLane: Lane {
+package protocol SteppedLane: Lane {
     /// Rows of the lane's own for what an operation keeps between its steps: `count` of them or fewer, until it asks
     /// again; none where `LaneNeeds` did not ask for rows so wide.
     func between(_ count: Int, width: Int) -> Rows
 }
 
 extension SteppedLane {
-    public func project(_ x: Rows, _ norm: any Norm, _ products: [(matrix: any Matrix, into: Rows)]) {
+    package func project(_ x: Rows, _ norm: any Norm, _ products: [(matrix: any Matrix, into: Rows)]) {
         var first = 0
         while first < x.count {
             let u = between(x.count - first, width: x.width)
@@ -21,7 +21,7 @@ extension SteppedLane {
         }
     }
 
-    public func residual(_ h: Rows, _ matrix: any Matrix, adding x: Rows, _ norm: any Norm, into s: Rows) {
+    package func residual(_ h: Rows, _ matrix: any Matrix, adding x: Rows, _ norm: any Norm, into s: Rows) {
         product(h, matrix, adding: x, activation: nil, into: s)
         let sum = s[0..<min(h.count, s.count)]
         normalise(sum, norm, into: sum)

@@ -6,7 +6,7 @@ import Support
 /// A row's result depends on its own inputs alone, to the last bit, whatever else is in the call; in a convolution by
 /// transforms, on the rows of its block. Rows do not overlap unless an operation says so. Host memory that an operation
 /// reads may change after the call; what it writes is there after `finish`.
-public protocol Lane: AnyObject {
+package protocol Lane: AnyObject {
     // MARK: Rows in and out
 
     /// Copies rows of the host into rows of the lane, in f32.
@@ -130,23 +130,23 @@ public protocol Lane: AnyObject {
 }
 
 /// Formats of rows in a store.
-public enum RowFormat: Sendable, Equatable {
+package enum RowFormat: Sendable, Equatable {
     case bf16, f32
 
-    public var size: Int { self == .bf16 ? 2 : 4 }
+    package var size: Int { self == .bf16 ? 2 : 4 }
     /// Bits of the largest magnitude that stays finite when it is stored so.
-    public var limit: UInt32 { self == .bf16 ? 0x7f7f_7fff : 0x7f7f_ffff }
+    package var limit: UInt32 { self == .bf16 ? 0x7f7f_7fff : 0x7f7f_ffff }
 }
 
 /// Rows of the host, one after another as they are stored, and where they go: to row `first` and every `step`-th after
 /// it.
-public struct StoredRows {
-    public var bytes: UnsafeRawPointer
-    public var count: Int
-    public var first: Int
-    public var step: Int
+package struct StoredRows {
+    package var bytes: UnsafeRawPointer
+    package var count: Int
+    package var first: Int
+    package var step: Int
 
-    public init(_ bytes: UnsafeRawPointer, count: Int, first: Int, step: Int) {
+    package init(_ bytes: UnsafeRawPointer, count: Int, first: Int, step: Int) {
         self.bytes = bytes
         self.count = count
         self.first = first
@@ -155,23 +155,23 @@ public struct StoredRows {
 }
 
 /// Scale of a norm of every head's values, on the host.
-public typealias HeadNorm = Memory<Float>
+package typealias HeadNorm = Memory<Float>
 
 /// How the heads of an attention lie in their rows.
-public struct AttentionHeads: Sendable, Equatable {
+package struct AttentionHeads: Sendable, Equatable {
     /// H, and how many query heads share a key head.
-    public var count: Int
-    public var group: Int
-    public var size: Int
+    package var count: Int
+    package var group: Int
+    package var size: Int
     /// Values from the beginning of a context row's keys to that of its values.
-    public var valueOffset: Int
+    package var valueOffset: Int
 
-    public init(count: Int, group: Int = 1, size: Int, valueOffset: Int) {
+    package init(count: Int, group: Int = 1, size: Int, valueOffset: Int) {
         self.count = count
         self.group = group
         self.size = size
         self.valueOffset = valueOffset
     }
 
-    public var scale: Float { 1 / Float(size).squareRoot() }
+    package var scale: Float { 1 / Float(size).squareRoot() }
 }

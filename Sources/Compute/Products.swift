@@ -1,9 +1,9 @@
 import CKernels
 
 /// Products that prepare weights, on the host.
-public enum Products {
+package enum Products {
     /// out [rows, columns] = a [rows, inner] · b [inner, columns], summed in double precision.
-    public static func exact(
+    package static func exact(
         _ a: UnsafePointer<Float>, _ b: UnsafePointer<Float>, rows: Int, inner: Int, columns: Int,
         into out: UnsafeMutablePointer<Float>
     ) {

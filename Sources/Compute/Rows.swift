@@ -1,24 +1,24 @@
 /// A piece of a back end's memory for f32 values. Whoever has a handle to it keeps it.
-open class RowMemory: @unchecked Sendable {
+package class RowMemory: @unchecked Sendable {
     /// Values that it has room for.
-    public let capacity: Int
+    package let capacity: Int
 
-    public init(capacity: Int) { self.capacity = capacity }
+    init(capacity: Int) { self.capacity = capacity }
 }
 
 /// Rows of values in a back end's memory: a handle, never a pointer. Only the lanes of the back end that made it look
 /// inside.
-public struct Rows: @unchecked Sendable {
-    public let memory: RowMemory
+package struct Rows: @unchecked Sendable {
+    package let memory: RowMemory
     /// The first value of the first row.
-    public let offset: Int
-    public let count: Int
+    package let offset: Int
+    package let count: Int
     /// Values of a row, and from one row to the next.
-    public let width: Int
-    public let stride: Int
+    package let width: Int
+    package let stride: Int
 
     /// The whole of a memory, or as many rows as fit into it.
-    public init(_ memory: RowMemory, count: Int, width: Int) {
+    package init(_ memory: RowMemory, count: Int, width: Int) {
         precondition(count >= 0 && width >= 0 && count * width <= memory.capacity)
         self.init(memory, offset: 0, count: count, width: width, stride: width)
     }
@@ -32,26 +32,26 @@ public struct Rows: @unchecked Sendable {
     }
 
     /// Rows `range` of these, counted from the first.
-    public subscript(range: Range<Int>) -> Rows {
+    package subscript(range: Range<Int>) -> Rows {
         precondition(range.lowerBound >= 0 && range.upperBound <= count, "rows \(range) of \(count)")
         return Rows(
             memory, offset: offset + range.lowerBound * stride, count: range.count, width: width, stride: stride)
     }
 
     /// Values `range` of every row.
-    public func columns(_ range: Range<Int>) -> Rows {
+    package func columns(_ range: Range<Int>) -> Rows {
         precondition(range.lowerBound >= 0 && range.upperBound <= width, "values \(range) of \(width)")
         return Rows(memory, offset: offset + range.lowerBound, count: count, width: range.count, stride: stride)
     }
 
     /// The same memory as rows of another width, one after another: for room that serves several operations in turn.
-    public func reshaped(_ count: Int, width: Int) -> Rows {
+    package func reshaped(_ count: Int, width: Int) -> Rows {
         precondition(isContiguous && count * width <= self.count * self.width, "\(count) x \(width) do not fit")
         return Rows(memory, offset: offset, count: count, width: width, stride: width)
     }
 
     /// Whether rows follow one another without gaps.
-    public var isContiguous: Bool { stride == width || count <= 1 }
+    package var isContiguous: Bool { stride == width || count <= 1 }
 
     // MARK: For back ends
 

@@ -3,7 +3,7 @@
 ///
 /// Whatever decides it gives every token a key, and tokens stand in the order of their keys. Keys end in the token's
 /// index, so that no two are equal and the lower index comes first where the rest of them is.
-public enum DelegateOrder {
+package enum DelegateOrder {
     /// The bits of a key that hold a token's index: ten, or fourteen where a patch has more than 1024 tokens.
     static func indexMask(patchSize P: Int) -> UInt64 { P <= 1024 ? 1023 : 16_383 }
 
@@ -12,7 +12,7 @@ public enum DelegateOrder {
     /// - Parameters:
     ///   - keys: [P], in the order of the tokens; sorted on return.
     ///   - order: [P] token indices.
-    public static func sort(_ keys: UnsafeMutableBufferPointer<UInt64>, into order: UnsafeMutablePointer<UInt16>) {
+    package static func sort(_ keys: UnsafeMutableBufferPointer<UInt64>, into order: UnsafeMutablePointer<UInt16>) {
         var keys = keys
         if keys.count <= 64 { insertionSort(keys) } else { keys.sort() }
         let mask = indexMask(patchSize: keys.count)
@@ -20,7 +20,7 @@ public enum DelegateOrder {
     }
 
     /// The key of a token with a score: the highest score first; what is no number last.
-    public static func key(score: Float, index: Int) -> UInt64 {
+    package static func key(score: Float, index: Int) -> UInt64 {
         // Bit patterns of floats ascend with the numbers once negative ones are turned around. -0 is 0.
         let bits = (score + 0).bitPattern
         let ascending = bits >> 31 == 0 ? bits | 1 << 31 : ~bits
@@ -47,12 +47,12 @@ public enum DelegateOrder {
 /// words: Philox4x64 with ten rounds (Salmon et al., "Parallel random numbers: as easy as 1, 2, 3", 2011), key (seed,
 /// 0), whose block of words 4i to 4i + 3 has the counter (i + 1, g, repeat, block), lowest word first. In NumPy these
 /// words are `Philox(key=[seed, 0], counter=[0, g, repeat, block]).random_raw(P)`. Blocks and repeats count from 0.
-public struct DelegateDraw: Sendable, Equatable {
-    public var seed: UInt64
-    public var block: Int
-    public var `repeat`: Int
+package struct DelegateDraw: Sendable, Equatable {
+    package var seed: UInt64
+    package var block: Int
+    package var `repeat`: Int
 
-    public init(seed: UInt64, block: Int, repeat: Int) {
+    package init(seed: UInt64, block: Int, repeat: Int) {
         self.seed = seed
         self.block = block
         self.repeat = `repeat`
@@ -61,7 +61,7 @@ public struct DelegateDraw: Sendable, Equatable {
     /// Draws the order of patch `patch` of keys.count tokens.
     ///
     /// - Parameter keys: [P] scratch.
-    public func order(
+    package func order(
         ofPatch patch: Int, keys: UnsafeMutableBufferPointer<UInt64>, into order: UnsafeMutablePointer<UInt16>
     ) {
         var index = 0

@@ -8,34 +8,34 @@
 /// hold what a window needs, and reads those (Schedule.md).
 extension SequenceGeometry {
     /// The slot that token `token` is delegated to, in natural order. A bijection of 0..<N.
-    public func slot(ofToken token: Int) -> Int {
+    package func slot(ofToken token: Int) -> Int {
         (token % patchSize) * patches + token / patchSize
     }
 
     /// The token that slot `slot` holds: the inverse of `slot(ofToken:)`.
-    public func token(inSlot slot: Int) -> Int {
+    package func token(inSlot slot: Int) -> Int {
         (slot % patches) * patchSize + slot / patches
     }
 
     /// Hosts of a window: the patches whose slots hold the delegates in column `column` of the patches `window`, about
     /// W/P consecutive ones.
-    public func hosts(of window: Range<Int>, column: Int) -> Range<Int> {
+    package func hosts(of window: Range<Int>, column: Int) -> Range<Int> {
         hosts(ofSlots: slots(of: window, column: column))
     }
 
     /// The patches that the slots `slots`, at least one, are in.
-    public func hosts(ofSlots slots: Range<Int>) -> Range<Int> {
+    package func hosts(ofSlots slots: Range<Int>) -> Range<Int> {
         slots.lowerBound / patchSize..<(slots.upperBound - 1) / patchSize + 1
     }
 
     /// The slots that the delegates in column `column` of the patches `window` go to: W consecutive ones.
-    public func slots(of window: Range<Int>, column: Int) -> Range<Int> {
+    package func slots(of window: Range<Int>, column: Int) -> Range<Int> {
         column * patches + window.lowerBound..<column * patches + window.upperBound
     }
 
     /// What the slots of the patches `patches` hold, in slot order: runs of consecutive source patches with one
     /// column each. Nearly always one run or two; up to P of them where G is small.
-    public func guests(of patches: Range<Int>) -> [DelegateRun] {
+    package func guests(of patches: Range<Int>) -> [DelegateRun] {
         var runs: [DelegateRun] = []
         var slot = patches.lowerBound * patchSize
         let end = patches.upperBound * patchSize
@@ -51,13 +51,13 @@ extension SequenceGeometry {
 }
 
 /// Consecutive slots whose delegates come from consecutive patches and share one column.
-public struct DelegateRun: Sendable, Equatable {
-    public var firstSlot: Int
-    public var column: Int
+package struct DelegateRun: Sendable, Equatable {
+    package var firstSlot: Int
+    package var column: Int
     /// The patches that the delegates come from, in slot order.
-    public var sources: Range<Int>
+    package var sources: Range<Int>
 
-    public init(firstSlot: Int, column: Int, sources: Range<Int>) {
+    package init(firstSlot: Int, column: Int, sources: Range<Int>) {
         self.firstSlot = firstSlot
         self.column = column
         self.sources = sources

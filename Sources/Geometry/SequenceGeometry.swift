@@ -10,11 +10,11 @@ public struct SequenceGeometry: Sendable, Equatable {
     /// G.
     public let patches: Int
 
-    public static let largestLength = 1 << 62
-    public static let patchSizes = 1...16_384
+    package static let largestLength = 1 << 62
+    package static let patchSizes = 1...16_384
 
     /// - Returns: nil when n is not in 1...2^62 - P or P not in `patchSizes`.
-    public init?(tokens: Int, patchSize: Int) {
+    package init?(tokens: Int, patchSize: Int) {
         guard Self.patchSizes.contains(patchSize), tokens >= 1, tokens <= Self.largestLength - patchSize else {
             return nil
         }

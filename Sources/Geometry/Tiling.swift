@@ -2,20 +2,20 @@
 ///
 /// R depends on P alone. Blocks and windows are multiples of it, so a token sits at the same place of the same tile
 /// whatever the budget or thread count: that is why results are bit-identical.
-public struct Tiling: Sendable, Equatable {
-    public let patchSize: Int
+package struct Tiling: Sendable, Equatable {
+    package let patchSize: Int
 
-    public init(patchSize: Int) {
+    package init(patchSize: Int) {
         self.patchSize = patchSize
     }
 
     /// R.
-    public var patchesPerTile: Int { max(1, 768 / patchSize) }
+    package var patchesPerTile: Int { max(1, 768 / patchSize) }
     /// Rows of a tile, R·P: at most 1024, or P.
-    public var rows: Int { patchesPerTile * patchSize }
+    package var rows: Int { patchesPerTile * patchSize }
 
     /// The tiles of `range`, whose lower bound is a multiple of R.
-    public func tiles(of range: Range<Int>) -> [Range<Int>] {
+    package func tiles(of range: Range<Int>) -> [Range<Int>] {
         stride(from: range.lowerBound, to: range.upperBound, by: patchesPerTile).map {
             $0..<min(range.upperBound, $0 + patchesPerTile)
         }

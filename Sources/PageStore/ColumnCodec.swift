@@ -9,7 +9,7 @@ import Support
 /// not at all, and no search for matches.
 ///
 /// One codec a worker: it owns the zstd contexts and the planes' scratch.
-public final class ColumnCodec {
+package final class ColumnCodec {
     private let compressor: OpaquePointer
     private let decompressor: OpaquePointer
     private let kernels: KernelTable
@@ -18,12 +18,12 @@ public final class ColumnCodec {
     private let folded: Memory<UInt8>
 
     /// Bytes a codec for columns of `columnBytes` owns: planes, and an allowance for zstd's contexts.
-    public static func footprint(columnBytes: Int) -> Int {
+    package static func footprint(columnBytes: Int) -> Int {
         columnBytes + columnBytes / 2 + 2 * min(columnBytes, 1 << 20) + 640 << 10
     }
 
     /// - Parameter columnBytes: the longest column it will see, in bytes before compression.
-    public init(columnBytes: Int, kernels: KernelTable) throws {
+    package init(columnBytes: Int, kernels: KernelTable) throws {
         guard let compressor = ZSTD_createCCtx(), let decompressor = ZSTD_createDCtx() else {
             throw Fault(
                 .inputOutput, "zstd could not allocate its contexts", remedies: [.fewerThreads, .lessMemory])
@@ -50,7 +50,7 @@ public final class ColumnCodec {
     /// Encodes `count` values of `element` into `stored` and describes them; `offset` is left 0 for the caller.
     ///
     /// - Parameter stored: room for the column uncompressed: `count * element.size` bytes.
-    public func encode(_ values: UnsafeRawPointer, count: Int, element: Element, into stored: UnsafeMutableRawPointer)
+    package func encode(_ values: UnsafeRawPointer, count: Int, element: Element, into stored: UnsafeMutableRawPointer)
         -> ColumnEntry
     {
         element.split(values, count: count, planes: planes.start, with: kernels)
@@ -112,7 +112,7 @@ public final class ColumnCodec {
     /// - Parameters:
     ///   - stored: the column's planes, and whatever follows them.
     ///   - place: block and column, named in errors.
-    public func decode(
+    package func decode(
         _ stored: UnsafeRawBufferPointer, entry: ColumnEntry, count: Int, element: Element,
         into values: UnsafeMutableRawBufferPointer, at place: @autoclosure () -> Place
     ) throws {

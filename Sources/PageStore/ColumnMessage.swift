@@ -8,12 +8,12 @@ extension PageReader {
     private static let entryBytes = 32
 
     /// Bytes of the longest message of a column.
-    public static func messageBytes(_ header: PageHeader) -> Int {
+    package static func messageBytes(_ header: PageHeader) -> Int {
         2 * entryBytes + header.columnBytes + header.indexBytes
     }
 
     /// Reads a column of a block as stored, and hands its message to `body`.
-    public func message<R>(
+    package func message<R>(
         _ generation: GenerationReader, block: Int, column: Int, _ body: (UnsafeRawBufferPointer) throws -> R
     ) throws -> R {
         var message: [UInt8] = []
@@ -37,7 +37,7 @@ extension PageReader {
     ///   - header: what the column's page must say of itself.
     ///   - indices: where the token indices of an ordered page's column go.
     /// - Throws: `Fault` (`badData`) where the message is no column of such a page.
-    public func decode(
+    package func decode(
         _ message: UnsafeRawBufferPointer, of header: PageHeader, into values: UnsafeMutableRawBufferPointer,
         indices: UnsafeMutableBufferPointer<UInt16>?, at place: Place
     ) throws {

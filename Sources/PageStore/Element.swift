@@ -19,7 +19,7 @@ public enum Element: UInt16, Sendable, CaseIterable {
         }
     }
 
-    public init?(name: String) {
+    package init?(name: String) {
         guard let found = Self.allCases.first(where: { $0.name == name }) else { return nil }
         self = found
     }
@@ -32,10 +32,10 @@ public enum Element: UInt16, Sendable, CaseIterable {
     var rotatesSign: Bool { self != .token }
 
     /// Token ids are below this.
-    public static let tokenIDs: UInt16 = 259
+    package static let tokenIDs: UInt16 = 259
 
     /// The token id of a position that holds no token.
-    public static let noToken: UInt16 = 0xffff
+    package static let noToken: UInt16 = 0xffff
 }
 
 extension Element {

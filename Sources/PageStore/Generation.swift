@@ -3,10 +3,10 @@ import Glibc
 import Support
 
 /// What an environment says of itself, so that a foreign one is told apart: kept in its `about` table.
-public struct GenerationIdentity: Sendable, Equatable {
+package struct GenerationIdentity: Sendable, Equatable {
     let text: String
 
-    public init(store: String, record: GenerationRecord, patchSize: Int) {
+    package init(store: String, record: GenerationRecord, patchSize: Int) {
         text =
             "store \(store) generation \(record.index) element \(record.element) patch_size \(patchSize) "
             + "patches_per_block \(record.patchesPerBlock) width \(record.width)"
@@ -71,17 +71,17 @@ public struct PageLocation: Sendable, Equatable {
 }
 
 /// A complete generation, read by any number of threads.
-public final class GenerationReader: @unchecked Sendable {
-    public let record: GenerationRecord
-    public let geometry: SequenceGeometry
-    public let grid: BlockGrid
-    public let element: Element
+package final class GenerationReader: @unchecked Sendable {
+    package let record: GenerationRecord
+    package let geometry: SequenceGeometry
+    package let grid: BlockGrid
+    package let element: Element
     let environment: Environment
     private let descriptor: Int32
     private let tables: [PageTable: Table]
     private let fileBytes: Int
 
-    public var file: String { environment.dataFile }
+    package var file: String { environment.dataFile }
 
     init(store: String, identity: GenerationIdentity, record: GenerationRecord, geometry: SequenceGeometry) throws {
         self.record = record
@@ -122,7 +122,7 @@ public final class GenerationReader: @unchecked Sendable {
     }
 
     /// What a page of this table must say of itself.
-    public func expectedHeader(_ table: PageTable, block: Int) -> PageHeader {
+    package func expectedHeader(_ table: PageTable, block: Int) -> PageHeader {
         let patches = grid.patches(ofBlock: block)
         return PageHeader(
             element: table == .states ? element : .f32, generation: record.index, block: block,
@@ -136,7 +136,7 @@ public final class GenerationReader: @unchecked Sendable {
     /// LMDB hands out an address inside its map. Every page of its file begins with its own number, so the address
     /// also tells the place in the file, and the value is read from there: a read can fail with an error, a mapped
     /// page only with a signal.
-    public func locate(_ table: PageTable, block: Int) throws -> PageLocation {
+    package func locate(_ table: PageTable, block: Int) throws -> PageLocation {
         let place = Place(file: file, generation: record.index, block: block)
         guard let id = tables[table] else {
             throw Fault(.usage, "generation \(record.index) holds no \(table.rawValue)", at: place)
@@ -156,13 +156,13 @@ public final class GenerationReader: @unchecked Sendable {
     }
 
     /// Blocks present in a table.
-    public func blocksPresent(_ table: PageTable) throws -> Int {
+    package func blocksPresent(_ table: PageTable) throws -> Int {
         guard let id = tables[table] else { return 0 }
         return try environment.begin(writing: false).entries(id)
     }
 
     /// Bytes of all pages of a table, by what LMDB's index says of them: the pages themselves are not touched.
-    public func storedBytes(_ table: PageTable) throws -> Int {
+    package func storedBytes(_ table: PageTable) throws -> Int {
         guard let id = tables[table] else { return 0 }
         let transaction = try environment.begin(writing: false)
         return try (0..<grid.blocks).reduce(0) { sum, block in
@@ -195,7 +195,7 @@ public final class GenerationReader: @unchecked Sendable {
 
     /// Asks the system to read columns of a block ahead. Where columns lie inside a page is guessed from the page's
     /// length.
-    public func prefetch(_ table: PageTable, block: Int, columns: ClosedRange<Int>) {
+    package func prefetch(_ table: PageTable, block: Int, columns: ClosedRange<Int>) {
         guard let location = try? locate(table, block: block) else { return }
         let P = geometry.patchSize
         let directory = PageHeader.size + expectedHeader(table, block: block).directoryBytes
@@ -209,7 +209,7 @@ public final class GenerationReader: @unchecked Sendable {
     }
 
     /// Tells the system that a part of the file is not read again soon: its memory is for others.
-    public func forget(offset: Int, bytes: Int) {
+    package func forget(offset: Int, bytes: Int) {
         posix_fadvise(descriptor, offset, bytes, POSIX_FADV_DONTNEED)
     }
 }
@@ -218,19 +218,19 @@ public final class GenerationReader: @unchecked Sendable {
 ///
 /// The environment is opened anew for every transaction. LMDB recycles pages of one transaction in the next, with old
 /// bytes in their gaps; begun afresh each time, a file is the same byte for byte however often its writer was killed.
-public final class GenerationWriter {
-    public let record: GenerationRecord
+package final class GenerationWriter {
+    package let record: GenerationRecord
     private let directory: String
     private var open: OpenTransaction?
     /// Committed pages leave the page cache, for nobody reads them soon.
-    public var forgetsCommitted = false
+    package var forgetsCommitted = false
     /// The progress of the last commit, if any: opaque to the store.
-    public let progress: [UInt8]?
+    package let progress: [UInt8]?
     /// Blocks that every table held then, and the length of the file.
-    public let committedBlocks: [PageTable: Int]
-    public let committedBytes: Int
+    package let committedBlocks: [PageTable: Int]
+    package let committedBytes: Int
     /// Bytes appended since the last commit: LMDB holds them in memory until then.
-    public private(set) var uncommittedBytes = 0
+    package private(set) var uncommittedBytes = 0
 
     /// What is appended to until the next commit.
     private struct OpenTransaction: ~Copyable {
@@ -242,7 +242,7 @@ public final class GenerationWriter {
     }
 
     /// Opens the environment of `record`, creating it where there is none.
-    public init(store: String, identity: GenerationIdentity, record: GenerationRecord) throws {
+    package init(store: String, identity: GenerationIdentity, record: GenerationRecord) throws {
         self.record = record
         directory = "\(store)/\(record.directory)"
         try File.makeDirectory(directory)
@@ -278,7 +278,7 @@ public final class GenerationWriter {
     }
 
     /// Appends the page of block `block`, which is beyond every block of the table.
-    public func append(_ table: PageTable, block: Int, page: UnsafeRawBufferPointer) throws {
+    package func append(_ table: PageTable, block: Int, page: UnsafeRawBufferPointer) throws {
         try begin()
         guard let id = open?.tables[table] else {
             throw Fault(.usage, "generation \(record.index) keeps no \(table.rawValue)")
@@ -300,7 +300,7 @@ public final class GenerationWriter {
     }
 
     /// Makes everything appended durable, together with `progress`.
-    public func commit(progress: [UInt8]) throws {
+    package func commit(progress: [UInt8]) throws {
         try begin()
         if let about = open?.about {
             try progress.withUnsafeBytes { try open?.transaction.put(about, GenerationIdentity.progress, $0) }
@@ -312,14 +312,14 @@ public final class GenerationWriter {
     }
 
     /// Syncs data and meta page of a generation that is not whole yet.
-    public func sync() throws {
+    package func sync() throws {
         try Environment(directory: directory, access: .append).sync()
         try File.syncDirectory(directory)
     }
 
     /// Marks the generation as complete and syncs data and meta page: it is whole and durable, and may be named so in
     /// the manifest.
-    public func finish() throws {
+    package func finish() throws {
         let environment = try Environment(directory: directory, access: .append)
         let transaction = try environment.begin(writing: true)
         let about = try transaction.createTable(GenerationIdentity.table)

@@ -5,14 +5,14 @@ import Support
 /// What a store holds, as written in manifest.json. The manifest is replaced in one step, so what it names is whole;
 /// what it does not name is a leftover.
 public struct Manifest: Codable, Sendable, Equatable {
-    public static let format = "bbp-stream store"
-    public static let version = 3
+    package static let format = "bbp-stream store"
+    package static let version = 3
     /// Format 1 has no delegate orders; format 2 has no checksum, no ids of generations and no list of those dropped.
     static let oldestVersion = 1
     static let firstWithChecksum = 3
 
-    public var format = Manifest.format
-    public var version = Manifest.version
+    package var format = Manifest.format
+    package var version = Manifest.version
     /// Names this store in every generation's environment, so that a foreign file is told from its own.
     public var store: String
     /// n.
@@ -27,7 +27,7 @@ public struct Manifest: Codable, Sendable, Equatable {
     /// Ascending by index; generation 0 is always first.
     public var generations: [GenerationRecord]
     /// What this manifest was the first not to name, until it is removed; nil where nothing is left to remove.
-    public var dropped: [DroppedGeneration]?
+    package var dropped: [DroppedGeneration]?
     /// Of the file's bytes, with zeros in its own place (`checksum(of:without:)`); set in the file alone.
     var checksum: String?
 
@@ -37,7 +37,7 @@ public struct Manifest: Codable, Sendable, Equatable {
         case tokensFingerprint = "tokens_fingerprint"
     }
 
-    public init(
+    package init(
         store: String, tokens: Int, patchSize: Int, tokensFingerprint: String, documents: [Document],
         generations: [GenerationRecord]
     ) {
@@ -55,10 +55,10 @@ public struct Manifest: Codable, Sendable, Equatable {
 }
 
 /// A generation that is to be removed, if its environment still says that it is this one.
-public struct DroppedGeneration: Codable, Sendable, Equatable {
-    public var directory: String
+package struct DroppedGeneration: Codable, Sendable, Equatable {
+    package var directory: String
     /// `GenerationIdentity.text`.
-    public var identity: String
+    package var identity: String
 }
 
 /// One ingested input.
@@ -74,7 +74,7 @@ public struct Document: Codable, Sendable, Equatable {
         case firstToken = "first_token"
     }
 
-    public init(name: String, firstToken: Int, tokens: Int) {
+    package init(name: String, firstToken: Int, tokens: Int) {
         self.name = name
         self.firstToken = firstToken
         self.tokens = tokens
@@ -116,7 +116,7 @@ public struct RunRecord: Codable, Sendable, Equatable {
         case patchesPerBlock = "patches_per_block"
     }
 
-    public init(
+    package init(
         modelFingerprint: String, isTrained: Bool, layers: Int, hiddenSize: Int, state: String, patchesPerBlock: Int,
         keep: String, compute: String? = nil, convolution: String? = nil, kernels: String? = nil, arithmetic: Int? = nil
     ) {
@@ -170,7 +170,7 @@ public struct GenerationRecord: Codable, Sendable, Equatable {
         case modelFingerprint = "model_fingerprint"
     }
 
-    public init(
+    package init(
         index: Int, directory: String, element: Element, patchesPerBlock: Int, width: Int, tables: [PageTable],
         modelFingerprint: String? = nil, order: String? = nil, computation: String? = nil
     ) {

@@ -2,7 +2,7 @@ import Support
 
 /// Builds one page. Columns are encoded independently, by any threads, each into a slot long enough for the worst
 /// case; `finish` moves them together and writes header and directory.
-public final class PageEncoder: @unchecked Sendable {
+package final class PageEncoder: @unchecked Sendable {
     private let page: Memory<UInt8>
     private let entries: Memory<StoredColumn>
 
@@ -29,10 +29,10 @@ public final class PageEncoder: @unchecked Sendable {
         }
     }
 
-    public static func footprint(_ largest: PageHeader) -> Int { largest.largestPageBytes + largest.entries * 48 }
+    package static func footprint(_ largest: PageHeader) -> Int { largest.largestPageBytes + largest.entries * 48 }
 
     /// - Parameter largest: the largest page it will build.
-    public init(largest: PageHeader) throws {
+    package init(largest: PageHeader) throws {
         page = try Memory(largest.largestPageBytes)
         entries = try Memory(largest.entries)
     }
@@ -44,7 +44,7 @@ public final class PageEncoder: @unchecked Sendable {
 
     /// Encodes column `column` from `header.columnValues` values and, of an ordered page, the token indices of its
     /// rows.
-    public func encode(
+    package func encode(
         _ column: Int, of header: PageHeader, values: UnsafeRawPointer, indices: UnsafePointer<UInt16>? = nil,
         with codec: ColumnCodec
     ) {
@@ -57,7 +57,7 @@ public final class PageEncoder: @unchecked Sendable {
     }
 
     /// The finished page, valid until the next `encode`. Call after every column of `header` was encoded.
-    public func finish(_ header: PageHeader) -> UnsafeRawBufferPointer {
+    package func finish(_ header: PageHeader) -> UnsafeRawBufferPointer {
         var header = header
         var end = PageHeader.size + header.directoryBytes
         var directory: [ColumnEntry] = []

@@ -2,7 +2,7 @@ import CXXHash
 import Support
 
 /// XXH3, 64 bits: the checksum of page headers and of columns.
-public func checksum(_ bytes: UnsafeRawBufferPointer) -> UInt64 {
+package func checksum(_ bytes: UnsafeRawBufferPointer) -> UInt64 {
     XXH3_64bits(bytes.baseAddress, bytes.count)
 }
 
@@ -13,12 +13,12 @@ public func checksum(_ bytes: UnsafeRawBufferPointer) -> UInt64 {
 ///     6  element             32  patches        48  page bytes
 ///     8  generation          36  columns        56  checksum of bytes 0..<56 and the directory
 public struct PageHeader: Sendable, Equatable {
-    public static let magic: UInt32 = 0x4750_4242
+    package static let magic: UInt32 = 0x4750_4242
     /// Format 1 has no folded planes; format 3 is format 2 with the order of the tokens.
     static let oldestVersion: UInt16 = 1
     static let naturalVersion: UInt16 = 2
     static let orderedVersion: UInt16 = 3
-    public static let size = 64
+    package static let size = 64
 
     public var element: Element
     public var generation: Int
@@ -36,7 +36,7 @@ public struct PageHeader: Sendable, Equatable {
     public var isOrdered: Bool
     public var pageBytes: Int
 
-    public init(
+    package init(
         element: Element, generation: Int, block: Int, firstPatch: Int, patches: Int, columns: Int, width: Int,
         isOrdered: Bool = false, pageBytes: Int = 0
     ) {
@@ -54,21 +54,21 @@ public struct PageHeader: Sendable, Equatable {
     var version: UInt16 { isOrdered ? Self.orderedVersion : Self.naturalVersion }
     /// In an ordered page every column's entry is followed by that of its token indices.
     var entries: Int { isOrdered ? 2 * columns : columns }
-    public var directoryBytes: Int { entries * ColumnEntry.size }
+    package var directoryBytes: Int { entries * ColumnEntry.size }
     /// Values in a column.
     public var columnValues: Int { patches * width }
     /// Bytes of a column before compression.
     public var columnBytes: Int { columnValues * element.size }
     /// Bytes of a column's token indices before compression.
-    public var indexBytes: Int { isOrdered ? 2 * patches : 0 }
-    public var rawBytes: Int { columns * (columnBytes + indexBytes) }
+    package var indexBytes: Int { isOrdered ? 2 * patches : 0 }
+    package var rawBytes: Int { columns * (columnBytes + indexBytes) }
     /// No page is longer: every plane that compression would lengthen is stored as it is.
-    public var largestPageBytes: Int { Self.size + directoryBytes + rawBytes }
+    package var largestPageBytes: Int { Self.size + directoryBytes + rawBytes }
 }
 
 /// One column of a page's directory, 32 bytes, little-endian: where its planes lie and what they must decode to.
 public struct ColumnEntry: Sendable, Equatable {
-    public static let size = 32
+    package static let size = 32
 
     /// Bytes from the start of the page to the column's first plane.
     public var offset: Int
@@ -83,7 +83,7 @@ public struct ColumnEntry: Sendable, Equatable {
 
     public var storedBytes: Int { planes.reduce(0, +) }
 
-    public init(offset: Int, checksum: UInt64, planes: [Int]) {
+    package init(offset: Int, checksum: UInt64, planes: [Int]) {
         self.offset = offset
         self.checksum = checksum
         self.planes = planes
@@ -218,6 +218,6 @@ extension PageHeader {
     }
 
     /// What to do about a damaged page.
-    public static let damageAdvice =
+    package static let damageAdvice =
         "The store is damaged here. Verify lists every damaged page; tokens can be ingested again, states computed again."
 }

@@ -2,22 +2,22 @@ import CKernels
 import Support
 
 /// Reads columns of pages. One reader a worker: it owns the codec and the room for stored and decoded bytes.
-public final class PageReader {
-    public let codec: ColumnCodec
+package final class PageReader {
+    package let codec: ColumnCodec
     private let stored: Memory<UInt8>
     /// Bytes of pages read since the reader was made, and seconds that reading them took.
-    public private(set) var bytesRead = 0
-    public private(set) var readSeconds = 0.0
+    package private(set) var bytesRead = 0
+    package private(set) var readSeconds = 0.0
 
     /// Bytes a reader owns for pages of at most these sizes.
-    public static func footprint(pageBytes: Int, columnBytes: Int) -> Int {
+    package static func footprint(pageBytes: Int, columnBytes: Int) -> Int {
         ColumnCodec.footprint(columnBytes: columnBytes) + pageBytes
     }
 
     /// - Parameters:
     ///   - pageBytes: the longest page, as stored.
     ///   - columnBytes: the longest column, decoded.
-    public init(pageBytes: Int, columnBytes: Int, kernels: KernelTable) throws {
+    package init(pageBytes: Int, columnBytes: Int, kernels: KernelTable) throws {
         codec = try ColumnCodec(columnBytes: columnBytes, kernels: kernels)
         stored = try Memory(pageBytes)
     }
@@ -31,7 +31,7 @@ public final class PageReader {
     /// Reads header and directory of a block's page, both checked.
     ///
     /// - Returns: of an ordered page, every column's entry is followed by that of its token indices.
-    public func directory(_ generation: GenerationReader, _ table: PageTable, block: Int) throws -> (
+    package func directory(_ generation: GenerationReader, _ table: PageTable, block: Int) throws -> (
         location: PageLocation, header: PageHeader, entries: [ColumnEntry]
     ) {
         let place = Place(file: generation.file, generation: generation.record.index, block: block)
@@ -64,7 +64,7 @@ public final class PageReader {
     ///   - target: where a column goes; where it has too little room for the column's values, the page is refused.
     ///   - indices: where the token indices of an ordered page's column go, likewise; nil drops them.
     ///   - found: told where a column lies in the file: from which byte, and how many.
-    public func read(
+    package func read(
         _ generation: GenerationReader, _ table: PageTable = .states, block: Int,
         columns: some RandomAccessCollection<Int>,
         into target: (_ column: Int) -> UnsafeMutableRawBufferPointer,

@@ -35,7 +35,7 @@ public final class Store {
         self.lock = lock
     }
 
-    public var manifestFile: String { Self.manifestFile(directory) }
+    package var manifestFile: String { Self.manifestFile(directory) }
     private static func manifestFile(_ directory: String) -> String { "\(directory)/manifest.json" }
     private func folder(_ name: String) -> String { "\(directory)/\(name)" }
 
@@ -49,7 +49,7 @@ public final class Store {
     /// - Parameter droppingStates: its states are going to be dropped, and need not be whole.
     /// - Throws: `Fault` (`badData`) where a folder that the manifest names is not what it should be; nothing is
     ///   removed then.
-    public static func openForWriting(_ directory: String, droppingStates: Bool = false) throws -> Store {
+    package static func openForWriting(_ directory: String, droppingStates: Bool = false) throws -> Store {
         let file = manifestFile(directory)
         _ = try Manifest.read(file, store: directory)
         let lock = try StoreLock(directory)
@@ -66,7 +66,7 @@ public final class Store {
     /// - Parameters:
     ///   - name: of the store to be made; what an ingest under this name leaves when it is killed is known by it.
     ///   - replacing: an existing store there may be replaced; it stays whole until `publish`.
-    public static func prepare(_ directory: String, name: String, replacing: Bool) throws -> StoreLock {
+    package static func prepare(_ directory: String, name: String, replacing: Bool) throws -> StoreLock {
         let existed = File.exists(directory)
         if existed { try checkPlace(directory, replacing: replacing) } else { try File.makeDirectory(directory) }
         let lock = try StoreLock(directory, isNew: !existed)
@@ -96,7 +96,7 @@ public final class Store {
 
     /// Gives up a store that was being made: removes the generation that it has so far, and the folder where `lock`
     /// made it, unless somebody put something else there.
-    public static func abandon(_ directory: String, generation: String?, lock: StoreLock) {
+    package static func abandon(_ directory: String, generation: String?, lock: StoreLock) {
         if let generation { try? removeEnvironment("\(directory)/\(generation)") }
         lock.settle()
         lock.removeIfNew()
@@ -104,7 +104,7 @@ public final class Store {
 
     /// Publishes a new store in a prepared folder. Of a store that it replaces the generations go; where that one's
     /// manifest cannot be read, nobody knows which these are, and all folders stay.
-    public static func create(_ directory: String, manifest: Manifest, lock: StoreLock) throws -> Store {
+    package static func create(_ directory: String, manifest: Manifest, lock: StoreLock) throws -> Store {
         let replaced = try? Manifest.read(manifestFile(directory), store: directory)
         let store = Store(directory: directory, manifest: replaced ?? manifest, lock: lock)
         try store.publish(manifest)
@@ -114,7 +114,7 @@ public final class Store {
     }
 
     /// Replaces the manifest and removes what it no longer names.
-    public func publish(_ manifest: Manifest) throws {
+    package func publish(_ manifest: Manifest) throws {
         let kept = Set(manifest.generations.map(\.directory))
         let dropped = self.manifest.generations.filter { !kept.contains($0.directory) && !isFurther($0) }.map {
             DroppedGeneration(directory: $0.directory, identity: identity(of: $0).text)
@@ -132,19 +132,19 @@ public final class Store {
     }
 
     /// A folder name for generation `index` that nothing uses yet.
-    public static func unusedDirectory(_ store: String, generation index: Int) -> String {
+    package static func unusedDirectory(_ store: String, generation index: Int) -> String {
         let plain = "generation-\(index)"
         if !File.exists("\(store)/\(plain)") { return plain }
         return (1...).lazy.map { "\(plain).\($0)" }.first { !File.exists("\(store)/\($0)") } ?? plain
     }
 
     /// Whether a folder is that of a store, as far as its names tell.
-    public static func isStore(_ directory: String) -> Bool {
+    package static func isStore(_ directory: String) -> Bool {
         File.exists(manifestFile(directory)) && File.exists("\(directory)/\(StoreLock.name)")
     }
 
     /// Whether a process is writing a store at this moment.
-    public static func isBeingWritten(_ directory: String) -> Bool {
+    package static func isBeingWritten(_ directory: String) -> Bool {
         let descriptor = File.descriptor("\(directory)/\(StoreLock.name)", O_RDWR | O_NOFOLLOW | O_NONBLOCK)
         guard descriptor >= 0 else { return false }
         defer { close(descriptor) }
@@ -152,7 +152,7 @@ public final class Store {
     }
 
     /// Whether a name in a store's folder is one that stores have.
-    public static func isOwnName(_ name: String) -> Bool {
+    package static func isOwnName(_ name: String) -> Bool {
         name == "manifest.json" || name == "manifest.json.partial" || name == StoreLock.name || isGeneration(name)
             || OutputFile.isTemporary(name)
     }
@@ -173,7 +173,7 @@ public final class Store {
     /// Checks that the folders that the manifest names are the generations that it takes them for.
     ///
     /// - Parameter droppingStates: only the tokens need be.
-    public func checkFolders(droppingStates: Bool = false) throws {
+    package func checkFolders(droppingStates: Bool = false) throws {
         for record in manifest.generations where record.index == 0 || !droppingStates {
             let (folder, wanted) = (folder(record.directory), identity(of: record).text)
             let found = try GenerationIdentity.statement(in: folder)?.identity
@@ -199,7 +199,7 @@ public final class Store {
     // MARK: What goes
 
     /// What was not removed, and why; each is told once.
-    public func takeNotes() -> [String] {
+    package func takeNotes() -> [String] {
         defer { notes = [] }
         return notes
     }
@@ -291,7 +291,7 @@ public final class Store {
     ///
     /// - Parameter checkingLength: false where the caller calls `checkLength` by itself.
     /// - Throws: `Fault` with kind `usage` when the store has none of that index.
-    public func reader(_ index: Int, checkingLength: Bool = true) throws -> GenerationReader {
+    package func reader(_ index: Int, checkingLength: Bool = true) throws -> GenerationReader {
         let held = manifest.generations.filter(\.isComplete).map { String($0.index) }.joined(separator: ", ")
         guard let record = manifest.generation(index), record.isComplete, let geometry = geometry() else {
             throw Fault(
@@ -304,7 +304,7 @@ public final class Store {
     }
 
     /// Checks n against the tokens: the last block of generation 0 has n's last token, and no token after it.
-    public func checkLength() throws {
+    package func checkLength() throws {
         let tokens = try reader(0, checkingLength: false)
         let (P, n, last) = (tokens.geometry.patchSize, tokens.geometry.tokens, tokens.grid.blocks - 1)
         let present = try tokens.blocksPresent(.states)
@@ -344,18 +344,18 @@ public final class Store {
         checkedLength = LengthCheck(manifest)
     }
 
-    public func identity(of record: GenerationRecord) -> GenerationIdentity {
+    package func identity(of record: GenerationRecord) -> GenerationIdentity {
         GenerationIdentity(store: manifest.store, record: record, patchSize: manifest.patchSize)
     }
 
     /// A new store's name.
-    public static func newName() -> String { UUID().uuidString.lowercased() }
+    package static func newName() -> String { UUID().uuidString.lowercased() }
 }
 
 /// The right to write a store: an advisory lock that the system drops with the process.
 ///
 /// While a store is being made, the file says under which name: no manifest tells yet.
-public final class StoreLock: Sendable {
+package final class StoreLock: Sendable {
     static let name = "lock"
     private static let word = "ingest "
     private let descriptor: Int32
@@ -410,7 +410,7 @@ public final class StoreLock: Sendable {
     }
 
     /// The store is made, or given up.
-    public func settle() {
+    package func settle() {
         if isOurs { _ = ftruncate(descriptor, 0) }
     }
 

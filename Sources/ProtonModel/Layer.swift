@@ -3,24 +3,24 @@ import Geometry
 import Support
 
 /// The arithmetic of a model.
-public enum ModelArithmetic {
+package enum ModelArithmetic {
     /// Counts changes of the arithmetic that change bits of a result: raise it with each of them. A run goes on only
     /// under the revision that began it.
-    public static let revision = 1
+    package static let revision = 1
 }
 
 /// One layer, ready for use: u = LayerNorm(x), y = mixer(u), s = LayerNorm(x + y), x' = s + feed-forward(s).
 ///
 /// Every row's result depends on that row's inputs alone; in a convolution by transforms, to its last bits (and where
 /// states are not finite), on the other rows of its block, which is anchored in its tile.
-public final class Layer: Sendable {
-    public let mixer: any Mixer
-    public let feedForward: FeedForward
+package final class Layer: Sendable {
+    package let mixer: any Mixer
+    package let feedForward: FeedForward
 
     /// - Parameters:
     ///   - block: of the model, from 0.
     ///   - parallel: runs its body for 0..<count, as many at once as it likes.
-    public init(
+    package init(
         _ model: Model, block: Int, feedForward shape: FeedForwardShape, geometry: SequenceGeometry,
         on backend: any Backend,
         parallel: Parallel = { count, body in for task in 0..<count { body(task) } }
@@ -42,14 +42,14 @@ public final class Layer: Sendable {
 }
 
 /// What a model's parts take, each by its owner's account, on one back end and for one sequence.
-public struct ModelSizes: Sendable {
-    public let config: ModelConfig
-    public let geometry: SequenceGeometry
-    public let feedForward: FeedForwardShape
-    public let backend: any Backend
+package struct ModelSizes: Sendable {
+    package let config: ModelConfig
+    package let geometry: SequenceGeometry
+    package let feedForward: FeedForwardShape
+    package let backend: any Backend
 
     /// - Parameter way: how convolutions are computed.
-    public init(_ config: ModelConfig, geometry: SequenceGeometry, way: ConvolutionWay, on backend: any Backend) throws
+    package init(_ config: ModelConfig, geometry: SequenceGeometry, way: ConvolutionWay, on backend: any Backend) throws
     {
         self.config = config
         self.geometry = geometry
@@ -76,7 +76,7 @@ public struct ModelSizes: Sendable {
     }
 
     /// A worker's lane and rooms.
-    public func tools() throws -> LaneTools {
+    package func tools() throws -> LaneTools {
         var rooms: [AnyObject] = [
             try FeedForwardRoom(feedForward, on: backend),
             try OrderingRoom(config, geometry: geometry, on: backend),
@@ -87,7 +87,7 @@ public struct ModelSizes: Sendable {
     }
 
     /// Bytes of a worker's lane and rooms.
-    public var toolBytes: Int {
+    package var toolBytes: Int {
         backend.footprint(laneNeeds) + FeedForwardRoom.footprint(feedForward)
             + OrderingRoom.footprint(config, patchSize: P)
             + (config.hasGathering ? DelegateRoom.footprint(config, patchSize: P) : 0)
@@ -95,12 +95,12 @@ public struct ModelSizes: Sendable {
     }
 
     /// Rows of new states that a worker makes at a time.
-    public var outputRows: Int { feedForward.tilesAtOnce * feedForward.tileRows }
+    package var outputRows: Int { feedForward.tilesAtOnce * feedForward.tileRows }
 
     // MARK: Layers
 
     /// Bytes of a layer's weights, and of what preparing them takes meanwhile.
-    public func weightBytes(ofLayer layer: Int) -> Int {
+    package func weightBytes(ofLayer layer: Int) -> Int {
         let block = config.block(ofLayer: layer).index
         if let mixer = config.streaming(block: block) {
             return feedForward.weightBytes(on: backend) + mixer.weightBytes(config, on: backend)
@@ -110,25 +110,25 @@ public struct ModelSizes: Sendable {
     }
 
     /// Bytes of what a layer carries on: rows of s, and what its mixer carries.
-    public func carryBytes(ofLayer layer: Int) -> Int {
+    package func carryBytes(ofLayer layer: Int) -> Int {
         let rows = config.reach.before * config.hiddenSize * 4
         return rows + (config.streaming(block: config.block(ofLayer: layer).index)?.carryBytes ?? 0)
     }
 
     /// Bytes of a streaming layer's mixer at work.
-    public func streamBytes(ofLayer layer: Int, _ shape: StreamShape) -> Int {
+    package func streamBytes(ofLayer layer: Int, _ shape: StreamShape) -> Int {
         config.streaming(block: config.block(ofLayer: layer).index)?.streamBytes(shape) ?? 0
     }
 
     /// Bytes of what a window of `rows` rows gathers.
-    public func answerBytes(rows: Int, isOnce: Bool) -> Int {
+    package func answerBytes(rows: Int, isOnce: Bool) -> Int {
         config.hasGathering ? DelegateAnswers.footprint(config, rows: rows, isOnce: isOnce) : 0
     }
 }
 
 /// A worker's room for the input rows of a pass that begins with a streaming layer.
-public final class StreamRoom {
-    public let loader: PatchLoader
+package final class StreamRoom {
+    package let loader: PatchLoader
 
     init(_ config: ModelConfig, geometry: SequenceGeometry) throws {
         loader = try PatchLoader(

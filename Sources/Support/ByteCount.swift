@@ -15,7 +15,7 @@ public enum ByteCount {
     }
 
     /// A number of MiB, rounded up, as `parse` reads it.
-    public static func roundedUp(_ bytes: Int) -> String { "\(bytes >> 20 + (bytes % (1 << 20) == 0 ? 0 : 1))MiB" }
+    package static func roundedUp(_ bytes: Int) -> String { "\(bytes >> 20 + (bytes % (1 << 20) == 0 ? 0 : 1))MiB" }
 
     /// Reads "256MiB", "2GiB", "1.5g", "512m", "1000000"; nil when it is none of these.
     public static func parse(_ text: String) -> Int? {
@@ -34,7 +34,7 @@ public enum ByteCount {
 }
 
 /// A number with so many digits after the point.
-public func fixed(_ value: Double, digits: Int) -> String {
+package func fixed(_ value: Double, digits: Int) -> String {
     var scale = 1.0
     for _ in 0..<digits { scale *= 10 }
     guard abs(value) < 1e15, abs(value) * scale < 9e18 else { return "\(value)" }
@@ -47,7 +47,7 @@ public func fixed(_ value: Double, digits: Int) -> String {
 }
 
 /// "1 048 576" of "1048576".
-public func groupedDigits(_ digits: String) -> String {
+package func groupedDigits(_ digits: String) -> String {
     var text = ""
     for (index, digit) in digits.enumerated() {
         if index > 0 && (digits.count - index) % 3 == 0 { text.append(" ") }

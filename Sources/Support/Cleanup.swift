@@ -1,8 +1,8 @@
 /// What is to be removed should the process be stopped before its owner removes it: temporary folders, half-made
 /// outputs.
-public enum Cleanup {
+package enum Cleanup {
     /// One thing to remove.
-    public struct Entry: Sendable {
+    package struct Entry: Sendable {
         fileprivate let number: Int
     }
 
@@ -14,7 +14,7 @@ public enum Cleanup {
     private static let entries = Locked(Entries())
 
     /// Has `body` called when the process is stopped, on another thread, while others may still work.
-    public static func add(_ body: @escaping @Sendable () -> Void) -> Entry {
+    package static func add(_ body: @escaping @Sendable () -> Void) -> Entry {
         entries.withLock {
             $0.next += 1
             $0.bodies[$0.next] = body
@@ -23,12 +23,12 @@ public enum Cleanup {
     }
 
     /// The owner has removed it, or it is to stay.
-    public static func cancel(_ entry: Entry) {
+    package static func cancel(_ entry: Entry) {
         entries.withLock { $0.bodies[entry.number] = nil }
     }
 
     /// Removes everything, the newest first. The process ends after that.
-    public static func run() {
+    package static func run() {
         let bodies = entries.withLock { entries in
             defer { entries.bodies = [:] }
             return entries.bodies.sorted { $0.key > $1.key }.map(\.value)

@@ -25,7 +25,7 @@ public struct Fault: Error, Sendable, Equatable {
     /// What may help; any one of them.
     public var remedies: [Remedy]
 
-    public init(
+    package init(
         _ kind: Kind, _ problem: String, at place: Place = Place(), advice: String? = nil, remedies: [Remedy] = []
     ) {
         self.kind = kind
@@ -47,7 +47,7 @@ public struct Place: Sendable, Equatable {
     public var byteOffset: Int?
     public var field: String?
 
-    public init(
+    package init(
         file: String? = nil, generation: Int? = nil, block: Int? = nil, column: Int? = nil, byteOffset: Int? = nil,
         field: String? = nil, option: String? = nil
     ) {

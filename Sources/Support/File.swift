@@ -1,57 +1,57 @@
 import Glibc
 
 /// The few file operations that the engine needs, with errors that name the path.
-public enum File {
+package enum File {
     /// What the system says of the file that a path leads to, links followed; nil when there is none.
-    public static func info(_ path: String) -> stat? {
+    package static func info(_ path: String) -> stat? {
         var info = stat()
         return path.withFileName { stat($0, &info) } == 0 ? info : nil
     }
 
     /// The same of a link itself.
-    public static func infoOfLink(_ path: String) -> stat? {
+    package static func infoOfLink(_ path: String) -> stat? {
         var info = stat()
         return path.withFileName { lstat($0, &info) } == 0 ? info : nil
     }
 
     /// A descriptor that programs started from here do not get, or -1 with `errno`.
-    public static func descriptor(_ path: String, _ flags: Int32, mode: mode_t = 0) -> Int32 {
+    package static func descriptor(_ path: String, _ flags: Int32, mode: mode_t = 0) -> Int32 {
         path.withFileName { open($0, flags | O_CLOEXEC, mode) }
     }
 
     /// The size of a regular file in bytes; nil when there is none.
-    public static func size(_ path: String) -> Int? { info(path).flatMap { $0.isRegular ? Int($0.st_size) : nil } }
+    package static func size(_ path: String) -> Int? { info(path).flatMap { $0.isRegular ? Int($0.st_size) : nil } }
 
-    public static func isDirectory(_ path: String) -> Bool { info(path)?.isDirectory == true }
+    package static func isDirectory(_ path: String) -> Bool { info(path)?.isDirectory == true }
 
     /// Whether there is anything under this name, a link that leads nowhere too.
-    public static func exists(_ path: String) -> Bool { infoOfLink(path) != nil }
+    package static func exists(_ path: String) -> Bool { infoOfLink(path) != nil }
 
     /// Whether the process may use what a path leads to as `mode` says: R_OK, W_OK, X_OK.
-    public static func isAccessible(_ path: String, _ mode: Int32) -> Bool {
+    package static func isAccessible(_ path: String, _ mode: Int32) -> Bool {
         path.withFileName { access($0, mode) } == 0
     }
 
     /// What a path leads to, links followed and spelled in one way; nil where that is not there.
-    public static func resolved(_ path: String) -> String? {
+    package static func resolved(_ path: String) -> String? {
         guard let resolved = path.withFileName({ realpath($0, nil) }) else { return nil }
         defer { free(resolved) }
         return FileName.text(resolved)
     }
 
     /// What a link says; nil where `path` is no link.
-    public static func link(_ path: String) -> String? {
+    package static func link(_ path: String) -> String? {
         var bytes = [CChar](repeating: 0, count: Int(PATH_MAX) + 1)
         return path.withFileName { readlink($0, &bytes, bytes.count - 1) } > 0 ? FileName.text(bytes) : nil
     }
 
     /// Names in a folder; empty when it cannot be read.
-    public static func names(in directory: String) -> [String] { (try? list(directory)) ?? [] }
+    package static func names(in directory: String) -> [String] { (try? list(directory)) ?? [] }
 
     /// Names in a folder, in one order always.
     ///
     /// - Throws: `Fault` (`inputOutput`) when it cannot be read.
-    public static func list(_ directory: String) throws -> [String] {
+    package static func list(_ directory: String) throws -> [String] {
         guard let handle = directory.withFileName(opendir) else {
             throw fault(.inputOutput, "cannot read the folder", directory)
         }
@@ -67,13 +67,13 @@ public enum File {
     }
 
     /// Creates a folder; that it is there already is no error.
-    public static func makeDirectory(_ path: String) throws {
+    package static func makeDirectory(_ path: String) throws {
         if path.withFileName({ mkdir($0, 0o755) }) == 0 || (errno == EEXIST && isDirectory(path)) { return }
         throw fault(.cannotCreate, "cannot create the folder", path)
     }
 
     /// Removes a file or a whole folder; that it is not there is no error.
-    public static func remove(_ path: String) throws {
+    package static func remove(_ path: String) throws {
         guard let info = infoOfLink(path) else { return }
         if info.isDirectory { for name in names(in: path) { try remove("\(path)/\(name)") } }
         let status = path.withFileName { info.isDirectory ? rmdir($0) : unlink($0) }
@@ -81,19 +81,19 @@ public enum File {
     }
 
     /// Gives a file or folder another name, in one step.
-    public static func rename(_ path: String, to other: String) throws {
+    package static func rename(_ path: String, to other: String) throws {
         let status = path.withFileName { from in other.withFileName { Glibc.rename(from, $0) } }
         guard status == 0 else { throw fault(.cannotCreate, "cannot put in place", other) }
     }
 
     /// $TMPDIR or /tmp.
-    public static var temporaryFolder: String { FileName.variable("TMPDIR") ?? "/tmp" }
+    package static var temporaryFolder: String { FileName.variable("TMPDIR") ?? "/tmp" }
 
     /// Bytes that `read` takes at most.
     private static let largestRead = 256 << 20
 
     /// The whole of a small regular file: a pipe would have it wait, and a device has no end.
-    public static func read(_ path: String) throws -> [UInt8] {
+    package static func read(_ path: String) throws -> [UInt8] {
         // Opening a pipe that nobody writes would wait, too.
         let descriptor = descriptor(path, O_RDONLY | O_NONBLOCK)
         guard descriptor >= 0 else { throw fault(.noInput, "cannot read", path) }
@@ -125,14 +125,14 @@ public enum File {
     /// A reader sees the old file or the new one, also after a power cut.
     ///
     /// - Parameter followingLinks: what a link leads to is replaced; else the name itself is, whatever stands there.
-    public static func replace(_ path: String, with bytes: [UInt8], followingLinks: Bool = true) throws {
+    package static func replace(_ path: String, with bytes: [UInt8], followingLinks: Bool = true) throws {
         let output = try OutputFile(path, followingLinks: followingLinks)
         try bytes.withUnsafeBytes { try output.write($0) }
         try output.publish()
     }
 
     /// Makes names in a folder durable.
-    public static func syncDirectory(_ path: String) throws {
+    package static func syncDirectory(_ path: String) throws {
         let descriptor = descriptor(path.isEmpty ? "." : path, O_RDONLY | O_DIRECTORY)
         guard descriptor >= 0 else { throw fault(.inputOutput, "cannot open the folder", path) }
         defer { close(descriptor) }
@@ -143,7 +143,7 @@ public enum File {
     }
 
     /// Bytes that an ordinary user can still write to the file system of `path`.
-    public static func freeBytes(at path: String) -> Int? {
+    package static func freeBytes(at path: String) -> Int? {
         var info = statvfs()
         guard path.withFileName({ statvfs($0, &info) }) == 0 else { return nil }
         let (bytes, overflow) = Int(clamping: info.f_bavail).multipliedReportingOverflow(by: Int(info.f_frsize))
@@ -151,7 +151,7 @@ public enum File {
     }
 
     /// Tells the system that what a file holds is not read again soon: its memory is for others. Only synced pages go.
-    public static func forget(_ path: String) {
+    package static func forget(_ path: String) {
         let descriptor = descriptor(path, O_RDONLY)
         guard descriptor >= 0 else { return }
         posix_fadvise(descriptor, 0, 0, POSIX_FADV_DONTNEED)
@@ -159,25 +159,25 @@ public enum File {
     }
 
     /// The folder of a path: "." where it names none.
-    public static func parent(of path: String) -> String {
+    package static func parent(of path: String) -> String {
         guard let slash = path.unicodeScalars.lastIndex(of: "/") else { return "." }
         return slash == path.startIndex ? "/" : String(path[..<slash])
     }
 
     /// A path without slashes at its end, as a completed name of a folder has.
-    public static func withoutEndingSlashes(_ path: String) -> String {
+    package static func withoutEndingSlashes(_ path: String) -> String {
         var scalars = path.unicodeScalars[...]
         while scalars.count > 1, scalars.last == "/" { scalars.removeLast() }
         return String(scalars)
     }
 
     /// The last part of a path.
-    public static func name(of path: String) -> String {
+    package static func name(of path: String) -> String {
         path.unicodeScalars.lastIndex(of: "/").map { String(path[path.unicodeScalars.index(after: $0)...]) } ?? path
     }
 
     /// An error with the system's own words for `errno`.
-    public static func fault(_ kind: Fault.Kind, _ action: String, _ path: String, offset: Int? = nil) -> Fault {
+    package static func fault(_ kind: Fault.Kind, _ action: String, _ path: String, offset: Int? = nil) -> Fault {
         let code = errno
         let advice = code == ENOSPC ? "The disk is full: free space and run the same command again." : nil
         return Fault(
@@ -187,14 +187,14 @@ public enum File {
 }
 
 extension stat {
-    public var isRegular: Bool { st_mode & S_IFMT == S_IFREG }
-    public var isDirectory: Bool { st_mode & S_IFMT == S_IFDIR }
+    package var isRegular: Bool { st_mode & S_IFMT == S_IFREG }
+    package var isDirectory: Bool { st_mode & S_IFMT == S_IFDIR }
     /// The file itself, whatever it is called.
-    public var identity: FileIdentity { FileIdentity(device: UInt64(st_dev), number: UInt64(st_ino)) }
+    package var identity: FileIdentity { FileIdentity(device: UInt64(st_dev), number: UInt64(st_ino)) }
 }
 
 /// One file, by all its names.
-public struct FileIdentity: Hashable, Sendable {
+package struct FileIdentity: Hashable, Sendable {
     let device: UInt64
     let number: UInt64
 }

@@ -3,7 +3,7 @@ import Glibc
 /// File names are bytes, and Linux allows all but "/" and NUL in them. A Swift string holds Unicode only, so bytes that
 /// are not UTF-8 stand in it as scalars of a private range, one for each byte: nothing is lost, and the way back is
 /// exact.
-public enum FileName {
+package enum FileName {
     /// U+10FE00 + byte. A name that has such scalars of its own has their four bytes stand so, one by one.
     private static let base: UInt32 = 0x10_FE00
     private static let range = base...base + 0xFF
@@ -16,7 +16,7 @@ public enum FileName {
     private static func scalar(_ byte: UInt8) -> Unicode.Scalar { Unicode.Scalar(base + UInt32(byte)) ?? "\u{FFFD}" }
 
     /// The string that stands for a name's bytes.
-    public static func text(_ bytes: some Collection<UInt8>) -> String {
+    package static func text(_ bytes: some Collection<UInt8>) -> String {
         if let text = String(validating: bytes, as: UTF8.self),
             !text.unicodeScalars.contains(where: { byte($0) != nil })
         {
@@ -44,12 +44,12 @@ public enum FileName {
     }
 
     /// The string that stands for a name as C has it.
-    public static func text(_ name: UnsafePointer<CChar>) -> String {
+    package static func text(_ name: UnsafePointer<CChar>) -> String {
         text(UnsafeRawBufferPointer(start: name, count: strlen(name)))
     }
 
     /// The bytes that a string stands for.
-    public static func bytes(_ text: String) -> [UInt8] {
+    package static func bytes(_ text: String) -> [UInt8] {
         var bytes: [UInt8] = []
         bytes.reserveCapacity(text.utf8.count)
         for scalar in text.unicodeScalars {
@@ -63,7 +63,7 @@ public enum FileName {
     }
 
     /// The value of a variable of the environment, which may be a path; nil where it is not set or empty.
-    public static func variable(_ name: String) -> String? {
+    package static func variable(_ name: String) -> String? {
         guard let value = getenv(name), value.pointee != 0 else { return nil }
         return text(value)
     }
@@ -71,7 +71,7 @@ public enum FileName {
 
 extension String {
     /// Calls `body` with the name's bytes as C takes them: every path goes to the system through here.
-    public func withFileName<R>(_ body: (UnsafePointer<CChar>) throws -> R) rethrows -> R {
+    package func withFileName<R>(_ body: (UnsafePointer<CChar>) throws -> R) rethrows -> R {
         if !unicodeScalars.contains(where: { FileName.byte($0) != nil }) { return try withCString(body) }
         return try (FileName.bytes(self) + [0]).withUnsafeBufferPointer { bytes in
             try bytes.withMemoryRebound(to: CChar.self) { characters in
@@ -83,7 +83,7 @@ extension String {
 
     /// The text as it is safe to show: control characters, marks that turn the direction of text, line separators and
     /// bytes that are not UTF-8 are written out, `\n`, `\x1b`, `\xe9`, `\u{202e}`.
-    public var escaped: String {
+    package var escaped: String {
         if !unicodeScalars.contains(where: \.isUnsafeToShow) { return self }
         var text = ""
         for scalar in unicodeScalars {
@@ -108,7 +108,7 @@ extension String {
     }
 
     /// Several lines as they are safe to show: as `escaped`, but for their line ends.
-    public var escapedLines: String {
+    package var escapedLines: String {
         if !unicodeScalars.contains(where: { $0.isUnsafeToShow && $0 != "\n" }) { return self }
         return split(separator: "\n", omittingEmptySubsequences: false).map { String($0).escaped }.joined(
             separator: "\n")
@@ -118,7 +118,7 @@ extension String {
 extension String {
     /// A JSON document with what `escaped` writes out as JSON writes it: such signs can stand in its strings only.
     /// Bytes that are not UTF-8, which JSON cannot have, stand there as people see them.
-    public var escapedInJSON: String {
+    package var escapedInJSON: String {
         if !unicodeScalars.contains(where: { $0.isUnsafeToShow && $0 != "\n" }) { return self }
         var text = ""
         for scalar in unicodeScalars {

@@ -1,5 +1,5 @@
 /// A parsed JSON value, for documents whose unknown fields must be seen.
-public enum JSONValue: Sendable {
+package enum JSONValue: Sendable {
     case null
     case bool(Bool)
     /// A number without fraction and exponent, within Int64.
@@ -13,12 +13,12 @@ public enum JSONValue: Sendable {
     /// its object, and the document keeps to `JSONLimit`.
     ///
     /// - Throws: `Fault` (`badData`) with the byte where it stops to be such a document.
-    public static func object(_ bytes: [UInt8], file: String) throws -> JSONObject {
+    package static func object(_ bytes: [UInt8], file: String) throws -> JSONObject {
         try bytes.withUnsafeBytes { try object($0, file: file) }
     }
 
     /// Parses a document of any kind by the same rules.
-    public static func document(_ bytes: [UInt8], file: String) throws -> JSONValue {
+    package static func document(_ bytes: [UInt8], file: String) throws -> JSONValue {
         try bytes.withUnsafeBytes {
             var parser = JSONParser($0, file: file, origin: 0)
             return try parser.document()
@@ -26,7 +26,7 @@ public enum JSONValue: Sendable {
     }
 
     /// - Parameter origin: where `bytes` begin in the file.
-    public static func object(_ bytes: UnsafeRawBufferPointer, file: String, origin: Int = 0) throws -> JSONObject {
+    package static func object(_ bytes: UnsafeRawBufferPointer, file: String, origin: Int = 0) throws -> JSONObject {
         var parser = JSONParser(bytes, file: file, origin: origin)
         guard case .object(let object) = try parser.document() else {
             throw Fault(.badData, "not a JSON object", at: Place(file: file, byteOffset: origin))
@@ -36,27 +36,27 @@ public enum JSONValue: Sendable {
 }
 
 /// What a document may hold at most, so that a hostile one takes bounded stack and memory. No honest one comes near.
-public enum JSONLimit {
+package enum JSONLimit {
     /// Arrays and objects within one another.
-    public static let depth = 64
+    package static let depth = 64
     /// Values of all kinds, a hundred bytes of memory each or less.
-    public static let values = 1 << 22
+    package static let values = 1 << 22
 }
 
 /// The fields of a JSON object in the order of the document.
 ///
 /// Names are compared byte by byte: as Swift strings, names that Unicode calls equivalent would be one.
-public struct JSONObject: Sendable {
-    public typealias Field = (name: String, value: JSONValue)
+package struct JSONObject: Sendable {
+    package typealias Field = (name: String, value: JSONValue)
 
-    public fileprivate(set) var fields: [Field] = []
+    package fileprivate(set) var fields: [Field] = []
 
-    public init() {}
+    package init() {}
 
     /// - Parameter fields: of different names.
-    public init(_ fields: [Field]) { self.fields = fields }
+    package init(_ fields: [Field]) { self.fields = fields }
 
-    public subscript(name: String) -> JSONValue? { fields.first { $0.name.hasSameBytes(as: name) }?.value }
+    package subscript(name: String) -> JSONValue? { fields.first { $0.name.hasSameBytes(as: name) }?.value }
 
     mutating func removeValue(named name: String) -> JSONValue? {
         fields.firstIndex { $0.name.hasSameBytes(as: name) }.map { fields.remove(at: $0).value }
@@ -65,12 +65,12 @@ public struct JSONObject: Sendable {
 
 extension String {
     /// Whether both are the same bytes in UTF-8; `==` also holds for texts that Unicode calls equivalent.
-    public func hasSameBytes(as other: String) -> Bool {
+    package func hasSameBytes(as other: String) -> Bool {
         utf8.count == other.utf8.count && utf8.elementsEqual(other.utf8)
     }
 
     /// As much of it as a message takes.
-    public var shortened: String {
+    package var shortened: String {
         let scalars = unicodeScalars.prefix(100)
         return scalars.endIndex == unicodeScalars.endIndex ? self : String(scalars) + "…"
     }
@@ -304,30 +304,30 @@ private struct JSONParser {
 }
 
 /// The fields of a JSON object, taken one by one; what is left over is unknown.
-public struct JSONFields {
+package struct JSONFields {
     private var object: JSONObject
     /// Names that were asked for.
     private var known: [String] = []
     private let file: String
     private let prefix: String
 
-    public init(_ object: JSONObject, file: String, prefix: String = "") {
+    package init(_ object: JSONObject, file: String, prefix: String = "") {
         self.object = object
         self.file = file
         self.prefix = prefix
     }
 
-    public func fault(_ name: String, _ problem: String) -> Fault {
+    package func fault(_ name: String, _ problem: String) -> Fault {
         Fault(.badData, problem, at: Place(file: file, field: prefix + name.shortened))
     }
 
-    public mutating func take(_ name: String) -> JSONValue? {
+    package mutating func take(_ name: String) -> JSONValue? {
         known.append(name)
         return object.removeValue(named: name)
     }
 
     /// An integer within `range`; `fallback` where the field is absent, an error where there is none.
-    public mutating func integer(
+    package mutating func integer(
         _ name: String, in range: ClosedRange<Int> = .min ... .max, default fallback: Int? = nil
     ) throws -> Int {
         guard let value = take(name) ?? fallback.map(JSONValue.integer) else {
@@ -340,7 +340,7 @@ public struct JSONFields {
         return number
     }
 
-    public mutating func number(_ name: String, in range: ClosedRange<Double>, default fallback: Double) throws
+    package mutating func number(_ name: String, in range: ClosedRange<Double>, default fallback: Double) throws
         -> Double
     {
         let number: Double
@@ -356,7 +356,7 @@ public struct JSONFields {
         return number
     }
 
-    public mutating func string(_ name: String, among choices: [String], default fallback: String? = nil) throws
+    package mutating func string(_ name: String, among choices: [String], default fallback: String? = nil) throws
         -> String
     {
         guard let value = take(name) ?? fallback.map(JSONValue.string) else {
@@ -370,14 +370,14 @@ public struct JSONFields {
     }
 
     /// One of the choices that `Choice` names.
-    public mutating func choice<Choice: RawRepresentable & CaseIterable>(_ name: String, default fallback: Choice)
+    package mutating func choice<Choice: RawRepresentable & CaseIterable>(_ name: String, default fallback: Choice)
         throws -> Choice where Choice.RawValue == String
     {
         Choice(rawValue: try string(name, among: Choice.allCases.map(\.rawValue), default: fallback.rawValue))
             ?? fallback
     }
 
-    public mutating func bool(_ name: String, default fallback: Bool) throws -> Bool {
+    package mutating func bool(_ name: String, default fallback: Bool) throws -> Bool {
         switch take(name) {
         case nil: return fallback
         case .bool(let value): return value
@@ -386,7 +386,7 @@ public struct JSONFields {
     }
 
     /// The fields of an object within; nil where it is absent or null.
-    public mutating func object(_ name: String) throws -> JSONFields? {
+    package mutating func object(_ name: String) throws -> JSONFields? {
         switch take(name) {
         case nil, .null: return nil
         case .object(let inner): return JSONFields(inner, file: file, prefix: "\(prefix)\(name).")
@@ -395,10 +395,10 @@ public struct JSONFields {
     }
 
     /// Whether there is a field of this name that nobody took.
-    public func has(_ name: String) -> Bool { object[name] != nil }
+    package func has(_ name: String) -> Bool { object[name] != nil }
 
     /// Leaves out a field that says nothing where it is one of `values`; else it counts as unknown.
-    public mutating func drop(_ name: String, where values: [String]) {
+    package mutating func drop(_ name: String, where values: [String]) {
         if case .string(let text)? = object[name],
             values.contains(where: text.hasSameBytes)
         {
@@ -407,7 +407,7 @@ public struct JSONFields {
     }
 
     /// Fails on the first field nobody took.
-    public func finish() throws {
+    package func finish() throws {
         guard let name = object.fields.first?.name else { return }
         throw fault(name, "unknown field" + (meant(by: name).map { "; did you mean '\($0)'?" } ?? ""))
     }
@@ -420,7 +420,7 @@ public struct JSONFields {
     ///
     /// - Parameter refused: whether a field of this name must not be ignored.
     /// - Throws: `Fault` for a name that looks like a known one misspelt, and for a refused one.
-    public func rest(refusing refused: (String) -> Bool) throws -> [String] {
+    package func rest(refusing refused: (String) -> Bool) throws -> [String] {
         try object.fields.compactMap { name, value in
             if case .null = value { return nil }
             if let meant = meant(by: name) { throw fault(name, "unknown field; did you mean '\(meant)'?") }
@@ -434,7 +434,7 @@ public struct JSONFields {
 
 extension String {
     /// Lower case, without hyphens and underscores.
-    public var plainLetters: String { String(lowercased().filter { $0 != "-" && $0 != "_" }) }
+    package var plainLetters: String { String(lowercased().filter { $0 != "-" && $0 != "_" }) }
 
     /// Whether it may be `name` misspelt: two letters at most added, left out or changed, or other case and hyphens.
     fileprivate func looksLike(_ name: String) -> Bool {

@@ -9,15 +9,15 @@ public enum Compute: String, Sendable, CaseIterable {
 }
 
 /// The kernels of this processor, chosen once.
-public enum Kernels {
+package enum Kernels {
     /// Forces a path: plain, avx2 or avx512.
-    public static let variable = "BBP_KERNELS"
+    package static let variable = "BBP_KERNELS"
 
     /// The widest path that the processor has, or the one that the environment forces; f32 where it has no products of
     /// `compute`, which `compute(of:)` tells.
     ///
     /// - Throws: `Fault` (`usage`) when the forced path is unknown or not available here.
-    public static func select(_ compute: Compute = .f32) throws -> KernelTable {
+    package static func select(_ compute: Compute = .f32) throws -> KernelTable {
         let forced = getenv(variable).map { String(cString: $0) } ?? ""
         if compute == .bf16 {
             // The plain path has everything, slowly: only where it is asked for.
@@ -28,15 +28,15 @@ public enum Kernels {
     }
 
     /// The oracle's, which every processor has.
-    public static var plain: KernelTable? { bbp_kernels_for(BBP_PLAIN) }
+    package static var plain: KernelTable? { bbp_kernels_for(BBP_PLAIN) }
 
     /// What the products of `kernels` are computed in.
-    public static func compute(of kernels: KernelTable) -> Compute {
+    package static func compute(of kernels: KernelTable) -> Compute {
         kernels.pointee.rounds_products != 0 ? .bf16 : .f32
     }
 
     /// Whether they round as the plain ones do; all others agree.
-    public static func isPlain(_ kernels: KernelTable) -> Bool {
+    package static func isPlain(_ kernels: KernelTable) -> Bool {
         String(cString: kernels.pointee.name).hasPrefix("plain")
     }
 
@@ -61,4 +61,4 @@ public enum Kernels {
 }
 
 /// The kernels of one path, as C hands them out.
-public typealias KernelTable = UnsafePointer<bbp_kernels>
+package typealias KernelTable = UnsafePointer<bbp_kernels>

@@ -2,16 +2,16 @@ import Glibc
 import Synchronization
 
 /// Counts what memories take that are made under it, in bytes: what owners say they take is held against it.
-public final class MemoryLedger: Sendable {
+package final class MemoryLedger: Sendable {
     @TaskLocal fileprivate static var current: MemoryLedger?
     private let held = Atomic<Int>(0)
 
-    public var bytes: Int { held.load(ordering: .relaxed) }
+    package var bytes: Int { held.load(ordering: .relaxed) }
 
-    public init() {}
+    package init() {}
 
     /// Memories that `body` makes on this thread are charged to the ledger, until they go.
-    public func charged<R>(_ body: () throws -> R) rethrows -> R {
+    package func charged<R>(_ body: () throws -> R) rethrows -> R {
         try Self.$current.withValue(self, operation: body)
     }
 
@@ -23,15 +23,15 @@ public final class MemoryLedger: Sendable {
 /// Matrices are row-major; the owner states the shape. Every large allocation of the engine is one of these,
 /// so the plan of the memory budget can name them all. Large ones come straight from the system and take memory only
 /// as far as they are used.
-public final class Memory<Element>: @unchecked Sendable where Element: BitwiseCopyable {
-    public let count: Int
-    public let start: UnsafeMutablePointer<Element>
+package final class Memory<Element>: @unchecked Sendable where Element: BitwiseCopyable {
+    package let count: Int
+    package let start: UnsafeMutablePointer<Element>
     /// Bytes mapped; 0 where the allocator gave them.
     private let mappedBytes: Int
     private let ledger: MemoryLedger?
 
     /// - Throws: `Fault` (`inputOutput`) when the system has no memory left.
-    public init(_ count: Int) throws {
+    package init(_ count: Int) throws {
         func none() -> Fault {
             Fault(
                 .inputOutput, "out of memory: \(count) values of \(Element.self)",
@@ -62,14 +62,14 @@ public final class Memory<Element>: @unchecked Sendable where Element: BitwiseCo
         if mappedBytes > 0 { munmap(start, mappedBytes) } else { free(start) }
     }
 
-    public var bytes: UnsafeMutableRawBufferPointer {
+    package var bytes: UnsafeMutableRawBufferPointer {
         UnsafeMutableRawBufferPointer(start: start, count: count * MemoryLayout<Element>.stride)
     }
 
-    public var values: UnsafeMutableBufferPointer<Element> { UnsafeMutableBufferPointer(start: start, count: count) }
+    package var values: UnsafeMutableBufferPointer<Element> { UnsafeMutableBufferPointer(start: start, count: count) }
 
     /// Piece `index` of consecutive pieces of `length` values; empty where it does not lie inside.
-    public func piece(_ index: Int, of length: Int) -> UnsafeMutableBufferPointer<Element> {
+    package func piece(_ index: Int, of length: Int) -> UnsafeMutableBufferPointer<Element> {
         let (first, overflow) = index.multipliedReportingOverflow(by: length)
         guard !overflow, first >= 0, length >= 0, first <= count - length else {
             return UnsafeMutableBufferPointer(start: nil, count: 0)
@@ -77,7 +77,7 @@ public final class Memory<Element>: @unchecked Sendable where Element: BitwiseCo
         return UnsafeMutableBufferPointer(start: start + first, count: length)
     }
 
-    public subscript(index: Int) -> Element {
+    package subscript(index: Int) -> Element {
         get { start[index] }
         set { start[index] = newValue }
     }

@@ -5,7 +5,7 @@ import Glibc
 /// It is written without a name, in the folder it will be in, and gets its name at the end: dropped without `publish`,
 /// or with the process killed, it leaves nothing behind. Where the file system cannot do that, it has a name of its own
 /// until then, which nobody else uses. A stream, a device or a pipe takes the bytes as they come.
-public final class OutputFile {
+package final class OutputFile {
     /// What an output path stands for.
     enum Place: Equatable {
         /// A descriptor that the process was given: "-", /dev/stdout, /dev/fd/3, or a link to one of these.
@@ -16,7 +16,7 @@ public final class OutputFile {
         case file(String)
     }
 
-    public let path: String
+    package let path: String
     private let place: Place
     private let descriptor: Int32
     /// The folder of a file, as it was at the start: a link put in its place later leads nowhere.
@@ -36,7 +36,7 @@ public final class OutputFile {
     ///   - isNameless: write without a name where the file system can.
     ///   - followingLinks: links, streams and devices are what they stand for; else the name is replaced.
     /// - Throws: `Fault` (`cannotCreate`).
-    public init(_ path: String, isNameless: Bool = true, followingLinks: Bool = true) throws {
+    package init(_ path: String, isNameless: Bool = true, followingLinks: Bool = true) throws {
         self.path = path
         place = try followingLinks ? Self.place(of: path) : .file(path)
         switch place {
@@ -70,7 +70,7 @@ public final class OutputFile {
     }
 
     /// Whether an output can be made here, asked without making one.
-    public static func check(_ path: String) throws {
+    package static func check(_ path: String) throws {
         switch try place(of: path) {
         case .stream(let given):
             let flags = fcntl(given, F_GETFL)
@@ -90,10 +90,10 @@ public final class OutputFile {
     }
 
     /// Whether what is written goes to standard output, which then has room for nothing else.
-    public static func isStandardOutput(_ path: String) -> Bool { (try? place(of: path)) == .stream(1) }
+    package static func isStandardOutput(_ path: String) -> Bool { (try? place(of: path)) == .stream(1) }
 
     /// What is there now under an output's name, or behind the stream; nil where there is nothing.
-    public static func info(_ path: String) throws -> stat? {
+    package static func info(_ path: String) throws -> stat? {
         switch try place(of: path) {
         case .stream(let given):
             var info = stat()
@@ -104,7 +104,7 @@ public final class OutputFile {
     }
 
     /// The file that an output becomes, links followed; nil for a stream or device.
-    public static func target(_ path: String) throws -> String? {
+    package static func target(_ path: String) throws -> String? {
         if case .file(let target) = try place(of: path) { return target }
         return nil
     }
@@ -145,7 +145,7 @@ public final class OutputFile {
     private static let suffix = ".partial"
 
     /// Whether a name is one that an output has until it is complete.
-    public static func isTemporary(_ name: String) -> Bool { name.hasPrefix(prefix) && name.hasSuffix(suffix) }
+    package static func isTemporary(_ name: String) -> Bool { name.hasPrefix(prefix) && name.hasSuffix(suffix) }
 
     private static func makeNamed(in folder: Folder, for path: String) throws -> (Int32, Temporary) {
         let name = unusedName()
@@ -181,7 +181,7 @@ public final class OutputFile {
         Cleanup.cancel(temporary.cleanup)
     }
 
-    public func write(_ bytes: UnsafeRawBufferPointer) throws {
+    package func write(_ bytes: UnsafeRawBufferPointer) throws {
         var rest = bytes
         while !rest.isEmpty {
             let count = Glibc.write(descriptor, rest.baseAddress, rest.count)
@@ -192,7 +192,7 @@ public final class OutputFile {
     }
 
     /// Makes the file durable and gives it its name, in place of what had it before.
-    public func publish() throws {
+    package func publish() throws {
         guard case .file(let target) = place else {
             isPublished = true
             // Pipes and terminals cannot be synced.
@@ -277,7 +277,7 @@ extension File {
     fileprivate static let temporaryFlag: Int32 = 0o20_000_000 | O_DIRECTORY
 
     /// A new file in `folder` that has no name, or -1 where the file system cannot make one.
-    public static func nameless(in folder: String, _ flags: Int32, mode: mode_t = 0o644) -> Int32 {
+    package static func nameless(in folder: String, _ flags: Int32, mode: mode_t = 0o644) -> Int32 {
         descriptor(folder, flags | temporaryFlag, mode: mode)
     }
 }

@@ -5,8 +5,8 @@ import Glibc
 /// Tasks are handed out oldest stage first: what was added later fills the gaps of what was added earlier and never
 /// delays it. Who runs a task, and when, never changes a result, because a task writes only what belongs to it.
 /// Besides the cores' threads there is one for a writer, whose tasks wait for the disk and hold no core.
-public final class Pipeline {
-    public enum Lane: Sendable {
+package final class Pipeline {
+    package enum Lane: Sendable {
         /// Any worker takes any task.
         case cores
         /// One thread takes all tasks, in order.
@@ -14,7 +14,7 @@ public final class Pipeline {
     }
 
     /// A number of tasks that may run at once.
-    public final class Stage: @unchecked Sendable {
+    package final class Stage: @unchecked Sendable {
         fileprivate let name: String
         fileprivate let number: Int
         fileprivate let count: Int
@@ -37,24 +37,24 @@ public final class Pipeline {
     }
 
     /// Seconds that threads spent, added up over the threads.
-    public struct Times: Sendable {
+    package struct Times: Sendable {
         /// Workers in tasks.
-        public var working = 0.0
+        package var working = 0.0
         /// Workers without a task while the writer had one.
-        public var waitingForWriter = 0.0
+        package var waitingForWriter = 0.0
         /// Workers without a task otherwise.
-        public var idle = 0.0
+        package var idle = 0.0
         /// The writer in tasks.
-        public var writing = 0.0
+        package var writing = 0.0
         /// Workers in tasks, by the names of the stages.
-        public var byStage: [String: Double] = [:]
+        package var byStage: [String: Double] = [:]
     }
 
-    public var workers: Int { crew.workers }
+    package var workers: Int { crew.workers }
     // Threads hold the crew, not the pipeline: so the pipeline can go, and sends them home when it does.
     private let crew: Crew
 
-    public init(workers: Int) throws { crew = try Crew(workers: workers) }
+    package init(workers: Int) throws { crew = try Crew(workers: workers) }
 
     deinit { crew.close() }
 
@@ -65,7 +65,7 @@ public final class Pipeline {
     ///
     /// - Parameter name: what `Times.byStage` has its seconds under.
     @discardableResult
-    public func add(
+    package func add(
         _ count: Int = 1, named name: String = "other", after: [Stage] = [], lane: Lane = .cores,
         _ body: @escaping (_ worker: Int, _ task: Int) throws -> Void
     ) -> Stage {
@@ -76,20 +76,20 @@ public final class Pipeline {
     ///
     /// - Parameter tick: called about ten times a second meanwhile, with the share of the stage's tasks that are done.
     /// - Throws: the error of the first failing stage's first failing task, once no task runs any more.
-    public func wait(for stage: Stage, tick: (Double) -> Void = { _ in }) throws {
+    package func wait(for stage: Stage, tick: (Double) -> Void = { _ in }) throws {
         try crew.wait(until: { stage.isDone }) { tick(crew.share(of: stage)) }
     }
 
     /// Waits until every stage is done. Throws as `wait(for:)` does.
-    public func drain() throws { try crew.wait(until: { self.crew.open == 0 }) {} }
+    package func drain() throws { try crew.wait(until: { self.crew.open == 0 }) {} }
 
     /// Begins no task any more and waits until none runs.
-    public func abandon() { crew.abandon() }
+    package func abandon() { crew.abandon() }
 
     /// After an error was thrown: forgets it and the stages that it stopped, so that other work can be added.
-    public func recover() { crew.recover() }
+    package func recover() { crew.recover() }
 
-    public var times: Times { crew.currentTimes }
+    package var times: Times { crew.currentTimes }
 }
 
 /// The threads of a pipeline and what they share.

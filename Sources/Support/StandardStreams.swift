@@ -1,7 +1,7 @@
 import Glibc
 
 /// Descriptors 0, 1 and 2 belong to the standard streams, whatever the process was started with.
-public enum StandardStreams {
+package enum StandardStreams {
     /// Descriptors from 3 on that were open at the start; nil where nobody asked then.
     private static let given = Locked<Set<Int32>?>(nil)
 
@@ -14,7 +14,7 @@ public enum StandardStreams {
     /// is meant for people.
     ///
     /// Called before anything else is opened; it notes which other streams the process was given.
-    public static func occupy() {
+    package static func occupy() {
         for descriptor: Int32 in 0...2 where fcntl(descriptor, F_GETFD) < 0 && errno == EBADF {
             // The lowest number that is free: this one.
             _ = open("/dev/null", descriptor == 0 ? O_RDONLY : O_WRONLY)

@@ -1,10 +1,10 @@
 /// Monotonic seconds since it was made.
-public struct Stopwatch: Sendable {
+package struct Stopwatch: Sendable {
     private let start = ContinuousClock.now
 
-    public init() {}
+    package init() {}
 
-    public var seconds: Double {
+    package var seconds: Double {
         let (seconds, attoseconds) = (ContinuousClock.now - start).components
         return Double(seconds) + Double(attoseconds) * 1e-18
     }

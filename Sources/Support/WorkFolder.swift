@@ -5,15 +5,15 @@ import Glibc
 ///
 /// Its maker holds a lock on it, which the system drops with the process: so a folder in use is told from an abandoned
 /// one.
-public final class WorkFolder {
-    public let path: String
+package final class WorkFolder {
+    package let path: String
     private let descriptor: Int32
     private let cleanup: Cleanup.Entry
 
     /// Makes `parent`/`name`-XXXXXX, and removes abandoned folders of that name.
     ///
     /// - Parameter parent: $TMPDIR or /tmp if not given.
-    public init(_ name: String, in parent: String? = nil) throws {
+    package init(_ name: String, in parent: String? = nil) throws {
         let parent = parent ?? File.temporaryFolder
         for other in File.names(in: parent) where other.hasPrefix(name + "-") && other.utf8.count == name.utf8.count + 7
         {

@@ -1,11 +1,11 @@
 import Foundation
 
 /// A NumPy array of f4 or u2 read back, for comparing.
-public struct NpyArray {
-    public var shape: [Int]
-    public var values: [Float]
+package struct NpyArray {
+    package var shape: [Int]
+    package var values: [Float]
 
-    public init(_ path: String) throws {
+    package init(_ path: String) throws {
         let data = try Data(contentsOf: URL(fileURLWithPath: path))
         struct Malformed: Error {}
         guard data.count > 10, data[0] == 0x93, data[1...5].elementsEqual("NUMPY".utf8) else { throw Malformed() }
@@ -24,7 +24,7 @@ public struct NpyArray {
     }
 
     /// Largest difference over the largest magnitude of `other`.
-    public func relativeError(to other: NpyArray) -> Float {
+    package func relativeError(to other: NpyArray) -> Float {
         let scale = other.values.map(abs).max() ?? 1
         return (zip(values, other.values).map { abs($0 - $1) }.max() ?? 0) / max(scale, .leastNormalMagnitude)
     }

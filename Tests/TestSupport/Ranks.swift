@@ -4,7 +4,7 @@ import Support
 /// Runs `program` as every one of `peers`, each on a thread of its own; one that throws stops the others.
 ///
 /// - Returns: what was thrown, by rank.
-public func onEveryRank<P: Peers>(_ peers: [P], _ program: @escaping @Sendable (P) throws -> Void) throws
+package func onEveryRank<P: Peers>(_ peers: [P], _ program: @escaping @Sendable (P) throws -> Void) throws
     -> [(any Error)?]
 {
     let errors = Locked<[(any Error)?]>(peers.map { _ in nil })

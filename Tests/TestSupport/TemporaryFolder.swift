@@ -1,10 +1,10 @@
 import Foundation
 
 /// A folder of a test's own, gone when the test is done with it.
-public final class TemporaryFolder {
-    public let path: String
+package final class TemporaryFolder {
+    package let path: String
 
-    public init() throws {
+    package init() throws {
         path = FileManager.default.temporaryDirectory.appendingPathComponent("bbp-stream-\(UUID().uuidString)").path
         try FileManager.default.createDirectory(atPath: path, withIntermediateDirectories: true)
     }
@@ -12,25 +12,25 @@ public final class TemporaryFolder {
     deinit { try? FileManager.default.removeItem(atPath: path) }
 
     /// The path of `name` inside.
-    public func file(_ name: String) -> String { "\(path)/\(name)" }
+    package func file(_ name: String) -> String { "\(path)/\(name)" }
 
     /// Writes `bytes` to a file inside and returns its path.
-    @discardableResult public func write(_ name: String, _ bytes: some Sequence<UInt8>) throws -> String {
+    @discardableResult package func write(_ name: String, _ bytes: some Sequence<UInt8>) throws -> String {
         try Data(bytes).write(to: URL(fileURLWithPath: file(name)))
         return file(name)
     }
 }
 
 /// The fixtures of this repository's Tests folder.
-public enum Fixtures {
-    public static let directory = URL(fileURLWithPath: #filePath).deletingLastPathComponent()
+package enum Fixtures {
+    package static let directory = URL(fileURLWithPath: #filePath).deletingLastPathComponent()
         .deletingLastPathComponent().appendingPathComponent("Fixtures").path
 
     /// Names of the cases of the published block, made by tools/make_fixtures.
-    public static let published = ["single", "seven", "odd", "square", "ragged", "deep", "patch1", "wide", "longest"]
+    package static let published = ["single", "seven", "odd", "square", "ragged", "deep", "patch1", "wide", "longest"]
 
     /// Those of the wider family: every option, and every pair of them.
-    public static let family = [
+    package static let family = [
         "recurrent", "carlo", "selective", "relu", "stack", "narrow", "nowhere", "bidirectional", "few-carlo",
         "few-selective", "wide-bidirectional", "recurrent-carlo",
         "recurrent-selective", "recurrent-stack", "recurrent-nowhere", "recurrent-bidirectional", "carlo-stack",
@@ -40,22 +40,22 @@ public enum Fixtures {
     ]
 
     /// Those of mixers other than Monte Carlo Attention, alone and several in one model.
-    public static let mixers = [
+    package static let mixers = [
         "window", "window-dilated", "window-wide", "retention", "retention-plain", "retention-long",
         "retention-inclusive", "hybrid", "hybrid-carlo", "hybrid-selective", "streaming", "streaming-short",
     ]
 
-    public static let cases = published + family + mixers
+    package static let cases = published + family + mixers
 
-    public static func path(_ name: String) -> String { "\(directory)/\(name)" }
+    package static func path(_ name: String) -> String { "\(directory)/\(name)" }
 }
 
 /// A deterministic source of test data (SplitMix64).
-public struct TestNumbers: RandomNumberGenerator {
+package struct TestNumbers: RandomNumberGenerator {
     private var state: UInt64
-    public init(_ seed: UInt64) { state = seed }
+    package init(_ seed: UInt64) { state = seed }
 
-    public mutating func next() -> UInt64 {
+    package mutating func next() -> UInt64 {
         state &+= 0x9e37_79b9_7f4a_7c15
         var z = state
         z = (z ^ z >> 30) &* 0xbf58_476d_1ce4_e5b9
@@ -63,10 +63,10 @@ public struct TestNumbers: RandomNumberGenerator {
         return z ^ z >> 31
     }
 
-    public mutating func bytes(_ count: Int) -> [UInt8] {
+    package mutating func bytes(_ count: Int) -> [UInt8] {
         (0..<count).map { _ in UInt8.random(in: 0...255, using: &self) }
     }
 
     /// Roughly normal.
-    public mutating func float() -> Float { (0..<4).map { _ in Float.random(in: -1...1, using: &self) }.reduce(0, +) }
+    package mutating func float() -> Float { (0..<4).map { _ in Float.random(in: -1...1, using: &self) }.reduce(0, +) }
 }

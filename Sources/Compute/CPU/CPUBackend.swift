@@ -2,47 +2,47 @@ import CKernels
 import Support
 
 /// The processor's cores: rows are memory of the host, a lane is a worker thread's.
-public final class CPUBackend: Backend, @unchecked Sendable {
-    public let kernels: KernelTable
-    public var name: String { String(cString: kernels.pointee.name) }
-    public let rowsAtOnce = 256
-    public let isDivided = true
+package final class CPUBackend: Backend, @unchecked Sendable {
+    package let kernels: KernelTable
+    package var name: String { String(cString: kernels.pointee.name) }
+    package let rowsAtOnce = 256
+    package let isDivided = true
 
-    public init(_ kernels: KernelTable) { self.kernels = kernels }
+    package init(_ kernels: KernelTable) { self.kernels = kernels }
 
-    public func lane(_ needs: LaneNeeds) throws -> any Lane { try CPULane(needs, kernels: kernels) }
+    package func lane(_ needs: LaneNeeds) throws -> any Lane { try CPULane(needs, kernels: kernels) }
 
-    public func footprint(_ needs: LaneNeeds) -> Int { CPULane.Sizes(needs, kernels: kernels).bytes }
+    package func footprint(_ needs: LaneNeeds) -> Int { CPULane.Sizes(needs, kernels: kernels).bytes }
 
-    public func rows(_ count: Int, width: Int) throws -> Rows {
+    package func rows(_ count: Int, width: Int) throws -> Rows {
         let (size, overflow) = count.multipliedReportingOverflow(by: width)
         return Rows(HostRows(try Memory(overflow ? -1 : size)), count: count, width: width)
     }
 
-    public func matrix(_ weight: UnsafePointer<Float>, bias: UnsafePointer<Float>?, inputs: Int, outputs: Int) throws
+    package func matrix(_ weight: UnsafePointer<Float>, bias: UnsafePointer<Float>?, inputs: Int, outputs: Int) throws
         -> any Matrix
     {
         try PreparedMatrix(weight, bias: bias, inputs: inputs, outputs: outputs, kernels: kernels)
     }
 
-    public func matrixFootprint(inputs: Int, outputs: Int) -> Int {
+    package func matrixFootprint(inputs: Int, outputs: Int) -> Int {
         PreparedMatrix.footprint(inputs: inputs, outputs: outputs)
     }
 
-    public func norm(weight: UnsafePointer<Float>, bias: UnsafePointer<Float>, width: Int, epsilon: Float) throws
+    package func norm(weight: UnsafePointer<Float>, bias: UnsafePointer<Float>, width: Int, epsilon: Float) throws
         -> any Norm
     {
         try HostNorm(weight: weight, bias: bias, width: width, epsilon: epsilon)
     }
 
-    public func convolution(
+    package func convolution(
         _ shape: Convolution, weight: UnsafePointer<Float>, bias: UnsafePointer<Float>, parallel: Parallel
     ) throws -> any ConvolutionWeights {
         HostConvolution(
             shape, try shape.prepare(weight, bias: bias, kernels: kernels, parallel: parallel))
     }
 
-    public func embedding(codebook: UnsafePointer<Float>, vocabulary: Int, width: Int, position: PositionTerm?) throws
+    package func embedding(codebook: UnsafePointer<Float>, vocabulary: Int, width: Int, position: PositionTerm?) throws
         -> any EmbeddingTable
     {
         try HostEmbedding(codebook: codebook, vocabulary: vocabulary, width: width, position: position)

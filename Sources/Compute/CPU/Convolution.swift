@@ -8,23 +8,23 @@ import Support
 /// are dilated), so that the convolution is a matrix product whose rows of K·D values overlap. Fourier (overlap-save):
 /// blocks of `size` rows make `size` - K + 1 outputs each; blocks are anchored at the beginning of a tile, so results
 /// do not depend on what else is computed with them.
-public struct Convolution: Sendable {
+package struct Convolution: Sendable {
     enum Method: Sendable {
         case direct
         case fourier(FourierTransform)
     }
 
-    public let inputs: Int
-    public let outputs: Int
-    public let kernelSize: Int
-    public let dilation: Int
-    public let activation: Activation
+    package let inputs: Int
+    package let outputs: Int
+    package let kernelSize: Int
+    package let dilation: Int
+    package let activation: Activation
     /// Rows of a tile.
-    public let tileRows: Int
+    package let tileRows: Int
     let method: Method
 
     /// - Parameter size: the transform's, or 0 for the direct way.
-    public init(_ shape: ConvolutionShape, inputs: Int, activation: Activation, tileRows: Int, size: Int) throws {
+    package init(_ shape: ConvolutionShape, inputs: Int, activation: Activation, tileRows: Int, size: Int) throws {
         self.inputs = inputs
         outputs = shape.channels
         kernelSize = shape.kernelSize
@@ -35,11 +35,11 @@ public struct Convolution: Sendable {
     }
 
     /// Rows that go through a convolution at a time, about: wider models have more weights to read for them.
-    public static func rowsAtOnce(inputs: Int) -> Int { min(4608, inputs * 24) }
+    package static func rowsAtOnce(inputs: Int) -> Int { min(4608, inputs * 24) }
 
     /// The size of the cheapest transform, 0 where the direct way is about as good. Depends on the model's shape alone:
     /// the choice makes a difference to the last bits.
-    public static func cheapestSize(_ shape: ConvolutionShape, inputs: Int, tileRows: Int) -> Int {
+    package static func cheapestSize(_ shape: ConvolutionShape, inputs: Int, tileRows: Int) -> Int {
         let (D, F, K) = (Double(inputs), Double(shape.channels), shape.kernelSize)
         if shape.dilation > 1 { return 0 }
         // The direct way is exact row by row, and no row's last bits depend on later ones: a transform must be worth
@@ -75,7 +75,7 @@ public struct Convolution: Sendable {
     private var paddedInputs: Int { (inputs + panelWidth - 1) / panelWidth * panelWidth }
 
     /// Values of scratch that `run` needs for `tiles` tiles.
-    public func scratchValues(tiles: Int) -> Int {
+    package func scratchValues(tiles: Int) -> Int {
         guard case .fourier(let transform) = method else {
             return dilation > 1 ? rowsGathered * kernelSize * inputs : 0
         }
@@ -83,7 +83,7 @@ public struct Convolution: Sendable {
             + transform.scratchValues
     }
 
-    public var halvesValues: Int {
+    package var halvesValues: Int {
         switch method {
         case .direct:
             PreparedMatrix.scratchValues(
@@ -96,7 +96,7 @@ public struct Convolution: Sendable {
     private var rowsGathered: Int { max(12, min(96, (1 << 16) / (kernelSize * inputs))) }
 
     /// Bytes of the prepared weights.
-    public var weightBytes: Int {
+    package var weightBytes: Int {
         switch method {
         case .direct: PreparedMatrix.footprint(inputs: inputs * kernelSize, outputs: outputs)
         case .fourier(let transform): (panels * transform.frequencies * inputs * 2 + panels) * panelWidth * 4
@@ -104,7 +104,7 @@ public struct Convolution: Sendable {
     }
 
     /// Bytes that preparing them takes meanwhile.
-    public var preparationBytes: Int {
+    package var preparationBytes: Int {
         switch method {
         case .direct: 0
         case .fourier(let transform): kernelSize * 2 * transform.frequencies * 8

@@ -7,7 +7,7 @@ import Support
 /// A tap of the convolution sees pe one step earlier or later, which is a rotation of the pairs at t. So the three
 /// taps fold into one 8×8 matrix a group, applied to the pairs at t; the two ends of the padded sequence, where a tap
 /// sees zeros, have matrices of their own.
-public final class PositionTerm: Sendable {
+package final class PositionTerm: Sendable {
     nonisolated(unsafe) let tables: bbp_position_tables
     // Owners of what `tables` points to.
     private let doubles: [Memory<Double>]
@@ -16,7 +16,7 @@ public final class PositionTerm: Sendable {
     /// - Parameters:
     ///   - weight: `coord_conv.conv.weight` [D, 8, 3]; groups of 8 channels.
     ///   - length: N.
-    public init(weight: UnsafePointer<Float>, scale: Float, width D: Int, length: Int) throws {
+    package init(weight: UnsafePointer<Float>, scale: Float, width D: Int, length: Int) throws {
         let pairs = D / 2
         let frequency = try Memory<Double>(pairs)
         for i in 0..<pairs { frequency[i] = exp(Double(2 * i) * (-log(50_000) / Double(D))) }
@@ -62,5 +62,5 @@ public final class PositionTerm: Sendable {
     }
 
     /// Bytes of the tables.
-    public static func footprint(width D: Int) -> Int { 2 * 64 * D * 8 + D * 4 + 4 * D * 8 * 4 }
+    package static func footprint(width D: Int) -> Int { 2 * 64 * D * 8 + D * 4 + 4 * D * 8 * 4 }
 }

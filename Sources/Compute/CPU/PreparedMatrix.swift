@@ -5,9 +5,9 @@ import Support
 ///
 /// A row of y depends on its row of x alone: the kernels sum every value in the order of the inputs, whatever rows come
 /// with it (tested).
-public final class PreparedMatrix: Matrix, @unchecked Sendable {
-    public let inputs: Int
-    public let outputs: Int
+package final class PreparedMatrix: Matrix, @unchecked Sendable {
+    package let inputs: Int
+    package let outputs: Int
     private let panels: Memory<Float>
     private let bias: Memory<Float>?
     private let matrix: bbp_matrix
@@ -17,7 +17,7 @@ public final class PreparedMatrix: Matrix, @unchecked Sendable {
     ///   - taps: K of a convolution, whose inputs are K rows one after another; 1 for a plain matrix.
     ///   - bias: [outputs].
     ///   - kernels: that will read it.
-    public init(
+    package init(
         _ weight: UnsafePointer<Float>, taps: Int = 1, bias: UnsafePointer<Float>? = nil, inputs: Int, outputs: Int,
         kernels: KernelTable,
         parallel: Parallel = { count, body in for task in 0..<count { body(task) } }
@@ -53,9 +53,9 @@ public final class PreparedMatrix: Matrix, @unchecked Sendable {
     }
 
     /// Values of scratch for products that round their rows.
-    public static func scratchValues(stride: Int, inputs: Int) -> Int { (BBP_ROWS_ROUNDED - 1) * stride + inputs }
+    package static func scratchValues(stride: Int, inputs: Int) -> Int { (BBP_ROWS_ROUNDED - 1) * stride + inputs }
 
-    public static func footprint(inputs: Int, outputs: Int) -> Int {
+    package static func footprint(inputs: Int, outputs: Int) -> Int {
         let panel = BBP_PANEL
         return (outputs + panel - 1) / panel * panel * (inputs + 1) * 4
     }
@@ -68,7 +68,7 @@ public final class PreparedMatrix: Matrix, @unchecked Sendable {
     ///   - activation: of the sum.
     ///   - y: `rows` rows, `yStride` values from one to the next.
     ///   - scratch: `scratchValues`.
-    public func multiply(
+    package func multiply(
         _ x: UnsafePointer<Float>, stride xStride: Int? = nil, rows: Int, adding addend: UnsafePointer<Float>? = nil,
         activation: Activation? = nil, into y: UnsafeMutablePointer<Float>, yStride: Int? = nil,
         kernels: KernelTable, scratch: Memory<UInt16>

@@ -4,8 +4,8 @@ import Support
 
 /// Tables of the rotary position embedding of one head size: angle t·f_i of pair i at token t, formed in double
 /// precision and reduced, so that it is right far beyond 2^24 tokens.
-public final class RotationTables: @unchecked Sendable {
-    public let headSize: Int
+package final class RotationTables: @unchecked Sendable {
+    package let headSize: Int
     let tables: bbp_rotation_tables
     private let frequency: Memory<Double>
     private let middle: Memory<Double>
@@ -14,7 +14,7 @@ public final class RotationTables: @unchecked Sendable {
     /// - Parameters:
     ///   - frequencies: [headSize / 2] radians a token.
     ///   - isInterleaved: pair i is values 2i and 2i + 1, else i and i + headSize / 2.
-    public init(headSize: Int, frequencies: [Double], isInterleaved: Bool) throws {
+    package init(headSize: Int, frequencies: [Double], isInterleaved: Bool) throws {
         self.headSize = headSize
         let (pairs, width) = (headSize / 2, (headSize / 2 + 7) / 8 * 8)
         let turns = try Memory<Double>(2 * pairs)
@@ -50,7 +50,7 @@ public final class RotationTables: @unchecked Sendable {
             frequency: frequency.start, middle: middle.start, fine: fine.start)
     }
 
-    public static func footprint(headSize: Int) -> Int {
+    package static func footprint(headSize: Int) -> Int {
         8 * headSize + 2 * 64 * 2 * ((headSize / 2 + 7) / 8 * 8) * 8
     }
 }

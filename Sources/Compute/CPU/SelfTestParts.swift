@@ -3,7 +3,7 @@ import Support
 // Parts of the arithmetic by themselves, over and over, to see what a core can do.
 
 /// A matrix product.
-public final class ProductTest {
+package final class ProductTest {
     private let product: PreparedMatrix
     private let x: Memory<Float>
     private let y: Memory<Float>
@@ -11,9 +11,9 @@ public final class ProductTest {
     private let kernels: KernelTable
     private let halves: Memory<UInt16>
     /// Floating-point operations of one run.
-    public let operations: Double
+    package let operations: Double
 
-    public init(rows: Int, inputs: Int, outputs: Int, kernels: KernelTable) throws {
+    package init(rows: Int, inputs: Int, outputs: Int, kernels: KernelTable) throws {
         self.rows = rows
         self.kernels = kernels
         let weight = try Memory<Float>(inputs * outputs)
@@ -26,12 +26,12 @@ public final class ProductTest {
         operations = 2 * Double(rows) * Double(inputs) * Double(outputs)
     }
 
-    public func run() { product.multiply(x.start, rows: rows, into: y.start, kernels: kernels, scratch: halves) }
+    package func run() { product.multiply(x.start, rows: rows, into: y.start, kernels: kernels, scratch: halves) }
 }
 
 /// The convolution of one model's shape, with as many rows at a time as the engine takes.
-public final class ConvolutionTest {
-    public let rows: Int
+package final class ConvolutionTest {
+    package let rows: Int
     private let convolution: Convolution
     private let weights: Convolution.Weights
     private let s: Memory<Float>
@@ -41,7 +41,7 @@ public final class ConvolutionTest {
     private let kernels: KernelTable
 
     /// - Parameter transform: its size; 0 for the direct way.
-    public init(
+    package init(
         hiddenSize D: Int, kernelSize K: Int, tileRows: Int = 768, transform: Int, kernels: KernelTable
     ) throws {
         let tiles = max(1, Convolution.rowsAtOnce(inputs: D) / tileRows)
@@ -60,7 +60,7 @@ public final class ConvolutionTest {
         scratch = try Memory(convolution.scratchValues(tiles: tiles))
     }
 
-    public func run() {
+    package func run() {
         convolution.run(
             s.start, rows: rows, weights: weights, scratch: scratch, into: c.start, kernels: kernels, halves: halves)
     }

@@ -11,10 +11,10 @@ import Support
 /// violation of a lane is thrown by its next `finish`, as a `Fault` that names operation and rows.
 ///
 /// Its rows take five bytes a value, one more than owners of rows say.
-public final class CheckedBackend: Backend, @unchecked Sendable {
-    public let kernels: KernelTable
-    public let rowsAtOnce: Int
-    public let isDivided: Bool
+package final class CheckedBackend: Backend, @unchecked Sendable {
+    package let kernels: KernelTable
+    package let rowsAtOnce: Int
+    package let isDivided: Bool
     /// Whether new rows count as written, with zeros, as the back ends' contract has it; else they hold NaN that no
     /// operation may read.
     let isZeroed: Bool
@@ -31,7 +31,7 @@ public final class CheckedBackend: Backend, @unchecked Sendable {
     ///   - kernels: nil for the plain ones.
     ///   - isDivided: whether many lanes share a stage's work, as the CPU's do.
     /// - Throws: `Fault` (`inputOutput`) where there are no plain kernels.
-    public init(
+    package init(
         _ kernels: KernelTable? = nil, rowsAtOnce: Int = 1024, isDivided: Bool = false, isZeroed: Bool = false
     ) throws {
         self.isZeroed = isZeroed
@@ -44,13 +44,13 @@ public final class CheckedBackend: Backend, @unchecked Sendable {
         host = CPUBackend(kernels)
     }
 
-    public var name: String { "checked, \(host.name)" }
+    package var name: String { "checked, \(host.name)" }
 
     /// How often each operation was asked for, by its name; operations in one go count as their steps.
-    public var operations: [String: Int] { counts.withLock { $0.asked } }
+    package var operations: [String: Int] { counts.withLock { $0.asked } }
 
     /// Whether all that was asked for was finished.
-    public var isIdle: Bool { counts.withLock { $0.unfinished == 0 } }
+    package var isIdle: Bool { counts.withLock { $0.unfinished == 0 } }
 
     func begin(_ operation: String) {
         counts.withLock {
@@ -61,11 +61,11 @@ public final class CheckedBackend: Backend, @unchecked Sendable {
 
     func end(_ operations: Int) { counts.withLock { $0.unfinished -= operations } }
 
-    public func lane(_ needs: LaneNeeds) throws -> any Lane { try CheckedLane(needs, self) }
+    package func lane(_ needs: LaneNeeds) throws -> any Lane { try CheckedLane(needs, self) }
 
-    public func footprint(_ needs: LaneNeeds) -> Int { host.footprint(needs) + 5 * rowsAtOnce * needs.width }
+    package func footprint(_ needs: LaneNeeds) -> Int { host.footprint(needs) + 5 * rowsAtOnce * needs.width }
 
-    public func rows(_ count: Int, width: Int) throws -> Rows {
+    package func rows(_ count: Int, width: Int) throws -> Rows {
         let (size, overflow) = count.multipliedReportingOverflow(by: width)
         let rows = Rows(try CheckedRows(overflow ? -1 : size, self), count: count, width: width)
         if isZeroed, let memory = rows.memory as? CheckedRows { memory.zero(rows) }
@@ -74,31 +74,31 @@ public final class CheckedBackend: Backend, @unchecked Sendable {
 
     // MARK: Weights
 
-    public func matrix(_ weight: UnsafePointer<Float>, bias: UnsafePointer<Float>?, inputs: Int, outputs: Int) throws
+    package func matrix(_ weight: UnsafePointer<Float>, bias: UnsafePointer<Float>?, inputs: Int, outputs: Int) throws
         -> any Matrix
     {
         CheckedWeights(
             try PreparedMatrix(weight, bias: bias, inputs: inputs, outputs: outputs, kernels: kernels), self)
     }
 
-    public func matrixFootprint(inputs: Int, outputs: Int) -> Int {
+    package func matrixFootprint(inputs: Int, outputs: Int) -> Int {
         host.matrixFootprint(inputs: inputs, outputs: outputs)
     }
 
-    public func norm(weight: UnsafePointer<Float>, bias: UnsafePointer<Float>, width: Int, epsilon: Float) throws
+    package func norm(weight: UnsafePointer<Float>, bias: UnsafePointer<Float>, width: Int, epsilon: Float) throws
         -> any Norm
     {
         CheckedWeights(try HostNorm(weight: weight, bias: bias, width: width, epsilon: epsilon), self)
     }
 
-    public func convolution(
+    package func convolution(
         _ shape: Convolution, weight: UnsafePointer<Float>, bias: UnsafePointer<Float>, parallel: Parallel
     ) throws -> any ConvolutionWeights {
         CheckedWeights(
             HostConvolution(shape, try shape.prepare(weight, bias: bias, kernels: kernels, parallel: parallel)), self)
     }
 
-    public func embedding(codebook: UnsafePointer<Float>, vocabulary: Int, width: Int, position: PositionTerm?) throws
+    package func embedding(codebook: UnsafePointer<Float>, vocabulary: Int, width: Int, position: PositionTerm?) throws
         -> any EmbeddingTable
     {
         CheckedWeights(

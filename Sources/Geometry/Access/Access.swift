@@ -1,7 +1,7 @@
 /// Which columns of the generation that is read a pass needs, and when: 64-bit index arithmetic and nothing else.
 ///
 /// A mixer states its access; the engine reads, keeps and drops columns by it and knows nothing of the mixer.
-public protocol Access: Sendable {
+package protocol Access: Sendable {
     /// How many parts a window's gathering is cut into for its steps to take at most `slots` columns; 0 where nothing is
     /// gathered.
     func parts(_ shape: WindowShape, slots: Int) -> Int
@@ -19,15 +19,15 @@ public protocol Access: Sendable {
 }
 
 /// Columns of one block that a step reads.
-public struct ColumnRun: Sendable, Equatable {
+package struct ColumnRun: Sendable, Equatable {
     /// Why a column is read: for its own rows, for patches that the window's rows visit, for rows that visit it.
-    public enum Role: Sendable { case own, host, guest }
+    package enum Role: Sendable { case own, host, guest }
 
-    public var block: Int
-    public var columns: Range<Int>
-    public var role: Role
+    package var block: Int
+    package var columns: Range<Int>
+    package var role: Role
 
-    public init(block: Int, columns: Range<Int>, role: Role) {
+    package init(block: Int, columns: Range<Int>, role: Role) {
         self.block = block
         self.columns = columns
         self.role = role
@@ -35,25 +35,25 @@ public struct ColumnRun: Sendable, Equatable {
 }
 
 /// A block's own rows, and nothing else: enough for every mixer that carries its past along.
-public struct OwnAccess: Access {
-    public init() {}
+package struct OwnAccess: Access {
+    package init() {}
 
-    public func parts(_ shape: WindowShape, slots: Int) -> Int { 0 }
+    package func parts(_ shape: WindowShape, slots: Int) -> Int { 0 }
 
-    public func reads(_ step: WindowPlan.Step, of plan: WindowPlan) -> [ColumnRun] {
+    package func reads(_ step: WindowPlan.Step, of plan: WindowPlan) -> [ColumnRun] {
         guard case .block(let block) = step else { return [] }
         return plan.source.blocks(of: plan.target.patches(ofBlock: block)).map {
             ColumnRun(block: $0, columns: 0..<plan.geometry.patchSize, role: .own)
         }
     }
 
-    public func nextUse(ofColumn column: Int, block: Int, after time: Int, in plan: WindowPlan) -> Int? {
+    package func nextUse(ofColumn column: Int, block: Int, after time: Int, in plan: WindowPlan) -> Int? {
         // Of the blocks that it is read for, in ascending order, the first that is still to come.
         plan.target.blocks(of: plan.source.patches(ofBlock: block)).clamped(to: plan.shard).lazy
             .map { plan.time(of: .block($0)) }.first { $0 > time }
     }
 
-    public func demand(_ shape: WindowShape) -> (least: Int, comfortable: Int) {
+    package func demand(_ shape: WindowShape) -> (least: Int, comfortable: Int) {
         let block = shape.geometry.patchSize * shape.sourceBlocks(shape.target.patchesPerBlock)
         return (min(shape.allColumns, block), min(shape.allColumns, 3 * block))
     }

@@ -1,13 +1,13 @@
 /// What Monte Carlo Attention reads: a window's own rows; its **hosts**, the patches that its delegates visit; its
 /// **guests**, the delegates that visit it (Schedule.md).
-public struct DelegateAccess: Access {
+package struct DelegateAccess: Access {
     /// Whether rows see nothing that comes after them.
-    public let isCausal: Bool
+    package let isCausal: Bool
 
-    public init(isCausal: Bool) { self.isCausal = isCausal }
+    package init(isCausal: Bool) { self.isCausal = isCausal }
 
     /// The patches whose rows some row of `patches` may see: in a causal model, none that comes after them.
-    public func seen(by patches: Range<Int>, in geometry: SequenceGeometry) -> Range<Int> {
+    package func seen(by patches: Range<Int>, in geometry: SequenceGeometry) -> Range<Int> {
         0..<(isCausal ? patches.upperBound : geometry.patches)
     }
 
@@ -24,12 +24,12 @@ public struct DelegateAccess: Access {
     }
 
     /// The columns whose delegates a part is of; none in parts that even shares leave empty.
-    public func columns(ofPart part: Int, of plan: WindowPlan) -> Range<Int> {
+    package func columns(ofPart part: Int, of plan: WindowPlan) -> Range<Int> {
         let (P, runs) = (plan.geometry.patchSize, runs(of: plan))
         return min(P, part * runs)..<min(P, (part + 1) * runs)
     }
 
-    public func parts(_ shape: WindowShape, slots: Int) -> Int {
+    package func parts(_ shape: WindowShape, slots: Int) -> Int {
         let P = shape.geometry.patchSize
         let runs = runsPerPart(shape, slots: slots)
         return (P + runs - 1) / runs
@@ -47,7 +47,7 @@ public struct DelegateAccess: Access {
 
     // MARK: What a step reads
 
-    public func reads(_ step: WindowPlan.Step, of plan: WindowPlan) -> [ColumnRun] {
+    package func reads(_ step: WindowPlan.Step, of plan: WindowPlan) -> [ColumnRun] {
         let (geometry, source) = (plan.geometry, plan.source)
         let (P, G) = (geometry.patchSize, geometry.patches)
         var runs: [ColumnRun] = []
@@ -96,7 +96,7 @@ public struct DelegateAccess: Access {
     // MARK: When a column is read next
 
     /// Stray delegates, which share a patch with two runs, are left out.
-    public func nextUse(ofColumn column: Int, block: Int, after time: Int, in plan: WindowPlan) -> Int? {
+    package func nextUse(ofColumn column: Int, block: Int, after time: Int, in plan: WindowPlan) -> Int? {
         let (geometry, target) = (plan.geometry, plan.target)
         let (P, G, W) = (geometry.patchSize, geometry.patches, plan.windowPatches)
         let (perWindow, runs) = (plan.stepsPerWindow, runs(of: plan))
@@ -187,7 +187,7 @@ public struct DelegateAccess: Access {
 
     /// Comfortable is what lets no window read a block of hosts again that an earlier one read: the window, the block
     /// that every run of hosts stands on and half of the next ones, and two blocks with their guests.
-    public func demand(_ shape: WindowShape) -> (least: Int, comfortable: Int) {
+    package func demand(_ shape: WindowShape) -> (least: Int, comfortable: Int) {
         let P = shape.geometry.patchSize
         let least = max(hosts(shape, runs: fewestRuns(shape.geometry)), block(shape))
         let comfortable =

@@ -2,20 +2,23 @@ import Support
 
 /// The mixer of a layer, of whichever kind.
 public struct LayerMixer: Sendable, Equatable {
-    public let shape: any MixerShape
+    package let shape: any MixerShape
 
-    public init(_ shape: any MixerShape) { self.shape = shape }
+    package init(_ shape: any MixerShape) { self.shape = shape }
 
     /// Every kind that there is.
-    public static let kinds: [any MixerShape.Type] = [
+    package static let kinds: [any MixerShape.Type] = [
         MonteCarloShape.self, SlidingWindowShape.self, RetentionShape.self,
     ]
 
-    public static let monteCarlo = LayerMixer(MonteCarloShape())
+    package static let monteCarlo = LayerMixer(MonteCarloShape())
 
     public var isMonteCarlo: Bool { shape is MonteCarloShape }
 
     public var kind: String { type(of: shape).kind }
+
+    /// Kind and options in one line, for people.
+    public var summary: String { shape.summary }
 
     public static func == (one: LayerMixer, other: LayerMixer) -> Bool { one.shape.json == other.shape.json }
 
@@ -33,7 +36,7 @@ extension LayerMixer {
     ///
     /// - Parameter name: of the object, for errors.
     /// - Throws: `Fault` naming the field.
-    public init(_ value: JSONValue, named name: String, file: String, in model: MixerSurroundings) throws {
+    package init(_ value: JSONValue, named name: String, file: String, in model: MixerSurroundings) throws {
         guard case .object(let object) = value else {
             throw Fault(.badData, "must be an object with a field 'kind'", at: Place(file: file, field: name))
         }
@@ -74,7 +77,7 @@ extension LayerMixer {
 
     /// Reads and checks the mixers of a JSON file: a list of them, or an object that has them as config.json does,
     /// whose other fields are not looked at. As many as the list has, or `layers` where there is one for all.
-    public static func list(file: String, layers: Int, in model: MixerSurroundings) throws -> [LayerMixer] {
+    package static func list(file: String, layers: Int, in model: MixerSurroundings) throws -> [LayerMixer] {
         guard File.exists(file) else { throw Fault(.noInput, "there is no such file", at: Place(file: file)) }
         let document = try JSONValue.document(try ModelConfig.contents(file), file: file)
         guard case .object(let object) = document else {

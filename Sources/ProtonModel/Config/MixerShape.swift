@@ -2,7 +2,7 @@ import Support
 
 /// What a layer's mixer is in config.json (Model.md, "Mixers"). One type a kind, in a file of its own, and a line in
 /// `LayerMixer.kinds`.
-public protocol MixerShape: Sendable {
+package protocol MixerShape: Sendable {
     /// As config.json calls it.
     static var kind: String { get }
     /// The same in one letter.
@@ -39,7 +39,7 @@ public protocol MixerShape: Sendable {
 }
 
 /// Which rows a mixer shows a row, beside the row itself.
-public enum MixerView: Sendable, Equatable {
+package enum MixerView: Sendable, Equatable {
     /// Those of its patch and of the patch that its delegate visits, with the delegates there.
     case patches
     /// For each of `steps` so many rows before it, that many rows apart.
@@ -49,14 +49,14 @@ public enum MixerView: Sendable, Equatable {
 }
 
 /// What of a model bears on its mixers.
-public struct MixerSurroundings: Sendable {
+package struct MixerSurroundings: Sendable {
     /// D.
-    public var hiddenSize: Int
-    public var isCausal: Bool
+    package var hiddenSize: Int
+    package var isCausal: Bool
     /// What stands for `num_heads` where a mixer does not say it; nil where it must.
-    public var heads: Int?
+    package var heads: Int?
 
-    public init(hiddenSize: Int, isCausal: Bool, heads: Int? = nil) {
+    package init(hiddenSize: Int, isCausal: Bool, heads: Int? = nil) {
         self.hiddenSize = hiddenSize
         self.isCausal = isCausal
         self.heads = heads

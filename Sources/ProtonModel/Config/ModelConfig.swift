@@ -46,7 +46,7 @@ public struct ModelConfig: Sendable, Equatable {
 
     public var headSize: Int { hiddenSize / heads }
 
-    public init(hiddenSize: Int, intermediateSize: Int, layers: Int, heads: Int, patchSize: Int, kernelSize: Int) {
+    package init(hiddenSize: Int, intermediateSize: Int, layers: Int, heads: Int, patchSize: Int, kernelSize: Int) {
         self.hiddenSize = hiddenSize
         self.intermediateSize = intermediateSize
         self.layers = layers
@@ -75,7 +75,7 @@ public struct ModelConfig: Sendable, Equatable {
     }
 
     /// Names the first size that cannot work, as config.json calls it; nil when all do.
-    public func impossibleField() -> (field: String, problem: String)? {
+    package func impossibleField() -> (field: String, problem: String)? {
         if let found = Self.outside(hiddenSize, Limit.hiddenSize, "hidden_size")
             ?? Self.outside(intermediateSize, Limit.intermediateSize, "intermediate_size")
             ?? Self.outside(layers, Limit.layers, "num_hidden_layers")

@@ -10,7 +10,7 @@ public enum Delegation: Sendable, Equatable {
     case selective
 
     /// As config.json and the command line call them.
-    public static let modes = ["transpose", "monte-carlo", "selective"]
+    package static let modes = ["transpose", "monte-carlo", "selective"]
 
     public var mode: String {
         switch self {
@@ -20,7 +20,7 @@ public enum Delegation: Sendable, Equatable {
         }
     }
 
-    public init?(mode: String, seed: UInt64) {
+    package init?(mode: String, seed: UInt64) {
         switch mode {
         case Self.modes[0]: self = .transpose
         case Self.modes[1]: self = .monteCarlo(seed: seed)
@@ -47,10 +47,10 @@ extension ModelConfig {
     public var innerSize: Int { convolutions.last?.channels ?? hiddenSize }
 
     /// Whether a 1×1 convolution brings the inner channels back to D: a stack that ends with D channels has none.
-    public var hasProjectionBack: Bool { stack == nil || innerSize != hiddenSize }
+    package var hasProjectionBack: Bool { stack == nil || innerSize != hiddenSize }
 
     /// Rows of s before and after a row that its new state depends on.
-    public var reach: (before: Int, after: Int) {
+    package var reach: (before: Int, after: Int) {
         convolutions.reduce((0, 0)) { sum, convolution in
             let reach = convolution.reach(isCausal: isCausal)
             return (sum.0 + reach.before, sum.1 + reach.after)
@@ -62,12 +62,12 @@ extension ModelConfig {
     public var depth: Int { layers * recurrence }
 
     /// The block of layer `layer`, and which of its repeats that is, both from 0.
-    public func block(ofLayer layer: Int) -> (index: Int, repeat: Int) {
+    package func block(ofLayer layer: Int) -> (index: Int, repeat: Int) {
         ((layer - 1) / recurrence, (layer - 1) % recurrence)
     }
 
     /// Whether all rows that are multiplied have an even number of values: products of bf16 numbers take pairs.
-    public var hasEvenWidths: Bool {
+    package var hasEvenWidths: Bool {
         hiddenSize % 2 == 0 && convolutions.allSatisfy { $0.channels % 2 == 0 }
             && mixers.allSatisfy { mixer in
                 mixer.shape.tensors(width: hiddenSize).allSatisfy { $0.shape.count != 2 || $0.shape[1] % 2 == 0 }
@@ -91,15 +91,15 @@ extension ModelConfig {
     }
 
     /// Whether the rows of layer `layer` need others from all over the sequence: it begins a pass.
-    public func isGathering(_ layer: Int) -> Bool {
+    package func isGathering(_ layer: Int) -> Bool {
         (1...depth).contains(layer) && streaming(block: block(ofLayer: layer).index) == nil
     }
 
     /// Whether any layer does.
-    public var hasGathering: Bool { (1...depth).contains(where: isGathering) }
+    package var hasGathering: Bool { (1...depth).contains(where: isGathering) }
 
     /// Whether some layer needs of earlier rows only what it carries along.
-    public var hasStreaming: Bool { !(1...depth).allSatisfy(isGathering) }
+    package var hasStreaming: Bool { !(1...depth).allSatisfy(isGathering) }
 
     /// The mixer of a block that streams; nil for one that gathers.
     func streaming(block: Int) -> (any StreamingShape)? { mixers[block].shape as? any StreamingShape }

@@ -1,9 +1,9 @@
 import Support
 
 /// Rotary position encoding of queries and keys: `rope` of config.json (Model.md, "Mixers").
-public struct RotaryEncoding: Sendable, Equatable {
+package struct RotaryEncoding: Sendable, Equatable {
     /// Which two features of a head make a pair.
-    public enum Layout: String, Sendable, CaseIterable {
+    package enum Layout: String, Sendable, CaseIterable {
         /// i and i + dh/2.
         case half
         /// 2i and 2i + 1.
@@ -11,18 +11,18 @@ public struct RotaryEncoding: Sendable, Equatable {
     }
 
     /// The frequency of pair i.
-    public enum Spacing: String, Sendable, CaseIterable {
+    package enum Spacing: String, Sendable, CaseIterable {
         /// theta^(-2i/dh).
         case standard
         /// theta^(-i/(dh/2 - 1)): the last one is 1/theta.
         case inclusive
     }
 
-    public var theta: Double
-    public var layout: Layout
-    public var spacing: Spacing
+    package var theta: Double
+    package var layout: Layout
+    package var spacing: Spacing
 
-    public init(theta: Double = 10_000, layout: Layout = .half, spacing: Spacing = .standard) {
+    package init(theta: Double = 10_000, layout: Layout = .half, spacing: Spacing = .standard) {
         self.theta = theta
         self.layout = layout
         self.spacing = spacing

@@ -3,13 +3,13 @@ import Geometry
 import Support
 
 /// What a pass's input rows are before arithmetic: token ids for the first, stored states for the others.
-public enum InputRows: Sendable {
+package enum InputRows: Sendable {
     /// UInt16 ids, embedded on the fly.
     case tokens(Embedding)
     case states(RowFormat)
 
     /// Bytes of one row as stored.
-    public func rowBytes(width: Int) -> Int {
+    package func rowBytes(width: Int) -> Int {
         switch self {
         case .tokens: 2
         case .states(let format): format.size * width
@@ -18,7 +18,7 @@ public enum InputRows: Sendable {
 }
 
 /// Where the columns of the generation that a pass reads are in the host's memory, for one step.
-public protocol StoredColumns {
+package protocol StoredColumns {
     var grid: BlockGrid { get }
 
     /// Column `column` of `block`, T rows or what the last block has, from row `row` on.
@@ -28,19 +28,19 @@ public protocol StoredColumns {
 }
 
 /// Rows of one column as they are stored: one of each of consecutive patches.
-public struct StoredColumn {
-    public var rows: UnsafeRawPointer
+package struct StoredColumn {
+    package var rows: UnsafeRawPointer
     /// Which token of its patch each row is; nil where it is the column's number.
-    public var indices: UnsafePointer<UInt16>?
+    package var indices: UnsafePointer<UInt16>?
 
-    public init(rows: UnsafeRawPointer, indices: UnsafePointer<UInt16>?) {
+    package init(rows: UnsafeRawPointer, indices: UnsafePointer<UInt16>?) {
         self.rows = rows
         self.indices = indices
     }
 }
 
 /// Brings stored rows of whole patches into a back end, in natural order.
-public final class PatchLoader {
+package final class PatchLoader {
     private let geometry: SequenceGeometry
     private let computed: ComputedRows
     /// Token ids gathered before they are embedded, and their positions.
@@ -50,20 +50,20 @@ public final class PatchLoader {
     private var isLoaded: [Bool] = []
 
     /// - Parameter rows: that are loaded at a time, at most.
-    public init(_ computed: ComputedRows, rows: Int) throws {
+    package init(_ computed: ComputedRows, rows: Int) throws {
         self.computed = computed
         geometry = computed.geometry
         ids = try Memory(rows)
         positions = try Memory(rows)
     }
 
-    public static func footprint(rows: Int) -> Int { rows * (2 + 8) }
+    package static func footprint(rows: Int) -> Int { rows * (2 + 8) }
 
     /// Loads `patches`; of tokens, no padding that is not computed.
     ///
     /// - Parameter rows: [patches·P, D].
     /// - Throws: `Fault` (`badData`, naming the block) where a token of a patch is in two columns.
-    public func load(
+    package func load(
         _ patches: Range<Int>, from columns: any StoredColumns, as input: InputRows, into rows: Rows, on lane: any Lane
     ) throws {
         let P = geometry.patchSize
@@ -140,11 +140,11 @@ public final class PatchLoader {
 
 /// Binary Patch Encoding: row `token` of the codebook, plus the position term if the model has one. A position without
 /// a token is a zero vector before the position term (Model.md).
-public final class Embedding: Sendable {
-    public let table: any EmbeddingTable
+package final class Embedding: Sendable {
+    package let table: any EmbeddingTable
 
     /// - Parameter length: N.
-    public init(_ model: Model, length: Int, on backend: any Backend) throws {
+    package init(_ model: Model, length: Int, on backend: any Backend) throws {
         let tensor = TensorReader(model)
         defer { withExtendedLifetime(tensor) {} }
         let width = model.config.hiddenSize
@@ -158,7 +158,7 @@ public final class Embedding: Sendable {
             codebook: tensor("codebook"), vocabulary: ModelConfig.vocabulary, width: width, position: position)
     }
 
-    public static func footprint(width: Int) -> Int {
+    package static func footprint(width: Int) -> Int {
         PositionTerm.footprint(width: width) + ModelConfig.vocabulary * width * 4
     }
 }

@@ -16,7 +16,7 @@ public enum ConvolutionWay: String, Sendable, CaseIterable {
 
     /// The way that a run takes where nothing else is asked for. Depends on the model's shape and the sequence's length
     /// alone, as it makes a difference to the last bits.
-    public static func preferred(_ config: ModelConfig, tokens: Int) -> ConvolutionWay {
+    package static func preferred(_ config: ModelConfig, tokens: Int) -> ConvolutionWay {
         guard ConvolutionStack.transformSize(config, tileRows: Tiling(patchSize: config.patchSize).rows) > 0 else {
             return .direct
         }
@@ -32,8 +32,8 @@ public enum ConvolutionWay: String, Sendable, CaseIterable {
 /// A stack's first convolutions are computed for the rows that the later ones see beside the rows asked for: once more
 /// for every piece of the sequence, so that nothing but s has to be kept from piece to piece. Rows outside 0..<N are
 /// zero for every one of them.
-public struct ConvolutionStack: Sendable {
-    public let convolutions: [Convolution]
+package struct ConvolutionStack: Sendable {
+    package let convolutions: [Convolution]
     private let reaches: [(before: Int, after: Int)]
 
     /// The size of the transform, 0 where there is none worth while: in stacks, whose rows are computed more than once.
@@ -42,7 +42,7 @@ public struct ConvolutionStack: Sendable {
         return Convolution.cheapestSize(config.convolutions[0], inputs: config.hiddenSize, tileRows: tileRows)
     }
 
-    public init(_ config: ModelConfig, tileRows: Int, way: ConvolutionWay) throws {
+    package init(_ config: ModelConfig, tileRows: Int, way: ConvolutionWay) throws {
         let size = way == .direct ? 0 : Self.transformSize(config, tileRows: tileRows)
         var inputs = config.hiddenSize
         convolutions = try config.convolutions.map { shape in

@@ -7,7 +7,7 @@ import Support
 ///
 /// It takes whole tiles, as many at a time as make it worth while to read the convolution's weights. Their number does
 /// not change a result.
-public final class FeedForward: Sendable {
+package final class FeedForward: Sendable {
     let shape: FeedForwardShape
     private let convolutions: [any ConvolutionWeights]
     /// Back to D channels; nil after a stack that ends with them.
@@ -34,7 +34,7 @@ public final class FeedForward: Sendable {
     ///   - s: [before + rows + after, D]: the rows that the tiles' rows see (`ModelConfig.reach`); zero outside 0..<N.
     ///   - first: token index of the first tile's first row.
     ///   - output: [rows, D].
-    public func run(_ s: Rows, first: Int, with room: FeedForwardRoom, on lane: any Lane, into output: Rows) {
+    package func run(_ s: Rows, first: Int, with room: FeedForwardRoom, on lane: any Lane, into output: Rows) {
         let (rows, before) = (output.count, shape.config.reach.before)
         let computed = shape.computed.rows(from: first, count: rows)
         if computed < rows { lane.zero(output[computed..<rows]) }
@@ -53,18 +53,18 @@ public final class FeedForward: Sendable {
 }
 
 /// The sizes of a feed-forward: what its weights, its room and its lane take.
-public struct FeedForwardShape: Sendable {
+package struct FeedForwardShape: Sendable {
     let config: ModelConfig
     let computed: ComputedRows
     let stack: ConvolutionStack
     /// Rows of a tile.
-    public let tileRows: Int
+    package let tileRows: Int
     /// Tiles that go through at a time, at most.
-    public let tilesAtOnce: Int
+    package let tilesAtOnce: Int
     /// How its convolutions are computed.
-    public let way: ConvolutionWay
+    package let way: ConvolutionWay
 
-    public init(_ config: ModelConfig, geometry: SequenceGeometry, way: ConvolutionWay) throws {
+    package init(_ config: ModelConfig, geometry: SequenceGeometry, way: ConvolutionWay) throws {
         self.config = config
         self.way = way
         computed = ComputedRows(config, geometry)
@@ -74,19 +74,19 @@ public struct FeedForwardShape: Sendable {
     }
 
     /// - Parameter repeatedRows: computed again for every piece.
-    public static func tilesAtOnce(_ config: ModelConfig, tileRows: Int, repeatedRows: Int) -> Int {
+    package static func tilesAtOnce(_ config: ModelConfig, tileRows: Int, repeatedRows: Int) -> Int {
         max(
             1, max(Convolution.rowsAtOnce(inputs: config.hiddenSize), min(4 * repeatedRows, 1 << 16)) / tileRows)
     }
 
-    public var needs: LaneNeeds {
+    package var needs: LaneNeeds {
         var needs = stack.needs(tiles: tilesAtOnce)
         needs.inputs = max(config.hiddenSize, config.innerSize)
         return needs
     }
 
     /// Bytes of the weights, and of what preparing them takes meanwhile.
-    public func weightBytes(on backend: any Backend) -> Int {
+    package func weightBytes(on backend: any Backend) -> Int {
         stack.weightBytes + stack.preparationBytes
             + (config.hasProjectionBack
                 ? backend.matrixFootprint(inputs: config.innerSize, outputs: config.hiddenSize) : 0)
@@ -94,13 +94,13 @@ public struct FeedForwardShape: Sendable {
 }
 
 /// A worker's rows for a feed-forward.
-public final class FeedForwardRoom {
+package final class FeedForwardRoom {
     let convolved: Rows
     let between: [Rows]
     /// [tiles, D] the new states of as many tiles as go through at a time.
-    public let output: Rows
+    package let output: Rows
 
-    public init(_ shape: FeedForwardShape, on backend: any Backend) throws {
+    package init(_ shape: FeedForwardShape, on backend: any Backend) throws {
         let rows = shape.tilesAtOnce * shape.tileRows
         convolved = try backend.rows(
             shape.config.hasProjectionBack ? rows : 0, width: shape.config.innerSize)
@@ -108,7 +108,7 @@ public final class FeedForwardRoom {
         output = try backend.rows(rows, width: shape.config.hiddenSize)
     }
 
-    public static func footprint(_ shape: FeedForwardShape) -> Int {
+    package static func footprint(_ shape: FeedForwardShape) -> Int {
         let rows = shape.tilesAtOnce * shape.tileRows
         return 4
             * ((shape.config.hasProjectionBack ? rows * shape.config.innerSize : 0)
@@ -117,22 +117,22 @@ public final class FeedForwardRoom {
 }
 
 /// Which rows are computed: all but padding, and padding too where its states reach those of tokens.
-public struct ComputedRows: Sendable {
-    public let geometry: SequenceGeometry
+package struct ComputedRows: Sendable {
+    package let geometry: SequenceGeometry
     /// Whether they do: where rows see what comes after them, and where the order of a patch's delegates hangs on all
     /// of its rows.
-    public let hasPadding: Bool
+    package let hasPadding: Bool
 
-    public init(_ config: ModelConfig, _ geometry: SequenceGeometry) {
+    package init(_ config: ModelConfig, _ geometry: SequenceGeometry) {
         self.geometry = geometry
         hasPadding = !config.isCausal || config.delegation == .selective
     }
 
     /// How many of `count` rows from token `first` on are computed.
-    public func rows(from first: Int, count: Int) -> Int {
+    package func rows(from first: Int, count: Int) -> Int {
         hasPadding ? count : tokens(from: first, count: count)
     }
 
     /// How many of `count` rows from token `first` on are of tokens.
-    public func tokens(from first: Int, count: Int) -> Int { max(0, min(count, geometry.tokens - first)) }
+    package func tokens(from first: Int, count: Int) -> Int { max(0, min(count, geometry.tokens - first)) }
 }

@@ -2,11 +2,11 @@ import Compute
 import Support
 
 /// The head: `norm` (LayerNorm), then `fc`. logits[t] predict token t+1.
-public final class Head: Sendable {
+package final class Head: Sendable {
     private let norm: any Norm
     private let fc: any Matrix
 
-    public init(_ model: Model, on backend: any Backend) throws {
+    package init(_ model: Model, on backend: any Backend) throws {
         let tensor = TensorReader(model)
         defer { withExtendedLifetime(tensor) {} }
         norm = try tensor.norm("norm", config: model.config, on: backend)
@@ -15,14 +15,14 @@ public final class Head: Sendable {
             outputs: ModelConfig.vocabulary)
     }
 
-    public static func needs(_ config: ModelConfig) -> LaneNeeds {
+    package static func needs(_ config: ModelConfig) -> LaneNeeds {
         var needs = LaneNeeds()
         (needs.width, needs.inputs, needs.vocabulary) = (config.hiddenSize, config.hiddenSize, ModelConfig.vocabulary)
         return needs
     }
 
     /// Bytes of the weights.
-    public static func footprint(_ config: ModelConfig, on backend: any Backend) -> Int {
+    package static func footprint(_ config: ModelConfig, on backend: any Backend) -> Int {
         backend.matrixFootprint(inputs: config.hiddenSize, outputs: ModelConfig.vocabulary) + 8 * config.hiddenSize
     }
 
@@ -32,7 +32,7 @@ public final class Head: Sendable {
     ///   - states: [count, D] the residual stream after the last layer.
     ///   - targets: [count] the tokens that follow.
     ///   - bits: [count] -log2 softmax(logits)[target].
-    public func surprisal(
+    package func surprisal(
         _ states: Rows, targets: UnsafePointer<UInt16>, on lane: any Lane, bits: UnsafeMutablePointer<Float>
     ) {
         lane.surprisal(states, norm, fc, targets: targets, bits: bits)

@@ -4,14 +4,14 @@ import Support
 
 /// One layer's way of mixing rows: from x, the layer's input, to s = LayerNorm(x + y; norm1), y what other rows say. It
 /// knows its weights, what it reads and what it carries along, and nothing of pages or threads.
-public protocol Mixer: AnyObject, Sendable {
+package protocol Mixer: AnyObject, Sendable {
     /// What a pass that begins with this layer reads beside a block's own rows.
     var access: any Access { get }
 }
 
 /// A mixer whose rows need rows from all over the sequence: a pass begins with it. A window's rows gather what those say,
 /// before the window's blocks are mixed.
-public protocol GatheringMixer: Mixer {
+package protocol GatheringMixer: Mixer {
     /// Memory for what the rows of one window gather.
     ///
     /// - Parameters:
@@ -42,10 +42,10 @@ public protocol GatheringMixer: Mixer {
 }
 
 /// What the rows of one window gathered. Only the mixer that made it looks inside.
-public protocol GatheredAnswers: AnyObject, Sendable {}
+package protocol GatheredAnswers: AnyObject, Sendable {}
 
 /// A mixer whose rows need of earlier ones only what it carries along: any number of such layers share a pass.
-public protocol StreamingMixer: Mixer {
+package protocol StreamingMixer: Mixer {
     /// Memory for the rows of one stretch and for what is carried.
     ///
     /// - Throws: `Fault` (`inputOutput`) where there is none.
@@ -54,7 +54,7 @@ public protocol StreamingMixer: Mixer {
 
 /// A streaming mixer at work on one sequence, stretch after stretch: of each first every tile is prepared, then the
 /// carry passes over it, then every tile is mixed. Tiles may be worked on at once, stretches not.
-public protocol MixerStream: AnyObject, Sendable {
+package protocol MixerStream: AnyObject, Sendable {
     /// Projections of the rows of a tile.
     ///
     /// - Parameters:
@@ -85,26 +85,26 @@ public protocol MixerStream: AnyObject, Sendable {
 }
 
 /// What the memory of a stream follows from.
-public struct StreamShape: Sendable, Equatable {
-    public var geometry: SequenceGeometry
+package struct StreamShape: Sendable, Equatable {
+    package var geometry: SequenceGeometry
     /// Rows of the longest stretch, whole tiles.
-    public var rows: Int
+    package var rows: Int
 
-    public init(geometry: SequenceGeometry, rows: Int) {
+    package init(geometry: SequenceGeometry, rows: Int) {
         self.geometry = geometry
         self.rows = rows
     }
 
-    public var tileRows: Int { Tiling(patchSize: geometry.patchSize).rows }
+    package var tileRows: Int { Tiling(patchSize: geometry.patchSize).rows }
 }
 
 /// What one worker computes with: a lane, and room of each mixer's own.
-public final class LaneTools {
-    public let lane: any Lane
+package final class LaneTools {
+    package let lane: any Lane
     private let rooms: [ObjectIdentifier: AnyObject]
 
     /// - Parameter rooms: by type.
-    public init(_ lane: any Lane, rooms: [AnyObject]) {
+    package init(_ lane: any Lane, rooms: [AnyObject]) {
         self.lane = lane
         self.rooms = Dictionary(
             rooms.map { (ObjectIdentifier(type(of: $0)), $0) }, uniquingKeysWith: { first, _ in first })
@@ -113,7 +113,7 @@ public final class LaneTools {
     /// The room of a type.
     ///
     /// - Throws: `Fault` (`inputOutput`) where the engine made none.
-    public func room<Room: AnyObject>(_ type: Room.Type) throws -> Room {
+    package func room<Room: AnyObject>(_ type: Room.Type) throws -> Room {
         guard let room = rooms[ObjectIdentifier(type)] else {
             throw Fault(.inputOutput, "a worker has no \(type): this is a defect of bbp-stream")
         }

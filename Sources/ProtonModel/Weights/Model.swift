@@ -18,7 +18,7 @@ public final class Model: Sendable {
     public let weightBytes: Int
     /// Bytes that the copies of one block's weights take while they are prepared: those that the file does not hold in
     /// f32.
-    public let copiedBlockBytes: Int
+    package let copiedBlockBytes: Int
     private let weights: SafeTensors
     private let formats: [String: WeightFormat]
 
@@ -89,7 +89,7 @@ public final class Model: Sendable {
 
     /// The fingerprint of programs that left number formats and shapes out of it: two models can share it. For runs
     /// that they recorded, and nothing else.
-    public func legacyFingerprint() throws -> String {
+    package func legacyFingerprint() throws -> String {
         let digest = try Digest()
         digest.add(config.json)
         for name in TensorLayout(config).tensors.map(\.name) {

@@ -4,18 +4,18 @@ import Support
 /// A safetensors file, mapped: 8-byte little-endian header length, JSON header, then the tensors' bytes.
 ///
 /// The header must describe the file exactly: every byte of data belongs to one tensor, none to two.
-public final class SafeTensors: @unchecked Sendable {
-    public struct Tensor: Sendable {
-        public var dtype: String
-        public var shape: [Int]
+package final class SafeTensors: @unchecked Sendable {
+    package struct Tensor: Sendable {
+        package var dtype: String
+        package var shape: [Int]
         /// Bytes from the start of the data section.
-        public var range: Range<Int>
+        package var range: Range<Int>
     }
 
-    public let file: String
-    public let tensors: [String: Tensor]
+    package let file: String
+    package let tensors: [String: Tensor]
     /// `__metadata__`, whose values are strings.
-    public let metadata: JSONObject
+    package let metadata: JSONObject
     private let map: UnsafeMutableRawBufferPointer
     private let dataStart: Int
 
@@ -28,7 +28,7 @@ public final class SafeTensors: @unchecked Sendable {
         "U8": 1, "BOOL": 1,
     ]
 
-    public init(_ file: String) throws {
+    package init(_ file: String) throws {
         self.file = file
         func fail(_ problem: String, field: String? = nil, offset: Int? = nil) -> Fault {
             Fault(.badData, problem, at: Place(file: file, byteOffset: offset, field: field?.shortened))
@@ -134,7 +134,7 @@ public final class SafeTensors: @unchecked Sendable {
     }
 
     /// The bytes of a tensor, in the map.
-    public func bytes(_ tensor: Tensor) -> UnsafeRawBufferPointer {
+    package func bytes(_ tensor: Tensor) -> UnsafeRawBufferPointer {
         UnsafeRawBufferPointer(
             rebasing: UnsafeRawBufferPointer(map)[
                 dataStart + tensor.range.lowerBound..<dataStart + tensor.range.upperBound])

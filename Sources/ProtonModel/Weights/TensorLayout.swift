@@ -1,13 +1,13 @@
 /// A tensor that a model has: name, shape, and what it holds before training.
-public struct TensorDescription: Sendable, Equatable {
-    public var name: String
+package struct TensorDescription: Sendable, Equatable {
+    package var name: String
     /// Of a matrix [outputs, inputs].
-    public var shape: [Int]
-    public var initial: InitialValues
+    package var shape: [Int]
+    package var initial: InitialValues
     /// Whether a model may come without it.
-    public var isOptional: Bool
+    package var isOptional: Bool
 
-    public init(_ name: String, _ shape: [Int], _ initial: InitialValues, isOptional: Bool = false) {
+    package init(_ name: String, _ shape: [Int], _ initial: InitialValues, isOptional: Bool = false) {
         self.name = name
         self.shape = shape
         self.initial = initial
@@ -21,7 +21,7 @@ public struct TensorDescription: Sendable, Equatable {
 }
 
 /// What a tensor holds before training.
-public enum InitialValues: Sendable, Equatable {
+package enum InitialValues: Sendable, Equatable {
     case zeros
     case ones
     case normal(deviation: Float)

@@ -4,21 +4,21 @@ import Synchronization
 
 /// Anonymous memory of this process: what a budget can bound. Pages of mapped files are the system's to reclaim and
 /// are not counted.
-public enum MemoryUse {
+package enum MemoryUse {
     /// RssAnon now, in bytes.
-    public static func anonymousBytes() -> Int { kibibytes("RssAnon", in: "/proc/self/status") ?? 0 }
+    package static func anonymousBytes() -> Int { kibibytes("RssAnon", in: "/proc/self/status") ?? 0 }
 
     /// Memory that can still be had, and what has no more.
-    public struct Available: Sendable, Equatable {
-        public var bytes: Int
+    package struct Available: Sendable, Equatable {
+        package var bytes: Int
         /// The file of the machine, or of the control group whose limit it is.
-        public var file: String
+        package var file: String
     }
 
     /// What the machine, or the control groups that the process runs in, can still give.
     ///
     /// - Parameter root: the folder that /proc and /sys lie in.
-    public static func available(root: String = "") -> Available {
+    package static func available(root: String = "") -> Available {
         let file = "\(root)/proc/meminfo"
         let machine = Available(bytes: kibibytes("MemAvailable", in: file) ?? 1 << 30, file: file)
         return controlGroups(root: root).compactMap(\.available).reduce(machine) { $1.bytes < $0.bytes ? $1 : $0 }

@@ -7,15 +7,15 @@ import ProtonModel
 import Support
 
 /// Short measurements of what this machine can do, to hold a run against.
-public enum SelfTest {
+package enum SelfTest {
     /// The arithmetic of one model on one machine, nothing read or written: the present kernels at their best.
-    public struct Arithmetic: Codable, Sendable, Equatable {
+    package struct Arithmetic: Codable, Sendable, Equatable {
         /// Tokens a second and layer, all threads together: rows expanded, attention, feed-forward, rows stored.
-        public var tokenLayersPerSecond: Double
+        package var tokenLayersPerSecond: Double
         /// The same for layer 1, whose rows are tokens to embed.
-        public var firstLayerTokensPerSecond: Double
+        package var firstLayerTokensPerSecond: Double
         /// Tokens a second through the head, all threads together.
-        public var headTokensPerSecond: Double
+        package var headTokensPerSecond: Double
 
         enum CodingKeys: String, CodingKey {
             case tokenLayersPerSecond = "token_layers_per_second"
@@ -25,10 +25,10 @@ public enum SelfTest {
     }
 
     /// A file system, sequentially.
-    public struct Disk: Codable, Sendable, Equatable {
-        public var readBytesPerSecond: Double
+    package struct Disk: Codable, Sendable, Equatable {
+        package var readBytesPerSecond: Double
         /// Synced.
-        public var writtenBytesPerSecond: Double
+        package var writtenBytesPerSecond: Double
 
         enum CodingKeys: String, CodingKey {
             case readBytesPerSecond = "read_bytes_per_second"
@@ -58,7 +58,7 @@ public enum SelfTest {
     }
 
     /// FLOP/s of an f32 matrix product that fits the caches, on one core.
-    public static func productRate(kernels: KernelTable) throws -> Double {
+    package static func productRate(kernels: KernelTable) throws -> Double {
         let pipeline = try Pipeline(workers: 1)
         let test = try ProductTest(rows: 512, inputs: 256, outputs: 256, kernels: kernels)
         return try rate(pipeline, seconds: 0.2) { _ in test.run() } * test.operations
@@ -67,7 +67,7 @@ public enum SelfTest {
     /// Refuses models that no one layer stands for.
     ///
     /// - Throws: `Fault` (`usage`) naming the layer.
-    public static func checkMeasurable(_ model: Model) throws {
+    package static func checkMeasurable(_ model: Model) throws {
         guard let layer = model.config.mixers.firstIndex(where: { !$0.isMonteCarlo }) else { return }
         throw Fault(
             .usage,
@@ -78,7 +78,7 @@ public enum SelfTest {
 
     /// The model's tiles, over and over: the window's delegates in their hosts, mix, feed-forward. Tiles just before
     /// and just after the middle of a long sequence stand for all: half of their hosts and guests are seen.
-    public static func arithmetic(
+    package static func arithmetic(
         _ model: Model, threads: Int, way: ConvolutionWay, kernels: KernelTable, seconds: Double = 0.4
     ) throws -> Arithmetic {
         try checkMeasurable(model)
@@ -191,7 +191,7 @@ public enum SelfTest {
     }
 
     /// Bytes that the test of the disk writes.
-    public static let diskBytes = 128 << 20
+    package static let diskBytes = 128 << 20
 
     /// Bytes that the test of the arithmetic takes a worker, about.
     static func workerBytes(_ sizes: ModelSizes) -> Int {
@@ -213,7 +213,7 @@ public enum SelfTest {
     }
 
     /// Writes and reads a file in `directory`, and removes it.
-    public static func disk(_ directory: String, bytes: Int = diskBytes) throws -> Disk {
+    package static func disk(_ directory: String, bytes: Int = diskBytes) throws -> Disk {
         let (descriptor, path) = try measuredFile(in: directory)
         defer { close(descriptor) }
         let chunk = try Memory<UInt64>(1 << 17)

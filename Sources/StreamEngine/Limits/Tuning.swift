@@ -5,18 +5,18 @@ import ProtonModel
 import Support
 
 /// What the self-test found on this machine, kept in the user's cache folder for later runs.
-public struct Tuning: Codable, Sendable {
+package struct Tuning: Codable, Sendable {
     static let version = 4
 
-    public var version = Tuning.version
+    package var version = Tuning.version
     /// Processor and number of cores; measurements of another machine are dropped.
-    public var machine: String
+    package var machine: String
     /// FLOP/s of an f32 matrix product on one core; nil when not measured yet.
-    public var productFlopsPerSecond: Double?
+    package var productFlopsPerSecond: Double?
     /// By the model's shape, threads and kernels.
-    public var arithmetic: [String: SelfTest.Arithmetic] = [:]
+    package var arithmetic: [String: SelfTest.Arithmetic] = [:]
     /// By device number of the file system.
-    public var disks: [String: SelfTest.Disk] = [:]
+    package var disks: [String: SelfTest.Disk] = [:]
 
     enum CodingKeys: String, CodingKey {
         case version, machine, arithmetic, disks
@@ -24,13 +24,13 @@ public struct Tuning: Codable, Sendable {
     }
 
     /// $XDG_CACHE_HOME/bbp-stream/tune.json, or under ~/.cache.
-    public static var file: String {
+    package static var file: String {
         let base = FileName.variable("XDG_CACHE_HOME") ?? "\(FileName.variable("HOME") ?? "")/.cache"
         return "\(base)/bbp-stream/tune.json"
     }
 
     /// What is known of this machine; empty where nothing is, or the file is of another machine or damaged.
-    public static func load() -> Tuning {
+    package static func load() -> Tuning {
         let machine = Self.thisMachine()
         guard let bytes = try? File.read(file), var known = try? JSONDecoder().decode(Tuning.self, from: Data(bytes)),
             known.version == version, known.machine == machine
@@ -47,7 +47,7 @@ public struct Tuning: Codable, Sendable {
     }
 
     /// Keeps it for later; a cache folder that cannot be written is no error.
-    public func save() {
+    package func save() {
         let encoder = JSONEncoder()
         encoder.outputFormatting = [.prettyPrinted, .sortedKeys]
         guard let data = try? encoder.encode(self) else { return }
@@ -57,7 +57,7 @@ public struct Tuning: Codable, Sendable {
         try? File.replace(Self.file, with: Array(data))
     }
 
-    public static func key(_ config: ModelConfig, threads: Int, way: ConvolutionWay, kernels: KernelTable) -> String {
+    package static func key(_ config: ModelConfig, threads: Int, way: ConvolutionWay, kernels: KernelTable) -> String {
         let mixers =
             config.hasStreaming ? " " + config.mixers.map(\.shape.summary).joined(separator: ", ") : ""
         let convolutions = config.convolutions.map { "\($0.kernelSize)x\($0.dilation):\($0.channels)" }.joined(
@@ -67,7 +67,7 @@ public struct Tuning: Codable, Sendable {
             + "\(way.rawValue), \(threads) threads, \(String(cString: kernels.pointee.name))"
     }
 
-    public static func device(of path: String) -> String {
+    package static func device(of path: String) -> String {
         File.info(path).map { "\($0.st_dev)" } ?? "unknown"
     }
 

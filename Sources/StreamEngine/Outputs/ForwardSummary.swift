@@ -107,7 +107,7 @@ public struct ForwardSummary: Encodable, Sendable {
     /// A number, or null in JSON: the key is always there.
     public struct OrNull: Encodable, Sendable {
         public var value: Double?
-        public init(_ value: Double?) { self.value = value }
+        package init(_ value: Double?) { self.value = value }
         public func encode(to encoder: any Encoder) throws {
             var container = encoder.singleValueContainer()
             if let value, value.isFinite { try container.encode(value) } else { try container.encodeNil() }

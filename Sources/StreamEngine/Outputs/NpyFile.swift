@@ -1,13 +1,13 @@
 import Support
 
 /// A NumPy array file, version 1.0, C order, little-endian, written front to back.
-public final class NpyFile {
+package final class NpyFile {
     private let output: OutputFile
     private let expected: Int
     private var written = 0
 
     /// - Parameter type: NumPy's name of the number format: "<f4" or "<u2".
-    public init(_ path: String, type: String, shape: [Int]) throws {
+    package init(_ path: String, type: String, shape: [Int]) throws {
         let expected = shape.reduce((type == "<u2" ? 2 : 4, false)) { product, size in
             let (bytes, overflow) = product.0.multipliedReportingOverflow(by: size)
             return (bytes, overflow || product.1)
@@ -28,13 +28,13 @@ public final class NpyFile {
         self.expected = expected.0
     }
 
-    public func write(_ values: UnsafeRawBufferPointer) throws {
+    package func write(_ values: UnsafeRawBufferPointer) throws {
         try output.write(values)
         written += values.count
     }
 
     /// Puts the complete file in place.
-    public func publish() throws {
+    package func publish() throws {
         guard written == expected else {
             throw Fault(
                 .inputOutput, "\(written) bytes were produced for an array of \(expected)", at: Place(file: output.path)

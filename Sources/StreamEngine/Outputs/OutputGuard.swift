@@ -5,21 +5,21 @@ import Support
 
 /// Refuses an output that would replace what the command reads, by whatever name: another spelling, a link, a hard
 /// link, a stream that leads there.
-public struct OutputGuard {
+package struct OutputGuard {
     /// What must stay as it is, by the file itself, and what it is.
     private var kept: [FileIdentity: String] = [:]
     private static let modelFiles = ["config.json", "model.safetensors"]
 
-    public init() {}
+    package init() {}
 
     /// Keeps a store's files.
-    public mutating func keep(store directory: String) { keep(folder: directory, as: "a file of the store") }
+    package mutating func keep(store directory: String) { keep(folder: directory, as: "a file of the store") }
 
     /// Keeps a model's files.
-    public mutating func keep(model directory: String) { keep(folder: directory, as: "a file of the model") }
+    package mutating func keep(model directory: String) { keep(folder: directory, as: "a file of the model") }
 
     /// Keeps an input; "-" is standard input.
-    public mutating func keep(input: String) {
+    package mutating func keep(input: String) {
         var info = stat()
         let found = input == "-" ? (fstat(0, &info) == 0 ? info : nil) : File.info(input)
         if let found, found.isRegular { kept[found.identity] = "an input" }
@@ -36,11 +36,11 @@ public struct OutputGuard {
     }
 
     /// Whether a file is one of those.
-    public func keeps(_ path: String) -> Bool { File.info(path).map { kept[$0.identity] != nil } ?? false }
+    package func keeps(_ path: String) -> Bool { File.info(path).map { kept[$0.identity] != nil } ?? false }
 
     /// - Parameter option: what names the output, as in "nll".
     /// - Throws: `Fault`: `usage` where it would replace something, `cannotCreate` where it cannot be made.
-    public func check(_ output: String, option: String) throws {
+    package func check(_ output: String, option: String) throws {
         try OutputFile.check(output)
         func refuse(_ what: String) -> Fault {
             Fault(

@@ -18,8 +18,21 @@ public final class RowStream {
     private let element: Element
     private let allowsAnyValue: Bool
 
+    /// Rows of a complete generation: u16 ids (0), states [D] or surprisal [1] in the numbers that it records. Memory
+    /// holds a block of them twice.
+    ///
+    /// - Throws: `Fault`: `usage` where the store has no such generation, or it none of these rows; `badData` where it
+    ///   is damaged.
+    public convenience init(_ store: Store, generation index: Int, _ table: PageTable = .states) throws {
+        let generation = try store.reader(index)
+        guard generation.record.holds(table) else {
+            throw Fault(.usage, "generation \(index) holds no \(table.rawValue)", at: Place(file: store.directory))
+        }
+        try self.init(generation, table, kernels: Kernels.select())
+    }
+
     /// - Parameter allowsAnyValue: to look at what is there; else values that cannot be results are an error.
-    public init(
+    package init(
         _ generation: GenerationReader, _ table: PageTable = .states, kernels: KernelTable, allowsAnyValue: Bool = false
     ) throws {
         self.allowsAnyValue = allowsAnyValue

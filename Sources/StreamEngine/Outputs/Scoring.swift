@@ -4,7 +4,7 @@ import ProtonModel
 import Support
 
 /// Told what scoring is about to do and how far it is.
-public protocol ScoringObserver: AnyObject {
+package protocol ScoringObserver: AnyObject {
     /// A file is being read; `bytes` of it so far.
     func reading(_ file: String, bytes: Int)
     /// A sample is being run, to tell how long all of it will take.
@@ -22,19 +22,19 @@ public protocol ScoringObserver: AnyObject {
 ///
 /// Stores are temporary. That of a file that takes long is kept until all files are scored, so that the same command
 /// goes on after an interruption: it is found again by its tokens, the model and what the arithmetic depends on.
-public struct Scoring {
+package struct Scoring {
     /// What a run over one file found.
-    public struct Score: Sendable {
-        public var file: String
-        public var bytes: Int
+    package struct Score: Sendable {
+        package var file: String
+        package var bytes: Int
         /// Of all bytes together.
-        public var bits: Double
-        public var seconds: Double
+        package var bits: Double
+        package var seconds: Double
 
-        public var bitsPerByte: Double { bits / Double(bytes) }
+        package var bitsPerByte: Double { bits / Double(bytes) }
 
         /// All of `scores` as one.
-        public static func total(of scores: [Score], seconds: Double) -> Score {
+        package static func total(of scores: [Score], seconds: Double) -> Score {
             Score(
                 file: "total", bytes: scores.map(\.bytes).reduce(0, +), bits: scores.map(\.bits).reduce(0, +),
                 seconds: seconds)
@@ -42,35 +42,35 @@ public struct Scoring {
     }
 
     /// What scoring will take, by the rates of a sample.
-    public struct Forecast: Sendable {
-        public var bytes: Int
-        public var seconds: Double
+    package struct Forecast: Sendable {
+        package var bytes: Int
+        package var seconds: Double
         /// Models that take less, by name; looked for where it takes long.
-        public var faster: [(name: String, seconds: Double)] = []
+        package var faster: [(name: String, seconds: Double)] = []
         /// Where what is done of the longest file is kept; nil where it is not.
-        public var keptIn: String?
+        package var keptIn: String?
         /// Bytes of disk that the longest file takes there at its peak.
-        public var diskBytes = 0
+        package var diskBytes = 0
     }
 
-    public struct Progress: Sendable {
-        public var file: String
+    package struct Progress: Sendable {
+        package var file: String
         /// From 1.
-        public var number: Int
-        public var files: Int
+        package var number: Int
+        package var files: Int
         /// The layers of the pass under way, from 1, and all layers of the model.
-        public var firstLayer: Int
-        public var layer: Int
-        public var layers: Int
+        package var firstLayer: Int
+        package var layer: Int
+        package var layers: Int
         /// The share of all files' bytes that is done.
-        public var share: Double
-        public var bytes: Int
+        package var share: Double
+        package var bytes: Int
     }
 
     /// A file that takes longer than this keeps what is done of it.
-    public static let secondsWorthKeeping = 120.0
+    package static let secondsWorthKeeping = 120.0
 
-    public let model: Model
+    package let model: Model
     /// Of every run; `store`, `nll` and `keep` are chosen here.
     private let options: ForwardOptions
     /// Where temporary stores are made.
@@ -84,7 +84,7 @@ public struct Scoring {
     ///   - temporary: the folder that temporary stores are made in; nil for $TMPDIR or /tmp.
     ///   - store: keeps the store of the one file here.
     /// - Throws: `Fault` of the model.
-    public init(
+    package init(
         _ options: ForwardOptions, temporary: String? = nil, store: String? = nil,
         others: [(name: String, folder: String)] = []
     ) throws {
@@ -108,7 +108,7 @@ public struct Scoring {
     /// - Returns: the files that could not be read, if others could.
     /// - Throws: `Fault` of ingest or run. Temporary stores are removed in any case, and `options.nll` appears complete
     ///   or not at all.
-    public func run(_ files: [String], observer: any ScoringObserver) throws -> [Fault] {
+    package func run(_ files: [String], observer: any ScoringObserver) throws -> [Fault] {
         try check(files)
         // Beside the store that is to stay, so that it is one rename away.
         let work = try WorkFolder("bbp-stream-scoring", in: store.map(File.parent) ?? temporary)

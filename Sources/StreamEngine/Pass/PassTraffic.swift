@@ -1,19 +1,19 @@
 import Geometry
 
 /// What one pass moved, in bytes of pages, and how long its reads took.
-public struct PassTraffic: Sendable {
-    public var own = 0
-    public var hosts = 0
-    public var guests = 0
+package struct PassTraffic: Sendable {
+    package var own = 0
+    package var hosts = 0
+    package var guests = 0
     /// Tokens to be predicted, in the last pass.
-    public var tokens = 0
+    package var tokens = 0
     /// States.
-    public var written = 0
+    package var written = 0
     /// Surprisal.
-    public var results = 0
+    package var results = 0
     /// Seconds that workers stood in reads, added up over the workers.
-    public var readSeconds = 0.0
-    public var read: Int { own + hosts + guests + tokens }
+    package var readSeconds = 0.0
+    package var read: Int { own + hosts + guests + tokens }
 
     mutating func add(_ bytes: Int, _ role: ColumnRun.Role, seconds: Double) {
         switch role {

@@ -9,7 +9,7 @@ public struct ForwardPlan: Sendable {
     public var geometry: SequenceGeometry
     public var config: ModelConfig
     /// How layers share passes over the states.
-    public var passes: PassPlan
+    package var passes: PassPlan
     /// What `model init` wrote into untrained weights.
     public var untrained: String?
     public var state: Element

@@ -6,12 +6,12 @@ import ProtonModel
 /// A layer that gathers begins a pass; streaming layers, whose past fits in memory, go along with the pass before them.
 /// The division follows from the model and from what is kept, and from nothing else: a run that goes on finds its
 /// generations where it looks for them.
-public struct PassPlan: Sendable, Equatable {
+package struct PassPlan: Sendable, Equatable {
     /// The layers of each pass, from 1. A pass reads the generation before its first layer and makes that of its last.
-    public let passes: [ClosedRange<Int>]
+    package let passes: [ClosedRange<Int>]
 
     /// - Parameter keepsAll: every layer's generation is to be written.
-    public init(_ config: ModelConfig, keepsAll: Bool) {
+    package init(_ config: ModelConfig, keepsAll: Bool) {
         var passes: [ClosedRange<Int>] = []
         for layer in 1...config.depth {
             if let last = passes.last, !keepsAll, !config.isGathering(layer) {

@@ -5,24 +5,24 @@ public struct WorkingSet: Sendable, Equatable {
     /// W: patches a window, a multiple of T.
     public var windowPatches: Int
     /// S: patches of a block that go from layer to layer together, a multiple of the tile.
-    public var stretchPatches: Int
+    package var stretchPatches: Int
     /// Both generations stay in memory; only results go to disk.
     public var isResident: Bool
     /// The window is the whole sequence, and all answers to local rows are kept until they are mixed.
-    public var visitsOnce: Bool
+    package var visitsOnce: Bool
     /// Bytes for the generation that is read: the whole of it where it is resident, else the cache of columns; there is
     /// as much again for the one that is made where both are resident.
-    public var statesBytes: Int
+    package var statesBytes: Int
     /// Columns that the cache keeps at most, of states and, for the first pass, of tokens.
-    public var stateSlots: Int
-    public var tokenSlots: Int
+    package var stateSlots: Int
+    package var tokenSlots: Int
     /// Windows, blocks and stretches whose arithmetic may be under way at once, and steps whose columns are held.
-    public var windowsInFlight: Int
-    public var blocksInFlight: Int
-    public var stretchesInFlight: Int
-    public var stepsInFlight: Int
+    package var windowsInFlight: Int
+    package var blocksInFlight: Int
+    package var stretchesInFlight: Int
+    package var stepsInFlight: Int
     /// Appended bytes that make a commit due.
-    public var commitBytes: Int
+    package var commitBytes: Int
     /// What it takes, by part, in bytes.
     public var parts: [Part]
 

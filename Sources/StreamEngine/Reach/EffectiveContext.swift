@@ -4,11 +4,11 @@ import Support
 
 /// The effective context that the article on Monte Carlo Attention states: C(0) = 0, C(L) = P·C(L-1) + P·(P-1), which
 /// is P^(L+1) - P tokens.
-public enum EffectiveContext {
+package enum EffectiveContext {
     /// C(1) ... C(`layers`), exactly.
     ///
     /// - Parameter patchSize: P, one of `SequenceGeometry.patchSizes`.
-    public static func afterLayers(_ layers: Int, patchSize: Int) -> [ExactCount] {
+    package static func afterLayers(_ layers: Int, patchSize: Int) -> [ExactCount] {
         var context = ExactCount(0)
         return (0..<max(0, layers)).map { _ in
             context.passPatches(of: patchSize)
@@ -18,7 +18,7 @@ public enum EffectiveContext {
 
     /// The same for the layers of any model, repeats of a block included. A window of w rows d apart adds w·d; a layer
     /// that sees all earlier rows makes it nil, for there is no bound.
-    public static func afterLayers(of config: ModelConfig) -> [ExactCount?] {
+    package static func afterLayers(of config: ModelConfig) -> [ExactCount?] {
         var context: ExactCount? = ExactCount(0)
         return (1...config.depth).map { layer in
             switch config.mixers[config.block(ofLayer: layer).index].shape.view {
@@ -32,13 +32,13 @@ public enum EffectiveContext {
 }
 
 /// A whole number of any size, from 0: as much arithmetic as `EffectiveContext` needs.
-public struct ExactCount: Sendable, Equatable {
+package struct ExactCount: Sendable, Equatable {
     private static let base: UInt64 = 1_000_000_000
     /// Nine decimal digits each, the lowest first; the last is not 0, unless it is the only one.
     private var limbs: [UInt64]
 
     /// A negative number counts as 0.
-    public init(_ value: some BinaryInteger) {
+    package init(_ value: some BinaryInteger) {
         limbs = []
         var rest = UInt64(clamping: value)
         repeat {
@@ -48,7 +48,7 @@ public struct ExactCount: Sendable, Equatable {
     }
 
     /// Multiplies by `factor`, then adds `addend`. A limb times 2^32 and a carry stay below 2^63.
-    public mutating func multiply(by factor: UInt32, adding addend: UInt32) {
+    package mutating func multiply(by factor: UInt32, adding addend: UInt32) {
         var carry = UInt64(addend)
         for index in limbs.indices {
             let sum = limbs[index] * UInt64(factor) + carry
@@ -69,7 +69,7 @@ public struct ExactCount: Sendable, Equatable {
     }
 
     /// All digits.
-    public var digits: String {
+    package var digits: String {
         var text = ""
         for limb in limbs.reversed() {
             let part = String(limb)
@@ -79,13 +79,13 @@ public struct ExactCount: Sendable, Equatable {
     }
 
     /// "1 048 544"
-    public var grouped: String { groupedDigits(digits) }
+    package var grouped: String { groupedDigits(digits) }
 
     /// The number where it fits into 64 bits.
-    public var exact: Int? { Int(digits) }
+    package var exact: Int? { Int(digits) }
 
     /// -infinity for 0.
-    public var log10: Double {
+    package var log10: Double {
         // The highest three limbs are all that a Double can tell apart.
         let highest = limbs.suffix(3)
         let value = highest.reversed().reduce(0.0) { $0 * Double(Self.base) + Double($1) }
@@ -93,5 +93,5 @@ public struct ExactCount: Sendable, Equatable {
     }
 
     /// Whether it is more than `number`, which is not negative.
-    public func isMore(than number: Int) -> Bool { exact.map { $0 > number } ?? true }
+    package func isMore(than number: Int) -> Bool { exact.map { $0 > number } ?? true }
 }

@@ -3,27 +3,27 @@ import ProtonModel
 
 /// Which tokens of the input can influence one token of the output: the wiring of delegates, patches and convolutions
 /// followed backwards, layer by layer, exactly, as sparse sets of tokens.
-public enum MeasuredReach {
+package enum MeasuredReach {
     /// What one depth came to.
-    public struct Depth: Sendable, Equatable {
+    package struct Depth: Sendable, Equatable {
         /// Passes between input and output.
-        public var layers: Int
+        package var layers: Int
         /// Tokens of the input (padding is none) that can influence the output, the token itself included; at least so
         /// many where it is not exact.
-        public var tokens: Int
+        package var tokens: Int
         /// False where the set grew too large to be followed.
-        public var isExact: Bool
+        package var isExact: Bool
         /// Every token is seen that causality and the sequence's length allow.
-        public var isAll = false
+        package var isAll = false
         /// Patches that show their rows in the first layer, and how many of their 2P rows each are hidden there because
         /// their tokens come after all that look.
-        public var visited = 0
-        public var hidden = 0
+        package var visited = 0
+        package var hidden = 0
         /// Rows of padding among those seen.
-        public var padding = 0
+        package var padding = 0
 
         /// Where it is not exact: a number, of two digits and zeros, that the reach is certainly above.
-        public var moreThan: Int {
+        package var moreThan: Int {
             var unit = 1
             while (tokens - 1) / unit >= 100 { unit *= 10 }
             return (tokens - 1) / unit * unit
@@ -36,7 +36,7 @@ public enum MeasuredReach {
     ///   - config: P, mixers, convolutions, causality and delegation count; selective delegation, which depends on the
     ///     data, gives nothing.
     ///   - isMasked: false to see what a causal model would reach if its patches had no masks.
-    public static func follow(
+    package static func follow(
         _ config: ModelConfig, _ geometry: SequenceGeometry, token: Int, layers: Int, isMasked: Bool = true
     ) throws -> [Depth] {
         var limits = ReachFollower.Limits()
@@ -46,7 +46,7 @@ public enum MeasuredReach {
     }
 
     /// The tokens themselves, of a short sequence.
-    public static func tokens(_ config: ModelConfig, _ geometry: SequenceGeometry, token: Int, layers: Int) throws
+    package static func tokens(_ config: ModelConfig, _ geometry: SequenceGeometry, token: Int, layers: Int) throws
         -> [Set<Int>]
     {
         var reached: [Set<Int>] = []

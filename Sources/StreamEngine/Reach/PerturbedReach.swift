@@ -6,9 +6,9 @@ import Support
 
 /// What really changes: bytes of an input are changed one by one, the model runs, and the rows of one token are
 /// compared bit by bit. Influences below the resolution of f32 are not seen.
-public enum PerturbedReach {
+package enum PerturbedReach {
     /// Runs are many: one for each token.
-    public static let lengths = 1...2048
+    package static let lengths = 1...2048
 
     /// Runs the model in `directory` over `tokens` pseudo-random bytes, and again with each of them changed.
     ///
@@ -18,7 +18,7 @@ public enum PerturbedReach {
     ///   - onProgress: called with the runs done, of `tokens` + 1.
     /// - Returns: for each depth the tokens that change the row, ascending.
     /// - Throws: `Fault` of the run; `usage` when `tokens` is not in `lengths` or there is no such token.
-    public static func run(
+    package static func run(
         model directory: String, tokens: Int, token: Int, layers: Int, onProgress: (Int) -> Void = { _ in }
     ) throws -> [[Int]] {
         guard lengths.contains(tokens) else {
@@ -50,7 +50,7 @@ public enum PerturbedReach {
     ///
     /// - Throws: `Fault` (`inputOutput`) where a token changes the row that no path leads from: the program has a
     ///   defect.
-    public static func check(_ changing: [[Int]], against reached: [Set<Int>], token: Int) throws {
+    package static func check(_ changing: [[Int]], against reached: [Set<Int>], token: Int) throws {
         for (index, (tokens, set)) in zip(changing, reached).enumerated() {
             guard let stray = tokens.first(where: { !set.contains($0) }) else { continue }
             throw Fault(

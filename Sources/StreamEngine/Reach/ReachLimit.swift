@@ -3,7 +3,7 @@ import ProtonModel
 import Support
 
 /// Why the measured reach is less than the formula's number.
-public enum ReachLimit: Sendable, Equatable {
+package enum ReachLimit: Sendable, Equatable {
     /// Too large a set to follow: it may be as much.
     case notFollowed
     /// Every token that exists is seen.
@@ -30,7 +30,7 @@ public enum ReachLimit: Sendable, Equatable {
     /// The causes of a measurement, one a depth; nil where it is not less than the formula's number.
     ///
     /// - Parameter formula: `EffectiveContext` of the same depths; nil where it has no bound.
-    public static func causes(
+    package static func causes(
         _ depths: [MeasuredReach.Depth], formula: [ExactCount?], _ config: ModelConfig, _ geometry: SequenceGeometry,
         token: Int
     ) throws -> [ReachLimit?] {

@@ -6,7 +6,7 @@ import Synchronization
 ///
 /// The first signal asks; work ends at its next commit. The second ends the process at once, which loses nothing that
 /// was committed; what is half made is removed first (`Cleanup`). A third does not wait for that.
-public enum Interruption {
+package enum Interruption {
     private static let signals = Atomic<Int>(0)
     private static let speaksJSON = Atomic<Bool>(false)
     /// A byte in this pipe ends the process: its exit status. A signal's handler may do little more than write it.
@@ -15,7 +15,7 @@ public enum Interruption {
     /// Takes over the signals. Without SA_RESTART, so that a read from a pipe or terminal wakes up.
     ///
     /// - Parameter speaksJSON: every line of standard error is a JSON object.
-    public static func install(speaksJSON: Bool = false) {
+    package static func install(speaksJSON: Bool = false) {
         Self.speaksJSON.store(speaksJSON, ordering: .relaxed)
         startEnding()
         var action = sigaction()
@@ -53,7 +53,7 @@ public enum Interruption {
         signal(SIGXFSZ, SIG_IGN)
     }
 
-    public static var isRequested: Bool { signals.load(ordering: .relaxed) > 0 }
+    package static var isRequested: Bool { signals.load(ordering: .relaxed) > 0 }
 
     /// - Throws: `Fault` (`interrupted`) when a signal came; `state` says what became of the work.
     static func check(_ state: () -> String) throws {

@@ -28,7 +28,7 @@ public struct TokenRange: Sendable, Equatable {
     /// The tokens meant, of `tokens`.
     ///
     /// - Throws: `Fault` (`usage`) where that passes an end or leaves none.
-    public func resolved(tokens: Int, store: String) throws -> Range<Int> {
+    package func resolved(tokens: Int, store: String) throws -> Range<Int> {
         func place(_ bound: Int?, _ fallback: Int) -> Int {
             bound.map { $0 < 0 ? max(-1, tokens + max($0, -tokens - 1)) : $0 } ?? fallback
         }

@@ -4,9 +4,9 @@ import PageStore
 import Support
 
 /// Writes generation 0: tokens in, blocks of columns out.
-public final class TokenWriter {
-    public let record: GenerationRecord
-    public private(set) var tokens = 0
+package final class TokenWriter {
+    package let record: GenerationRecord
+    package private(set) var tokens = 0
     private let patchSize: Int
     private let writer: GenerationWriter
     private let encoder: PageEncoder
@@ -14,7 +14,7 @@ public final class TokenWriter {
     private let natural: Memory<UInt16>
     private let columns: Memory<UInt16>
     /// Says which token of each of some patches goes to which column, from their ids; nil for the tokens' own order.
-    public typealias Ordering = (
+    package typealias Ordering = (
         _ patches: Range<Int>, _ ids: UnsafePointer<UInt16>, _ order: UnsafeMutablePointer<UInt16>
     ) throws -> Void
     private let ordering: Ordering?
@@ -25,13 +25,13 @@ public final class TokenWriter {
     private var storedBytes = 0
 
     /// Patches a block of tokens: about 32 768 tokens, so that a host or guest read of layer 1 wastes little.
-    public static func patchesPerBlock(patchSize: Int) -> Int { max(1, 32_768 / patchSize) }
+    package static func patchesPerBlock(patchSize: Int) -> Int { max(1, 32_768 / patchSize) }
 
     /// Uncommitted bytes are kept near this.
     private static let commitBytes = 1 << 20
 
     /// - Parameter order: what the tokens are ordered by, and how.
-    public init(
+    package init(
         store: String, identity: (GenerationRecord) -> GenerationIdentity, patchSize: Int,
         order named: (name: String, ordering: Ordering)? = nil, kernels: KernelTable
     ) throws {
@@ -53,7 +53,7 @@ public final class TokenWriter {
         indices = try Memory(order.count)
     }
 
-    public func append(_ token: UInt16) throws {
+    package func append(_ token: UInt16) throws {
         natural[filled] = token
         filled += 1
         tokens += 1
@@ -93,7 +93,7 @@ public final class TokenWriter {
     }
 
     /// Writes the last block and makes all durable. The record may then be published.
-    public func finish() throws -> GenerationRecord {
+    package func finish() throws -> GenerationRecord {
         if filled > 0 { try writeBlock() }
         try writer.commit(progress: [])
         try writer.finish()

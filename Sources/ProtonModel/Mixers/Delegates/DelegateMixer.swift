@@ -6,7 +6,7 @@ import Support
 ///
 /// A window gathers by visits: its delegates ask in the patches that host them, and the answers wait until the window's
 /// own patches are mixed.
-public final class DelegateMixer: GatheringMixer {
+package final class DelegateMixer: GatheringMixer {
     private let config: ModelConfig
     private let computed: ComputedRows
     private let delegates: DelegateAccess
@@ -21,7 +21,7 @@ public final class DelegateMixer: GatheringMixer {
     private let delegateKeyValue: any Matrix
     private let projection: any Matrix
 
-    public var access: any Access { delegates }
+    package var access: any Access { delegates }
     private var geometry: SequenceGeometry { computed.geometry }
     private var P: Int { geometry.patchSize }
     private var D: Int { config.hiddenSize }
@@ -67,7 +67,7 @@ public final class DelegateMixer: GatheringMixer {
 
     // MARK: Gathering
 
-    public func answers(rows: Int, workers: Int, isOnce: Bool, on backend: any Backend) throws -> any GatheredAnswers {
+    package func answers(rows: Int, workers: Int, isOnce: Bool, on backend: any Backend) throws -> any GatheredAnswers {
         try DelegateAnswers(config, rows: rows, isOnce: isOnce, workers: workers, on: backend)
     }
 
@@ -77,11 +77,11 @@ public final class DelegateMixer: GatheringMixer {
         answers.local != nil && plan.windows == 0..<1 && plan.shard == 0..<plan.target.blocks
     }
 
-    public func gatheringShare(in plan: WindowPlan, answers: any GatheredAnswers) -> Double {
+    package func gatheringShare(in plan: WindowPlan, answers: any GatheredAnswers) -> Double {
         visitsOnce(plan, DelegateAnswers.of(answers)) ? 0.5 : 0.25
     }
 
-    public func tasks(
+    package func tasks(
         ofPart part: Int, ofWindow window: Int, in plan: WindowPlan, answers: any GatheredAnswers
     ) -> Int {
         let workers = DelegateAnswers.of(answers).workers
@@ -124,7 +124,7 @@ public final class DelegateMixer: GatheringMixer {
 
     /// Visits the hosts of the delegates of one bundle that come from the window, a group of patches at a time, each
     /// patch once; of the rows that ask there, this share's ask. Where hosts are visited once, the local rows ask too.
-    public func gather(
+    package func gather(
         _ task: Int, of tasks: Int, part: Int, window index: Int, in plan: WindowPlan, from columns: any StoredColumns,
         as input: InputRows, into answers: any GatheredAnswers, with tools: LaneTools
     ) throws {
@@ -180,7 +180,7 @@ public final class DelegateMixer: GatheringMixer {
     // MARK: Mixing
 
     /// The patches attend, with their guests, a group at a time.
-    public func mix(
+    package func mix(
         _ patches: Range<Int>, window index: Int, in plan: WindowPlan, from columns: any StoredColumns,
         as input: InputRows, answers: any GatheredAnswers, with tools: LaneTools, into s: Rows
     ) throws {
@@ -422,7 +422,7 @@ public final class DelegateMixer: GatheringMixer {
 }
 
 /// The attention of a window's delegates, and of its local rows where hosts are visited once for both.
-public final class DelegateAnswers: GatheredAnswers {
+package final class DelegateAnswers: GatheredAnswers {
     /// [W·P, D] each.
     let delegates: Rows
     let local: Rows?
@@ -432,13 +432,13 @@ public final class DelegateAnswers: GatheredAnswers {
     /// - Parameters:
     ///   - rows: of a window.
     ///   - isOnce: whether there is to be room for the answers to local rows.
-    public init(_ config: ModelConfig, rows: Int, isOnce: Bool, workers: Int, on backend: any Backend) throws {
+    package init(_ config: ModelConfig, rows: Int, isOnce: Bool, workers: Int, on backend: any Backend) throws {
         delegates = try backend.rows(rows, width: config.hiddenSize)
         local = isOnce ? try backend.rows(rows, width: config.hiddenSize) : nil
         self.workers = workers
     }
 
-    public static func footprint(_ config: ModelConfig, rows: Int, isOnce: Bool) -> Int {
+    package static func footprint(_ config: ModelConfig, rows: Int, isOnce: Bool) -> Int {
         (isOnce ? 2 : 1) * rows * config.hiddenSize * 4
     }
 
@@ -449,7 +449,7 @@ public final class DelegateAnswers: GatheredAnswers {
 
 /// A worker's rows for Monte Carlo Attention: a group of patches at a time, few enough rows for the caches. Their number
 /// does not change a result.
-public final class DelegateRoom {
+package final class DelegateRoom {
     /// Patches attended over at a time, and their rows.
     let patches: Int
     let rows: Int
@@ -470,7 +470,7 @@ public final class DelegateRoom {
 
     static func groupPatches(_ P: Int) -> Int { max(1, 256 / P) }
 
-    public init(_ config: ModelConfig, geometry: SequenceGeometry, on backend: any Backend) throws {
+    package init(_ config: ModelConfig, geometry: SequenceGeometry, on backend: any Backend) throws {
         let (D, P) = (config.hiddenSize, geometry.patchSize)
         patches = Self.groupPatches(P)
         rows = patches * P
@@ -484,7 +484,7 @@ public final class DelegateRoom {
         plan = try AttentionPlan(rows: 2 * rows, queries: 2 * rows)
     }
 
-    public static func footprint(_ config: ModelConfig, patchSize P: Int) -> Int {
+    package static func footprint(_ config: ModelConfig, patchSize P: Int) -> Int {
         let rows = groupPatches(P) * P
         return 4 * rows * config.hiddenSize * 9 + 8 * rows + PatchLoader.footprint(rows: rows)
             + PatchContext.footprint(patchSize: P) + AttentionPlan.footprint(rows: 2 * rows, queries: 2 * rows)

@@ -6,12 +6,12 @@ import Support
 /// patch goes to which column (Model.md, "The wider family").
 ///
 /// It is applied when the states are written, by the pass before, so that what is read together lies together.
-public enum DelegateOrdering {
+package enum DelegateOrdering {
     case drawn(DelegateDraw)
     case scored(DelegateScore)
 
     /// The order of the states that layer `layer` reads, from 1; nil for natural order.
-    public init?(_ model: Model, readBy layer: Int, on backend: any Backend) throws {
+    package init?(_ model: Model, readBy layer: Int, on backend: any Backend) throws {
         let config = model.config
         guard config.isGathering(layer) else { return nil }
         let (block, `repeat`) = config.block(ofLayer: layer)
@@ -25,7 +25,7 @@ public enum DelegateOrdering {
 
 extension Model {
     /// A name for what orders the states that layer `layer` reads; nil for natural order.
-    public func orderName(readBy layer: Int) -> String? {
+    package func orderName(readBy layer: Int) -> String? {
         guard config.isGathering(layer) else { return nil }
         switch config.delegation {
         case .transpose: return nil
@@ -36,7 +36,7 @@ extension Model {
 
     /// The name of the tokens' order for the first layer: the same name, the same order. Scores depend on how they are
     /// rounded.
-    public func tokenOrderName(kernels: KernelTable) -> String? {
+    package func tokenOrderName(kernels: KernelTable) -> String? {
         guard let name = orderName(readBy: 1) else { return nil }
         guard config.delegation == .selective else { return name }
         return
@@ -44,7 +44,7 @@ extension Model {
     }
 
     /// Whether an order of that name is what orders the states that layer `layer` reads, however they were rounded.
-    public func reads(order: String?, inLayer layer: Int) -> Bool {
+    package func reads(order: String?, inLayer layer: Int) -> Bool {
         guard let name = orderName(readBy: layer), let order else {
             return order == nil && orderName(readBy: layer) == nil
         }
@@ -53,7 +53,7 @@ extension Model {
 }
 
 /// A learned score of every token: `select.weight`·u + `select.bias`, u = LayerNorm(x; pre_norm).
-public final class DelegateScore: Sendable {
+package final class DelegateScore: Sendable {
     fileprivate let norm: any Norm
     fileprivate let select: any Matrix
 
@@ -77,7 +77,7 @@ public final class DelegateScore: Sendable {
 }
 
 /// A worker's room for ordering patches.
-public final class OrderingRoom {
+package final class OrderingRoom {
     private let computed: ComputedRows
     /// Rows that are scored at a time: of one patch or of a piece of it.
     private let rows: Int
@@ -90,7 +90,7 @@ public final class OrderingRoom {
 
     static let rowsAtOnce = 96
 
-    public init(_ config: ModelConfig, geometry: SequenceGeometry, on backend: any Backend) throws {
+    package init(_ config: ModelConfig, geometry: SequenceGeometry, on backend: any Backend) throws {
         let P = geometry.patchSize
         computed = ComputedRows(config, geometry)
         rows = min(P, Self.rowsAtOnce)
@@ -102,7 +102,7 @@ public final class OrderingRoom {
         keys = try Memory(config.delegation == .transpose ? 0 : P)
     }
 
-    public static func footprint(_ config: ModelConfig, patchSize P: Int) -> Int {
+    package static func footprint(_ config: ModelConfig, patchSize P: Int) -> Int {
         let rows = min(P, rowsAtOnce)
         switch config.delegation {
         case .transpose: return 0
@@ -116,7 +116,7 @@ public final class OrderingRoom {
     /// - Parameters:
     ///   - ids: [patches·P] of the patches' tokens.
     ///   - order: [patches·P].
-    public func order(
+    package func order(
         _ patches: Range<Int>, ids: UnsafePointer<UInt16>, embedding: Embedding, by ordering: DelegateOrdering,
         on lane: any Lane, into order: UnsafeMutablePointer<UInt16>
     ) throws {
@@ -134,7 +134,7 @@ public final class OrderingRoom {
     /// - Parameters:
     ///   - states: [patches·P, D] of the patches, in natural order.
     ///   - order: [patches·P].
-    public func order(
+    package func order(
         _ patches: Range<Int>, states: Rows, by ordering: DelegateOrdering, on lane: any Lane,
         into order: UnsafeMutablePointer<UInt16>
     ) throws {

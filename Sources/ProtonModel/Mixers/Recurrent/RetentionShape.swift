@@ -1,24 +1,24 @@
 import Support
 
 /// A matrix of state a head that forgets at a fixed rate of its own, and a gate (Sun et al., 2023).
-public struct RetentionShape: MixerShape {
-    public static let kind = "retention"
-    public static let letter = "r"
-    public static let argument = ""
-    public static func fields(of text: Substring?) -> [JSONObject.Field]? {
+package struct RetentionShape: MixerShape {
+    package static let kind = "retention"
+    package static let letter = "r"
+    package static let argument = ""
+    package static func fields(of text: Substring?) -> [JSONObject.Field]? {
         text == nil ? [RotaryEncoding.newField] : nil
     }
 
     /// H.
-    public var heads: Int
+    package var heads: Int
     /// dk, of queries and keys.
-    public var keySize: Int
+    package var keySize: Int
     /// dv.
-    public var valueSize: Int
-    public var normEpsilon: Double
-    public var rope: RotaryEncoding?
+    package var valueSize: Int
+    package var normEpsilon: Double
+    package var rope: RotaryEncoding?
 
-    public init(heads: Int, keySize: Int, valueSize: Int, normEpsilon: Double = 1e-5, rope: RotaryEncoding? = nil) {
+    package init(heads: Int, keySize: Int, valueSize: Int, normEpsilon: Double = 1e-5, rope: RotaryEncoding? = nil) {
         self.heads = heads
         self.keySize = keySize
         self.valueSize = valueSize
@@ -26,7 +26,7 @@ public struct RetentionShape: MixerShape {
         self.rope = rope
     }
 
-    public init(_ fields: inout JSONFields, in model: MixerSurroundings) throws {
+    package init(_ fields: inout JSONFields, in model: MixerSurroundings) throws {
         heads = try model.heads(&fields)
         keySize = try model.headSize("head_k_dim", &fields, of: model.hiddenSize, heads: heads)
         valueSize = try model.headSize("head_v_dim", &fields, of: 2 * model.hiddenSize, heads: heads)
@@ -34,7 +34,7 @@ public struct RetentionShape: MixerShape {
         rope = try RotaryEncoding.take(&fields)
     }
 
-    public func impossibleField() -> (field: String, problem: String)? {
+    package func impossibleField() -> (field: String, problem: String)? {
         if let found = MixerLimit.impossible(heads: heads, headSize: keySize, "head_k_dim")
             ?? MixerLimit.impossible(heads: heads, headSize: valueSize, "head_v_dim")
         {
@@ -47,7 +47,7 @@ public struct RetentionShape: MixerShape {
         return rope?.impossibleField(headSize: keySize, "head_k_dim")
     }
 
-    public var json: String {
+    package var json: String {
         var fields = [
             #""kind": "\#(Self.kind)""#, #""num_heads": \#(heads)"#, #""head_k_dim": \#(keySize)"#,
             #""head_v_dim": \#(valueSize)"#,
@@ -58,7 +58,7 @@ public struct RetentionShape: MixerShape {
         return "{\(fields.joined(separator: ", "))}"
     }
 
-    public func tensors(width D: Int) -> [TensorDescription] {
+    package func tensors(width D: Int) -> [TensorDescription] {
         func matrix(_ name: String, _ outputs: Int, _ inputs: Int, gain: Double) -> TensorDescription {
             TensorDescription(name, [outputs, inputs], .xavier(gain: gain, inputs: inputs, outputs: outputs))
         }
@@ -71,10 +71,10 @@ public struct RetentionShape: MixerShape {
         ]
     }
 
-    public var view: MixerView { .all }
-    public var isStreaming: Bool { true }
+    package var view: MixerView { .all }
+    package var isStreaming: Bool { true }
 
-    public var summary: String {
+    package var summary: String {
         var words = [Self.kind, "\(heads) head\(heads == 1 ? "" : "s") of \(keySize) keys and \(valueSize) values"]
         if normEpsilon != 1e-5 { words.append("eps \(normEpsilon)") }
         if let rope { words.append(rope.summary) }

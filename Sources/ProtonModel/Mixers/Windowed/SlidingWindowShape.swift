@@ -1,26 +1,26 @@
 import Support
 
 /// Attention of every row over itself and a fixed number of rows before it.
-public struct SlidingWindowShape: MixerShape {
-    public static let kind = "sliding-window"
-    public static let letter = "w"
-    public static let argument = "WINDOW[xDILATION]"
+package struct SlidingWindowShape: MixerShape {
+    package static let kind = "sliding-window"
+    package static let letter = "w"
+    package static let argument = "WINDOW[xDILATION]"
 
     /// H.
-    public var heads: Int
+    package var heads: Int
     /// Hk, a divisor of H: H / Hk neighbouring heads share keys and values.
-    public var keyValueHeads: Int
+    package var keyValueHeads: Int
     /// dh; H·dh need not be D.
-    public var headSize: Int
+    package var headSize: Int
     /// w: rows before its own that a row sees, `dilation` rows apart.
-    public var window: Int
+    package var window: Int
     /// d: one for all heads, or one a head.
-    public var dilations: [Int]
+    package var dilations: [Int]
     /// Whether q, k, v and o are projected with a bias.
-    public var hasBias: Bool
-    public var rope: RotaryEncoding?
+    package var hasBias: Bool
+    package var rope: RotaryEncoding?
 
-    public init(
+    package init(
         heads: Int, keyValueHeads: Int? = nil, headSize: Int, window: Int, dilations: [Int] = [1],
         hasBias: Bool = false, rope: RotaryEncoding? = nil
     ) {
@@ -33,19 +33,19 @@ public struct SlidingWindowShape: MixerShape {
         self.rope = rope
     }
 
-    public func dilation(ofHead head: Int) -> Int { dilations.count == 1 ? dilations[0] : dilations[head] }
+    package func dilation(ofHead head: Int) -> Int { dilations.count == 1 ? dilations[0] : dilations[head] }
 
     /// Rows before a row that it depends on.
-    public var reach: Int { window * (dilations.max() ?? 1) }
+    package var reach: Int { window * (dilations.max() ?? 1) }
 
-    public static func fields(of text: Substring?) -> [JSONObject.Field]? {
+    package static func fields(of text: Substring?) -> [JSONObject.Field]? {
         let sizes = (text ?? "256").split(separator: "x", omittingEmptySubsequences: false).map { Int($0) }
         guard (1...2).contains(sizes.count), let window = sizes[0], let dilation = sizes.count == 2 ? sizes[1] : 1
         else { return nil }
         return [("window", .integer(window)), ("dilation", .integer(dilation)), RotaryEncoding.newField]
     }
 
-    public init(_ fields: inout JSONFields, in model: MixerSurroundings) throws {
+    package init(_ fields: inout JSONFields, in model: MixerSurroundings) throws {
         heads = try model.heads(&fields)
         keyValueHeads = try fields.integer("num_kv_heads", default: heads)
         headSize = try model.headSize("head_dim", &fields, of: model.hiddenSize, heads: heads)
@@ -77,7 +77,7 @@ public struct SlidingWindowShape: MixerShape {
         }
     }
 
-    public func impossibleField() -> (field: String, problem: String)? {
+    package func impossibleField() -> (field: String, problem: String)? {
         if let found = MixerLimit.impossible(heads: heads, headSize: headSize, "head_dim")
             ?? ModelConfig.outside(keyValueHeads, 1...heads, "num_kv_heads")
         {
@@ -102,7 +102,7 @@ public struct SlidingWindowShape: MixerShape {
     /// What all dilations are; nil where they differ.
     private var commonDilation: Int? { dilations.allSatisfy { $0 == dilations[0] } ? dilations.first : nil }
 
-    public var json: String {
+    package var json: String {
         var fields = [#""kind": "\#(Self.kind)""#, #""num_heads": \#(heads)"#]
         if keyValueHeads != heads { fields.append(#""num_kv_heads": \#(keyValueHeads)"#) }
         fields += [#""head_dim": \#(headSize)"#, #""window": \#(window)"#]
@@ -114,7 +114,7 @@ public struct SlidingWindowShape: MixerShape {
         return "{\(fields.joined(separator: ", "))}"
     }
 
-    public func tensors(width D: Int) -> [TensorDescription] {
+    package func tensors(width D: Int) -> [TensorDescription] {
         let (inner, keyValue) = (heads * headSize, keyValueHeads * headSize)
         return [("q_proj", inner, D), ("k_proj", keyValue, D), ("v_proj", keyValue, D), ("o_proj", D, inner)].flatMap {
             name, outputs, inputs in
@@ -123,10 +123,10 @@ public struct SlidingWindowShape: MixerShape {
         }
     }
 
-    public var view: MixerView { .window(rows: window, steps: Set(dilations).sorted()) }
-    public var isStreaming: Bool { true }
+    package var view: MixerView { .window(rows: window, steps: Set(dilations).sorted()) }
+    package var isStreaming: Bool { true }
 
-    public var summary: String {
+    package var summary: String {
         var words = ["\(Self.kind) \(window)"]
         if commonDilation == nil {
             words.append("dilation \(dilations.min() ?? 1) to \(dilations.max() ?? 1)")
