@@ -14,10 +14,15 @@ struct ScoreCommand: ParsableCommand {
 
             What takes long is said before the start. Ctrl-C then keeps what is done, and the same command goes on.
 
+            A model whose layers all stream scores standard input as it comes, in a bounded memory and without a store, however \
+            long it is: bits are written within a second of their bytes, to a NumPy file that grows (or as plain f32 to a pipe), \
+            and --save-state keeps what a later run needs to go on with --from-state, with the bits of one run over all of it.
+
             Examples:
               bbp-stream score *.log
               bbp-stream score server.log --model nano --nll bits.npy
               tar c src | bbp-stream score - --json
+              tail -f log | bbp-stream score - --model streaming --nll bits.npy --save-state log.state
             """)
 
     @Argument(help: ArgumentHelp("Files to score; '-' is standard input.", valueName: "file")) var files: [String]
@@ -42,6 +47,13 @@ struct ScoreCommand: ParsableCommand {
     @Option(
         help: ArgumentHelp("Keep the store of the one file here; the same command goes on with it.", valueName: "dir"))
     var store: String?
+    @Option(
+        help: ArgumentHelp(
+            "When standard input ends, or a signal comes, write here what a later run needs to go on.",
+            valueName: "file"))
+    var saveState: String?
+    @Option(help: ArgumentHelp("Go on from what an earlier run saved, with bytes that follow.", valueName: "file"))
+    var fromState: String?
     @Option(help: ArgumentHelp("Where temporary stores are made. $TMPDIR or /tmp if not given.", valueName: "dir"))
     var temporary: String?
     @OptionGroup var reporting: ProgressOptions
@@ -60,6 +72,7 @@ struct ScoreCommand: ParsableCommand {
             throw Fault(.noInput, "there is no such folder", at: Place(file: temporary))
         }
         Console.leaveOutput(to: nll)
+        if try scoreStream(options) { return }
         let others = ModelFolder.all.filter { File.info($0.folder)?.identity != File.info(options.model)?.identity }
         let scoring = try Scoring(options, temporary: temporary, store: store, others: others)
         Console.noteIgnoredFields(of: scoring.model.config)
@@ -96,12 +109,80 @@ struct ScoreCommand: ParsableCommand {
         }
     }
 
+    /// Scores standard input as it comes, where that is the one file and the model can.
+    ///
+    /// - Returns: whether it did.
+    private func scoreStream(_ options: ForwardOptions) throws -> Bool {
+        let isAsked = saveState != nil || fromState != nil
+        guard files == ["-"], store == nil else {
+            guard !isAsked else {
+                throw Fault(
+                    .usage, "states are saved of standard input, scored as it comes",
+                    at: Place(option: saveState == nil ? "from-state" : "save-state"),
+                    advice: "Name '-' as the one file, and no store.")
+            }
+            return false
+        }
+        let model = try Model(directory: options.model)
+        guard StreamRun.canRun(model.config), convolution != .fourier || isAsked else {
+            guard !isAsked else {
+                throw Fault(
+                    .usage, "the model reads rows from all over a sequence, and cannot score input as it comes",
+                    at: Place(file: model.directory),
+                    advice: "`model info` says which layers stream; all must.")
+            }
+            return false
+        }
+        guard convolution != .fourier else {
+            throw Fault(
+                .usage, "convolutions of input as it comes are computed directly", at: Place(option: "convolution"))
+        }
+        Console.noteIgnoredFields(of: model.config)
+        let line = ProgressLine(patience: 1)
+        let score = StreamScore(
+            model: model, nll: nll, memory: memory, threads: threads, state: state, compute: compute,
+            resumed: fromState, saved: saveState)
+        let result: StreamScore.Result
+        do {
+            defer { line.close() }
+            result = try score.run { bytes, bitsPerByte in
+                if Console.mode == .json {
+                    Console.event("progress") {
+                        $0.add("file", "-")
+                        $0.add("bytes", bytes)
+                        $0.add("bits per byte", bitsPerByte)
+                        $0.add("seconds", line.seconds)
+                    }
+                } else {
+                    line.show(share: 0) { "\(exactBytes(bytes))  \(fixed(bitsPerByte, digits: 4)) bits per byte" }
+                }
+            }
+        }
+        if result.bytes > 0 {
+            let total = Scoring.Score(file: "-", bytes: result.bytes, bits: result.bits, seconds: result.seconds)
+            if json {
+                try Console.print(json: report(model, [total], total, [], earlier: result.earlier).json)
+            } else {
+                try Console.print(Self.row(total))
+                if model.untrained != nil { try Console.print("the weights are untrained") }
+            }
+        }
+        if result.isInterrupted {
+            throw Fault(
+                .interrupted,
+                saveState.map { "interrupted: what came is scored, and the next run can go on from \($0.escaped)" }
+                    ?? "interrupted: what came is scored, and no state was to be saved")
+        }
+        return true
+    }
+
     /// "1.9312 bits per byte  24.14 %  567 198 bytes  book.txt"
     private static func row(_ score: Scoring.Score) -> String {
         "\(fixed(score.bitsPerByte, digits: 4)) bits per byte  \(fixed(12.5 * score.bitsPerByte, digits: 2)) %  \(exactBytes(score.bytes))  \(score.file.escaped)"
     }
 
-    private func report(_ model: Model, _ scores: [Scoring.Score], _ total: Scoring.Score, _ faults: [Fault]) -> Report
+    private func report(_ model: Model, _ scores: [Scoring.Score], _ total: Scoring.Score, _ faults: [Fault], earlier: Int? = nil)
+        -> Report
     {
         func numbers(_ score: Scoring.Score, into report: inout Report) {
             report.add("bytes", score.bytes)
@@ -134,7 +215,8 @@ struct ScoreCommand: ParsableCommand {
                 })
         }
         numbers(total, into: &report)
-        report.add("tokens per second", Double(total.bytes) / max(total.seconds, 1e-9))
+        if let earlier { report.add("bytes of earlier runs", earlier) }
+        report.add("tokens per second", Double(total.bytes - (earlier ?? 0)) / max(total.seconds, 1e-9))
         return report
     }
 }

@@ -106,7 +106,7 @@ import Testing
                 let pass = try engine.pass(
                     index,
                     reading: reader.map { .stored(StoredGeneration($0)) } ?? .resident(engine.residentStates(source)),
-                    isKept: cut.resident, writer: writer, tokens: isLast ? tokens : nil, progress: RunProgress(),
+                    isKept: cut.resident, writer: writer, targets: isLast ? .stored(tokens) : nil, progress: RunProgress(),
                     order: cut.order)
                 for window in pass.plan.windows { try pass.run(window: window) { _ in } }
                 try pass.finish { _ in }

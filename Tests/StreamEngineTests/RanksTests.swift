@@ -98,7 +98,7 @@ import Testing
             }
             let pass = try engine.pass(
                 index, reading: .stored(columns ?? StoredGeneration(tokens)), shard: shard, isKept: false,
-                writer: writer, tokens: isLast ? tokens : nil, progress: progress ?? RunProgress())
+                writer: writer, targets: isLast ? .stored(tokens) : nil, progress: progress ?? RunProgress())
             for window in pass.plan.windows { try pass.run(window: window) { _ in } }
             try pass.finish { _ in }
             // Before this rank waits for the others to take what they read of it: they wait for this.

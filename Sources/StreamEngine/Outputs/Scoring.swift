@@ -31,6 +31,10 @@ package struct Scoring {
         package var bits: Double
         package var seconds: Double
 
+        package init(file: String, bytes: Int, bits: Double, seconds: Double) {
+            (self.file, self.bytes, self.bits, self.seconds) = (file, bytes, bits, seconds)
+        }
+
         package var bitsPerByte: Double { bits / Double(bytes) }
 
         /// All of `scores` as one.

@@ -52,10 +52,10 @@ extension Engine {
     /// - Parameters:
     ///   - shard: the blocks to write; nil for those that `progress` leaves.
     ///   - isKept: the new generation stays in memory as a whole.
-    ///   - tokens: to be predicted, by the last pass; nil where nothing is scored.
+    ///   - targets: tokens to be predicted, by the last pass; nil where nothing is scored.
     func pass(
         _ index: Int, reading input: PassInput, shard: Range<Int>? = nil, isKept: Bool, writer: GenerationWriter?,
-        tokens: GenerationReader?, progress: RunProgress, order: ColumnCache.Order = .latestNextUse
+        targets: Pass.Targets?, progress: RunProgress, order: ColumnCache.Order = .latestNextUse
     ) throws -> Pass {
         let layers = needs.passes.passes[index]
         let (source, layer) = (layers.lowerBound - 1, layers.upperBound)
@@ -74,13 +74,13 @@ extension Engine {
                         memory: states(of: source).start, order: order),
                     access: access, plan: plan, stepsInFlight: set.stepsInFlight))
         }
-        let isScored = layer == config.depth && tokens != nil
+        let isScored = layer == config.depth && targets != nil
         return try Pass(
             layers, engine: self, plan: plan, source: from,
             input: index == 0
                 ? .tokens(try Embedding(model, length: geometry.paddedTokens, on: backend)) : .states(state.format),
             target: isKept ? residentStates(layer) : nil, writer: writer,
             ordering: try DelegateOrdering(model, readBy: layer + 1, on: backend),
-            head: isScored ? try tokens.map { (try Head(model, on: backend), $0) } : nil, progress: progress)
+            head: isScored ? try targets.map { (try Head(model, on: backend), $0) } : nil, progress: progress)
     }
 }

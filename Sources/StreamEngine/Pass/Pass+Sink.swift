@@ -109,6 +109,9 @@ extension Pass {
                 }
             }
         }
+        if head != nil, let onScored {
+            onScored(UnsafeBufferPointer(start: UnsafePointer(outgoing.bits.start), count: count))
+        }
         progress.nextBlock = block + 1
         progress.carries = outgoing.carries
         outgoing.progress = progress

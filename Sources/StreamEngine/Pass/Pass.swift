@@ -43,7 +43,16 @@ final class Pass {
     /// nil where it stays in memory only.
     let writer: GenerationWriter?
     /// Set in the last pass, with the tokens that it predicts.
-    let head: (head: Head, tokens: GenerationReader)?
+    let head: (head: Head, tokens: Targets)?
+    /// Told the surprisal of each block's tokens when it is finished; blocks come in their order, one at a time.
+    var onScored: (@Sendable (UnsafeBufferPointer<Float>) -> Void)?
+
+    /// Where the tokens that rows predict come from.
+    enum Targets {
+        case stored(GenerationReader)
+        /// In their order, from token `first` on: those of the pass and the one after.
+        case resident(UnsafePointer<UInt16>, first: Int)
+    }
 
     /// A layer that gathers, and its mixer by that kind.
     struct Gathering {
@@ -110,7 +119,7 @@ final class Pass {
     init(
         _ layers: ClosedRange<Int>, engine: Engine, plan: WindowPlan, source: Source,
         input: InputRows, target: ResidentStates?, writer: GenerationWriter?, ordering: DelegateOrdering?,
-        head: (Head, GenerationReader)?, progress: RunProgress
+        head: (Head, Targets)?, progress: RunProgress
     ) throws {
         self.layers = layers
         self.engine = engine
@@ -499,10 +508,16 @@ final class Pass {
             let (patches, outgoing) = (plan.target.patches(ofBlock: block), outgoing(block))
             let stage = pipeline.add(named: "targets", after: written + (targeted.map { [$0] } ?? [])) {
                 [self] worker, _ in
-                let reader = engine.workers[worker].reader
-                let before = reader.bytesRead
-                try engine.memory.targets.load(patches, of: tokens, with: reader, into: outgoing.tokens)
-                traffic.withLock { $0.tokens += reader.bytesRead - before }
+                switch tokens {
+                case .stored(let generation):
+                    let reader = engine.workers[worker].reader
+                    let before = reader.bytesRead
+                    try engine.memory.targets.load(patches, of: generation, with: reader, into: outgoing.tokens)
+                    traffic.withLock { $0.tokens += reader.bytesRead - before }
+                case .resident(let start, let first):
+                    outgoing.tokens.start.update(
+                        from: start + (patches.lowerBound * P - first), count: patches.count * P + 1)
+                }
             }
             targeted = stage
             stages.append(stage)

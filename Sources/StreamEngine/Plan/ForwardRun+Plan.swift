@@ -187,7 +187,7 @@ extension ForwardRun {
 
     /// Anonymous memory of the process beside what the plan names: what it has now, and stacks, generated code and
     /// LMDB's lists still to come.
-    private static func programBytes(threads: Int) -> Int {
+    static func programBytes(threads: Int) -> Int {
         MemoryUse.anonymousBytes() + (4 << 20) + threads << 20
     }
 

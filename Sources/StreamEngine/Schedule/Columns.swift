@@ -38,13 +38,15 @@ struct ResidentStates {
     /// P.
     let columns: Int
     let rowBytes: Int
+    /// A multiple of T: patches before it are not in memory.
+    var firstPatch = 0
 
     static func bytes(_ grid: BlockGrid, columns: Int, rowBytes: Int) -> Int { grid.patches * columns * rowBytes }
 
     /// The columns of a block follow one another.
     private func row(ofColumn column: Int, ofBlock block: Int) -> Int {
         let patches = grid.patches(ofBlock: block)
-        return patches.lowerBound * columns + column * patches.count
+        return (patches.lowerBound - firstPatch) * columns + column * patches.count
     }
 
     func column(_ column: Int, ofBlock block: Int) -> UnsafeMutablePointer<UInt8> {

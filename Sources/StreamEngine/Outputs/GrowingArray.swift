@@ -1,0 +1,76 @@
+import Glibc
+import Support
+
+/// Values of an array that nobody knows the length of, written as they come.
+///
+/// A file is a NumPy array at every moment: values are appended first, and then its header counts them. What cannot be
+/// gone back in, a pipe or a device, takes the values alone, little-endian f32.
+package final class GrowingArray {
+    private let path: String
+    /// nil where what is written is a stream.
+    private let descriptor: Int32?
+    private let stream: OutputFile?
+    private var count = 0
+    private static let headerBytes = 128
+
+    /// - Parameter path: "-" for standard output.
+    /// - Throws: `Fault` (`cannotCreate`).
+    package init(_ path: String) throws {
+        self.path = path
+        guard let target = try OutputFile.target(path) else {
+            stream = try OutputFile(path)
+            descriptor = nil
+            return
+        }
+        stream = nil
+        let descriptor = File.descriptor(target, O_WRONLY | O_CREAT | O_TRUNC, mode: 0o644)
+        guard descriptor >= 0 else { throw File.fault(.cannotCreate, "cannot create", path) }
+        self.descriptor = descriptor
+        try writeHeader()
+    }
+
+    deinit { if let descriptor { close(descriptor) } }
+
+    private func writeHeader() throws {
+        guard let descriptor else { return }
+        var header = "{'descr': '<f4', 'fortran_order': False, 'shape': (\(count),), }"
+        // Magic, version and length take 10 bytes.
+        header += String(repeating: " ", count: Self.headerBytes - 11 - header.utf8.count) + "\n"
+        let bytes =
+            [0x93] + Array("NUMPY".utf8) + [1, 0] + withUnsafeBytes(of: UInt16(header.utf8.count).littleEndian, Array.init)
+            + Array(header.utf8)
+        try bytes.withUnsafeBytes { try put($0, at: 0, of: descriptor) }
+    }
+
+    private func put(_ bytes: UnsafeRawBufferPointer, at offset: Int, of descriptor: Int32) throws {
+        var done = 0
+        while done < bytes.count {
+            let written = pwrite(descriptor, bytes.baseAddress.map { $0 + done }, bytes.count - done, offset + done)
+            if written < 0 && errno == EINTR { continue }
+            guard written > 0 else { throw File.fault(.inputOutput, "cannot write", path) }
+            done += written
+        }
+    }
+
+    /// Appends values, f32.
+    package func write(_ values: UnsafeBufferPointer<Float>) throws {
+        if values.isEmpty { return }
+        guard let descriptor else {
+            try stream?.write(UnsafeRawBufferPointer(values))
+            return
+        }
+        try put(UnsafeRawBufferPointer(values), at: Self.headerBytes + 4 * count, of: descriptor)
+        count += values.count
+        try writeHeader()
+    }
+
+    /// Makes what was written durable, where that can be.
+    package func close() throws {
+        if let stream { return try stream.publish() }
+        if let descriptor, fsync(descriptor) != 0, errno != EINVAL {
+            throw File.fault(.inputOutput, "cannot sync", path)
+        }
+    }
+
+    private func close(_ descriptor: Int32) { _ = Glibc.close(descriptor) }
+}
