@@ -67,6 +67,7 @@ package struct GenerationIdentity: Sendable, Equatable {
 public struct PageLocation: Sendable, Equatable {
     /// Bytes from the start of data.mdb.
     public var offset: Int
+    /// Bytes of the page.
     public var bytes: Int
 }
 
