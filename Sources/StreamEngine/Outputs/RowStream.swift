@@ -1,4 +1,3 @@
-import CKernels
 import Geometry
 import PageStore
 import Support
