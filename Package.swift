@@ -40,7 +40,8 @@ let package = Package(
         .target(
             name: "StreamEngine",
             dependencies: [
-                "CMalloc", "Support", "Geometry", "Cluster", "Compute", "PageStore", "ProtonModel",
+                "CKernels", "CMalloc", "CXXHash", "Support", "Geometry", "Cluster", "Compute", "PageStore",
+                "ProtonModel",
                 .product(name: "HeapModule", package: "swift-collections"),
             ],
             swiftSettings: swift),
@@ -61,7 +62,7 @@ let package = Package(
         .executableTarget(
             name: "fuzzer",
             dependencies: [
-                "StreamEngine", "ProtonModel", "Compute", "PageStore", "Geometry", "Support", "CZstd", "CKernels",
+                "StreamEngine", "ProtonModel", "Compute", "PageStore", "Geometry", "Support", "CZstd",
             ],
             path: "tools/fuzzer",
             swiftSettings: swift),
@@ -75,7 +76,8 @@ let package = Package(
             name: "ClusterTests", dependencies: ["Cluster", "Support", "Geometry", "TestSupport"], swiftSettings: swift),
         .testTarget(name: "GeometryTests", dependencies: ["Geometry"], swiftSettings: swift),
         .testTarget(
-            name: "PageStoreTests", dependencies: ["PageStore", "Support", "TestSupport"], swiftSettings: swift),
+            name: "PageStoreTests", dependencies: ["PageStore", "Geometry", "Support", "TestSupport"],
+            swiftSettings: swift),
         .testTarget(
             name: "ComputeTests", dependencies: ["Compute", "CKernels", "Support", "TestSupport"], swiftSettings: swift),
         .testTarget(

@@ -1,6 +1,8 @@
 /// What follows the sums of a convolution.
 public enum Activation: String, Sendable, CaseIterable {
+    /// x·Φ(x), by the error function.
     case gelu
+    /// max(x, 0).
     case relu
 }
 

@@ -21,6 +21,7 @@ public struct Manifest: Codable, Sendable, Equatable {
     public var patchSize: Int
     /// XXH3-64 of the token ids as little-endian UInt16, in hexadecimal.
     public var tokensFingerprint: String
+    /// The ingested inputs, in order; together they are the whole sequence.
     public var documents: [Document]
     /// The forward run that the state generations belong to; nil before the first.
     public var run: RunRecord?
@@ -49,6 +50,7 @@ public struct Manifest: Codable, Sendable, Equatable {
         self.generations = generations
     }
 
+    /// The record of generation `index`; nil where the store has none.
     public func generation(_ index: Int) -> GenerationRecord? {
         generations.first { $0.index == index }
     }
@@ -63,6 +65,7 @@ package struct DroppedGeneration: Codable, Sendable, Equatable {
 
 /// One ingested input.
 public struct Document: Codable, Sendable, Equatable {
+    /// The path that ingest was given; "-" for standard input.
     public var name: String
     /// Its first token, BOS included.
     public var firstToken: Int
@@ -83,9 +86,11 @@ public struct Document: Codable, Sendable, Equatable {
 
 /// What a run is bound to: it resumes only with the same model and state type.
 public struct RunRecord: Codable, Sendable, Equatable {
+    /// `Model.fingerprint` of the model.
     public var modelFingerprint: String
     /// False where the weights came from `model init`.
     public var isTrained: Bool
+    /// The model's depth: the index of the last generation.
     public var layers: Int
     /// D.
     public var hiddenSize: Int
@@ -137,6 +142,7 @@ public struct RunRecord: Codable, Sendable, Equatable {
 
 /// One generation: the tokens (0) or the states after layer `index`.
 public struct GenerationRecord: Codable, Sendable, Equatable {
+    /// 0 for the tokens; else the layer, from 1, whose output it holds.
     public var index: Int
     /// The environment's folder inside the store.
     public var directory: String
@@ -148,6 +154,7 @@ public struct GenerationRecord: Codable, Sendable, Equatable {
     public var width: Int
     /// The tables that are filled, of "states" and "surprisal".
     public var tables: [String]
+    /// Whether every block is there.
     public var isComplete: Bool
     /// Sum of the pages' bytes in the `states` table, once complete.
     public var storedBytes: Int
@@ -188,6 +195,7 @@ public struct GenerationRecord: Codable, Sendable, Equatable {
         self.computation = computation
     }
 
+    /// Whether the table is one of those that are filled.
     public func holds(_ table: PageTable) -> Bool { tables.contains(table.rawValue) }
 }
 

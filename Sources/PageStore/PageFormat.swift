@@ -20,8 +20,11 @@ public struct PageHeader: Sendable, Equatable {
     static let orderedVersion: UInt16 = 3
     package static let size = 64
 
+    /// The number format of its values.
     public var element: Element
+    /// The index of its generation.
     public var generation: Int
+    /// The block's number, from 0.
     public var block: Int
     /// The first patch of the block.
     public var firstPatch: Int
@@ -34,6 +37,7 @@ public struct PageHeader: Sendable, Equatable {
     /// Tokens stand in the delegate order of the pass that reads them: every column says of its rows which token of its
     /// patch each is.
     public var isOrdered: Bool
+    /// Bytes of the page as stored, header included; 0 where that is not known yet.
     public var pageBytes: Int
 
     package init(
@@ -81,6 +85,7 @@ public struct ColumnEntry: Sendable, Equatable {
 
     static let foldedFlag: UInt32 = 1 << 31
 
+    /// Bytes of all planes as stored.
     public var storedBytes: Int { planes.reduce(0, +) }
 
     package init(offset: Int, checksum: UInt64, planes: [Int]) {

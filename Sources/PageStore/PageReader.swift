@@ -2,7 +2,9 @@ import CKernels
 import Support
 
 /// Reads columns of pages. One reader a worker: it owns the codec and the room for stored and decoded bytes.
-package final class PageReader {
+///
+/// Sendable, but of one thread at a time.
+package final class PageReader: @unchecked Sendable {
     package let codec: ColumnCodec
     private let stored: Memory<UInt8>
     /// Bytes of pages read since the reader was made, and seconds that reading them took.

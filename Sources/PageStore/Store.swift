@@ -10,7 +10,9 @@ import Support
 /// up is removed only where its environment says that it is an unfinished generation of this store, whose writer is
 /// dead.
 public final class Store {
+    /// The store's folder, as it was named.
     public let directory: String
+    /// What the store holds, as it was read or last published.
     public private(set) var manifest: Manifest
     private let lock: StoreLock?
     /// What was not removed, and why: for people, who can.
@@ -40,6 +42,8 @@ public final class Store {
     private func folder(_ name: String) -> String { "\(directory)/\(name)" }
 
     /// Opens a store to look at: no lock, nothing is written.
+    ///
+    /// - Throws: `Fault`: `noInput` where there is none, `badData` where its manifest is damaged or of another format.
     public static func open(_ directory: String) throws -> Store {
         Store(directory: directory, manifest: try Manifest.read(manifestFile(directory), store: directory), lock: nil)
     }
@@ -283,6 +287,7 @@ public final class Store {
 
     // MARK: Generations
 
+    /// The sequence cut into patches; nil where the manifest's numbers make none, which `open` refuses.
     public func geometry() -> SequenceGeometry? {
         SequenceGeometry(tokens: manifest.tokens, patchSize: manifest.patchSize)
     }

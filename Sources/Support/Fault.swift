@@ -2,6 +2,7 @@
 ///
 /// Thrown where the problem is seen, rendered once, by the command line. The kind decides the exit status.
 public struct Fault: Error, Sendable, Equatable {
+    /// What kind of problem it is.
     public enum Kind: Sendable {
         /// A flag or argument that cannot work (exit status 64).
         case usage
@@ -17,8 +18,11 @@ public struct Fault: Error, Sendable, Equatable {
         case interrupted
     }
 
+    /// What kind of problem it is.
     public var kind: Kind
+    /// What went wrong, without a capital or a full stop.
     public var problem: String
+    /// Where it was seen.
     public var place: Place
     /// What else to know, in whole sentences.
     public var advice: String?
@@ -40,11 +44,17 @@ public struct Fault: Error, Sendable, Equatable {
 public struct Place: Sendable, Equatable {
     /// The option of the caller that cannot work, in the library's word for it: "state".
     public var option: String?
+    /// The path of a file or a folder.
     public var file: String?
+    /// The index of a store's generation.
     public var generation: Int?
+    /// The number of a block in it, from 0.
     public var block: Int?
+    /// The number of a column of the block, from 0.
     public var column: Int?
+    /// Bytes from the start of the file.
     public var byteOffset: Int?
+    /// The name of a field or a tensor.
     public var field: String?
 
     package init(
@@ -77,6 +87,7 @@ extension Place {
 }
 
 extension Place: CustomStringConvertible {
+    /// In the library's own words; empty where nothing is known.
     public var description: String { text { "option '\($0)'" } }
 }
 

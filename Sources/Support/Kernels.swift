@@ -3,6 +3,7 @@ import Glibc
 
 /// What matrix products are computed in. Sums, norms, soft-max and the residual stream are f32 either way.
 public enum Compute: String, Sendable, CaseIterable {
+    /// Both factors as they are, IEEE single.
     case f32
     /// Both factors rounded to bfloat16.
     case bf16

@@ -20,14 +20,16 @@ package final class Pipeline {
         fileprivate let count: Int
         fileprivate let lane: Lane
         // Guarded by the crew's mutex.
-        fileprivate var body: ((_ worker: Int, _ task: Int) throws -> Void)?
+        fileprivate var body: (@Sendable (_ worker: Int, _ task: Int) throws -> Void)?
         fileprivate var next = 0
         fileprivate var finished = 0
         fileprivate var before = 0
         fileprivate var followers: [Stage] = []
         fileprivate var isDone = false
 
-        fileprivate init(name: String, number: Int, count: Int, lane: Lane, body: @escaping (Int, Int) throws -> Void) {
+        fileprivate init(
+            name: String, number: Int, count: Int, lane: Lane, body: @escaping @Sendable (Int, Int) throws -> Void
+        ) {
             self.name = name
             self.number = number
             self.count = count
@@ -63,11 +65,14 @@ package final class Pipeline {
     /// After a task has thrown, no later one is begun and every `wait` throws. Earlier ones, of this stage and of those
     /// added before it, are done all the same: so which error is thrown does not hang on which thread was quicker.
     ///
+    /// What a task wrote is there for the tasks of the stages that follow, and for who has waited: the lock under which
+    /// tasks are handed out says so to the memory.
+    ///
     /// - Parameter name: what `Times.byStage` has its seconds under.
     @discardableResult
     package func add(
         _ count: Int = 1, named name: String = "other", after: [Stage] = [], lane: Lane = .cores,
-        _ body: @escaping (_ worker: Int, _ task: Int) throws -> Void
+        _ body: @escaping @Sendable (_ worker: Int, _ task: Int) throws -> Void
     ) -> Stage {
         crew.add(count, named: name, after: after, lane: lane, body)
     }
@@ -185,7 +190,7 @@ private final class Crew: @unchecked Sendable {
 
     func add(
         _ count: Int, named name: String, after: [Stage], lane: Pipeline.Lane,
-        _ body: @escaping (Int, Int) throws -> Void
+        _ body: @escaping @Sendable (Int, Int) throws -> Void
     ) -> Stage {
         locked {
             let stage = Stage(name: name, number: stages, count: count, lane: lane, body: body)

@@ -5,9 +5,11 @@ public enum Remedy: Sendable, Equatable {
     case restart
     /// Go on with the model and the options that the run was begun with.
     case continueAsBegun
-    /// Replace the store that is there; name another; remove it.
+    /// Replace the store that is there.
     case replaceStore
+    /// Name another store.
     case otherStore
+    /// Remove the store.
     case removeStore
     /// Make a store, at this path where the caller named one.
     case ingest(into: String?)
@@ -17,23 +19,29 @@ public enum Remedy: Sendable, Equatable {
     case readBytes
     /// Restore a copy of a file, or of a store.
     case restore(String)
-    /// Make a model; replace the one that is there.
+    /// Make a model.
     case makeModel
+    /// Replace the model that is there.
     case replaceModel
-    /// Name another folder; another one for temporary stores.
+    /// Name another folder.
     case otherFolder
+    /// Name another folder for temporary stores.
     case otherTemporaryFolder
-    /// Free space on the disk; use less of it.
+    /// Free space on the disk.
     case freeSpace
+    /// Use less of the disk.
     case lessDisk
+    /// Use fewer threads.
     case fewerThreads
-    /// A smaller budget, or more memory free; another budget.
+    /// A smaller budget, or more memory free.
     case lessMemory
+    /// Another memory budget.
     case otherMemory
     /// States in f32.
     case storeF32
-    /// Compute the last states again and keep them; keep those of every layer.
+    /// Compute the last states again and keep them.
     case keepStates
+    /// Keep the states of every layer.
     case keepAll
 }
 

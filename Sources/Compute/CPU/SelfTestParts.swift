@@ -2,8 +2,8 @@ import Support
 
 // Parts of the arithmetic by themselves, over and over, to see what a core can do.
 
-/// A matrix product.
-package final class ProductTest {
+/// A matrix product. Sendable, but of one thread at a time.
+package final class ProductTest: @unchecked Sendable {
     private let product: PreparedMatrix
     private let x: Memory<Float>
     private let y: Memory<Float>

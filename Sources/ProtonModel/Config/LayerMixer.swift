@@ -13,13 +13,16 @@ public struct LayerMixer: Sendable, Equatable {
 
     package static let monteCarlo = LayerMixer(MonteCarloShape())
 
+    /// Whether it is Monte Carlo Attention, the published mixer, which gathers from all over the sequence.
     public var isMonteCarlo: Bool { shape is MonteCarloShape }
 
+    /// The kind, as config.json calls it: "monte-carlo", "retention".
     public var kind: String { type(of: shape).kind }
 
     /// Kind and options in one line, for people.
     public var summary: String { shape.summary }
 
+    /// Whether both compute the same: kind and every option.
     public static func == (one: LayerMixer, other: LayerMixer) -> Bool { one.shape.json == other.shape.json }
 
     /// Names the first field that cannot work in a causal model, or in one that is not; nil when all do.

@@ -11,6 +11,7 @@ public struct ModelConfig: Sendable, Equatable {
     public var hiddenSize: Int
     /// F.
     public var intermediateSize: Int
+    /// Blocks of weights; `depth` counts the repeats.
     public var layers: Int {
         // Fewer layers are the first ones.
         didSet { if let stated = statedMixers, layers >= 0 { statedMixers = Array(stated.prefix(layers)) } }
@@ -21,16 +22,21 @@ public struct ModelConfig: Sendable, Equatable {
     public var patchSize: Int
     /// K.
     public var kernelSize: Int
+    /// What norms add to the variance.
     public var layerNormEpsilon: Double = 1e-5
 
     // The wider family; the defaults are the published model (ModelFamily.swift).
+    /// What follows the convolutions.
     public var activation = Activation.gelu
     /// R: how often each block runs in a row, with the same weights.
     public var recurrence = 1
+    /// Which token of a patch is delegated where.
     public var delegation = Delegation.transpose
     /// `tcn`: takes the place of the published convolution, and of K and F with it.
     public var stack: [ConvolutionShape]?
+    /// What is added to tokens' vectors for their positions.
     public var positionalEncoding = PositionalEncoding.coordConv
+    /// Whether outputs depend on no later token, as far as `causality` says.
     public var isCausal = true
 
     /// One a layer.
@@ -44,6 +50,7 @@ public struct ModelConfig: Sendable, Equatable {
     /// Fields of config.json that do not bear on what is computed: read over, and no part of the model.
     public var ignoredFields: [String] = []
 
+    /// dh: features of a head, D/H.
     public var headSize: Int { hiddenSize / heads }
 
     package init(hiddenSize: Int, intermediateSize: Int, layers: Int, heads: Int, patchSize: Int, kernelSize: Int) {

@@ -12,6 +12,7 @@ public enum Delegation: Sendable, Equatable {
     /// As config.json and the command line call them.
     package static let modes = ["transpose", "monte-carlo", "selective"]
 
+    /// As config.json calls it.
     public var mode: String {
         switch self {
         case .transpose: Self.modes[0]
@@ -32,6 +33,7 @@ public enum Delegation: Sendable, Equatable {
 
 /// What is added to tokens' vectors for their positions.
 public enum PositionalEncoding: String, Sendable, CaseIterable {
+    /// A convolution over eight coordinates of the token.
     case coordConv = "coord_conv"
     /// Nothing: the convolutions learn position.
     case none

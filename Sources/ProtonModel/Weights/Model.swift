@@ -3,7 +3,9 @@ import Support
 
 /// A model directory: config.json and model.safetensors, checked against each other, the weights mapped.
 public final class Model: Sendable {
+    /// The model's folder, as it was named.
     public let directory: String
+    /// Its shape, as config.json says.
     public let config: ModelConfig
     /// XXH3-64 over the configuration and every weight's name, number format, shape and bytes, in hexadecimal: the same
     /// for the same model, wherever it lies.

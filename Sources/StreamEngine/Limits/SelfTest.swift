@@ -38,9 +38,9 @@ package enum SelfTest {
 
     /// Repeats `body` on every worker for about `seconds`, after one that warms up, and returns how many a second all
     /// managed.
-    private static func rate(_ pipeline: Pipeline, seconds: Double, _ body: @escaping (_ worker: Int) throws -> Void)
-        throws -> Double
-    {
+    private static func rate(
+        _ pipeline: Pipeline, seconds: Double, _ body: @escaping @Sendable (_ worker: Int) throws -> Void
+    ) throws -> Double {
         let total = Locked(0.0)
         try pipeline.wait(for: pipeline.add(pipeline.workers) { worker, _ in try body(worker) })
         let stage = pipeline.add(pipeline.workers) { worker, _ in
@@ -108,8 +108,8 @@ package enum SelfTest {
     }
 
     /// One worker's share: about as many tiles as go through the feed-forward at a time, just before and just after the
-    /// middle of a long sequence: half of their hosts and guests are seen.
-    private final class TileTest: StoredColumns {
+    /// middle of a long sequence: half of their hosts and guests are seen. Sendable because each is one worker's.
+    private final class TileTest: StoredColumns, @unchecked Sendable {
         private let sizes: ModelSizes
         private let tools: LaneTools
         private let feedForward: FeedForward

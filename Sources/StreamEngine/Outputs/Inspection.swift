@@ -3,9 +3,13 @@ import Support
 
 /// Looks into a store, at any depth: the store, a generation, a block, a column, its values.
 public struct Inspection {
+    /// The store that is looked into.
     public let store: Store
     private let kernels: KernelTable
 
+    /// Opens a store to look at; nothing is locked or written.
+    ///
+    /// - Throws: `Fault` of `Store.open`; `usage` where the environment forces kernels that are not there.
     public init(store directory: String) throws {
         store = try Store.open(directory)
         kernels = try Kernels.select()
@@ -13,12 +17,17 @@ public struct Inspection {
 
     /// Range and number of not-a-number values over some rows.
     public struct Statistics: Sendable {
+        /// Values.
         public var count = 0
+        /// The least value; infinity where there is none.
         public var minimum = Double.infinity
+        /// The greatest value; minus infinity where there is none.
         public var maximum = -Double.infinity
+        /// Values that are not a number, which bear on nothing else.
         public var notANumber = 0
         private var sum = 0.0
 
+        /// The mean; NaN where there are no numbers.
         public var mean: Double { count > notANumber ? sum / Double(count - notANumber) : .nan }
 
         mutating func add(_ value: Double) {
@@ -35,15 +44,23 @@ public struct Inspection {
 
     /// The pages of a table, added up, and what the values of some or all say.
     public struct GenerationSummary: Sendable {
+        /// What the manifest says of the generation.
         public var record: GenerationRecord
+        /// The table that this is of.
         public var table: PageTable
+        /// Pages, one a block.
         public var blocks: Int
+        /// Columns of a page: P.
         public var columns: Int
+        /// Bytes of all columns before compression.
         public var rawBytes: Int
+        /// Bytes of all pages as stored.
         public var storedBytes: Int
+        /// Bytes of the generation's file, both tables and LMDB's index included.
         public var fileBytes: Int
         /// Blocks that the statistics are of, spread over the generation.
         public var blocksRead: Int
+        /// Of the values of the blocks that were read.
         public var statistics: Statistics
     }
 
@@ -55,7 +72,10 @@ public struct Inspection {
         static let leastBlocks = 4
     }
 
+    /// The tables of a complete generation.
+    ///
     /// - Parameter all: whether the statistics are of all blocks, however many.
+    /// - Throws: `Fault`: `usage` where there is no such generation, `badData` where a page is damaged.
     public func generation(_ index: Int, all: Bool) throws -> [GenerationSummary] {
         let generation = try store.reader(index)
         let (blocks, P) = (generation.grid.blocks, generation.geometry.patchSize)
@@ -84,12 +104,19 @@ public struct Inspection {
         }
     }
 
+    /// What the page of a block says of itself.
     public struct BlockSummary: Sendable {
+        /// Its fixed header, checked.
         public var header: PageHeader
+        /// Where it lies in the generation's file.
         public var location: PageLocation
+        /// [P], each column's entry in the page's directory.
         public var columns: [ColumnEntry]
     }
 
+    /// Header and directory of a block's page, both checked; its values are not read.
+    ///
+    /// - Throws: `Fault`: `usage` where there is no such generation or block, `badData` where the page is damaged.
     public func block(_ block: Int, of index: Int) throws -> BlockSummary {
         let generation = try reader(index, block: block)
         return try summary(of: block, generation, try pageReader(generation, block: block))
@@ -114,9 +141,13 @@ public struct Inspection {
 
     /// A column and its values, which last as long as the visit.
     public struct Column {
+        /// The header of the block's page.
         public let header: PageHeader
+        /// Its number, from 0: the index of its tokens in their patches, or their place in the delegate order.
         public let column: Int
+        /// Its entry in the page's directory.
         public let entry: ColumnEntry
+        /// Of all its values; padding is left out.
         public let statistics: Statistics
         /// Tokens of the sequence: padding is left out.
         fileprivate let tokens: Int
@@ -141,7 +172,7 @@ public struct Inspection {
             self.statistics = statistics
         }
 
-        /// Visits its rows, one of each patch: the token, and its values.
+        /// Visits its rows, one of each patch: the token, and its `width` values.
         public func forEachRow(_ body: (_ token: Int, _ values: [Double]) throws -> Void) rethrows {
             try Self.forEachRow(header, column, tokens, values, indices) { token, row in
                 var numbers: [Double] = []
@@ -166,6 +197,9 @@ public struct Inspection {
     }
 
     /// Visits columns of a block one after another, all if none is named. Memory holds a mebibyte of them, or one.
+    ///
+    /// - Throws: `Fault`: `usage` where there is no such generation, block or column, `badData` where the page is
+    ///   damaged; and what `body` throws.
     public func columns(of block: Int, of index: Int, only column: Int? = nil, _ body: (Column) throws -> Void) throws {
         let generation = try reader(index, block: block)
         let reader = try pageReader(generation, block: block)

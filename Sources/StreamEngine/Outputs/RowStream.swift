@@ -1,4 +1,3 @@
-import CKernels
 import Geometry
 import PageStore
 import Support
@@ -47,7 +46,11 @@ public final class RowStream {
         rowBytes = header.width * header.element.size
     }
 
-    /// Visits the rows of tokens `range` in order: `body(first token, rows)` with contiguous rows of `rowBytes`.
+    /// Visits the rows of tokens `range` in order: `body(first token, rows)` with contiguous rows of `rowBytes`, which
+    /// last as long as the visit.
+    ///
+    /// - Parameter range: of 0..<n.
+    /// - Throws: `Fault` (`badData`) where a page is damaged or holds what no result is; and what `body` throws.
     public func read(_ range: Range<Int>, _ body: (_ first: Int, _ rows: UnsafeRawBufferPointer) throws -> Void) throws
     {
         if range.isEmpty { return }

@@ -3,10 +3,15 @@ import Support
 
 /// Reads every page of a store and checks every checksum.
 public enum Verify {
+    /// What was read and what is wrong.
     public struct Report: Sendable {
+        /// Complete generations.
         public var generations = 0
+        /// Pages that could be read, of all tables.
         public var pages = 0
+        /// Columns of these pages.
         public var columns = 0
+        /// Bytes of these pages as stored.
         public var bytes = 0
         /// Everything that is wrong, in order.
         public var faults: [Fault] = []
@@ -19,8 +24,11 @@ public enum Verify {
         }
     }
 
+    /// Reads every page of the complete generations. Damage of pages is reported, not thrown.
+    ///
     /// - Parameters:
     ///   - onPage: called before each page with generation, block and number of blocks.
+    /// - Throws: `Fault`: of `Store.open`, or `interrupted`.
     public static func run(
         store directory: String, onPage: (_ generation: Int, _ block: Int, _ blocks: Int) -> Void = { _, _, _ in }
     ) throws -> Report {

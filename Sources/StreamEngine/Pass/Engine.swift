@@ -5,7 +5,10 @@ import ProtonModel
 import Support
 
 /// What all passes of a run share: model, back end, threads, memory.
-final class Engine {
+///
+/// Sendable for the tasks of a pass, which read what `init` set; answers and layers are made on the thread that adds
+/// stages, and by no task.
+final class Engine: @unchecked Sendable {
     let model: Model
     let needs: WorkingSetNeeds
     let set: WorkingSet

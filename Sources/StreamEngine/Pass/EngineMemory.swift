@@ -5,7 +5,7 @@ import ProtonModel
 import Support
 
 /// The memory that a run's passes share. Every owner says what it takes beside how it takes it.
-final class EngineMemory {
+final class EngineMemory: Sendable {
     /// Columns of the generation that is read; where both generations fit, the two of them.
     let states: [Memory<UInt8>]
     /// [N] each: the token indices of the rows of generations in memory.
@@ -35,7 +35,7 @@ final class EngineMemory {
 
 /// s of a layer, in spans: a stretch each, or where rows see what comes after them a window each. Before a span's rows
 /// the rows of the span before that its own see, after them those of the next one.
-final class MixedRows {
+final class MixedRows: Sendable {
     /// [before + rows + after, D] each (`ModelConfig.reach`).
     let spans: [Rows]
 
@@ -61,7 +61,10 @@ final class MixedRows {
 }
 
 /// One block's results between the feed-forward and the store.
-final class OutgoingBlock {
+///
+/// Sendable because the stages of one block have it at a time, each after the one before: what changes here, carries and
+/// progress, only tasks of stages that follow one another touch.
+final class OutgoingBlock: @unchecked Sendable {
     /// P columns of new states, unless the whole generation stays in memory.
     let staged: Memory<UInt8>
     /// [P, T]: the token indices of their rows; empty where tokens stand in their own order.

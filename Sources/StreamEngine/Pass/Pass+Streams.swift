@@ -4,7 +4,10 @@ import ProtonModel
 import Support
 
 /// A streaming layer in a pass: its mixer at work, its rows, and what each stretch of it waits for.
-final class StreamedLayer {
+///
+/// Sendable as `Pass` is: its tasks read what `init` set and write rows that the stages before them left free; records
+/// and lengths are the caller's alone.
+final class StreamedLayer: @unchecked Sendable {
     let layer: Layer
     /// Of the model, from 1; repeats of a block count.
     let number: Int
@@ -78,7 +81,7 @@ final class StreamedLayer {
     /// Loads the input of a stretch: the pass begins with this layer.
     func load(
         _ patches: Range<Int>, from columns: Columns, as input: InputRows, after loads: [Pipeline.Stage], at index: Int,
-        placed: @escaping (() throws -> Void) throws -> Void
+        placed: @escaping @Sendable (() throws -> Void) throws -> Void
     ) -> Pipeline.Stage {
         let tiles = engine.tiling.tiles(of: patches)
         let x = x(index)

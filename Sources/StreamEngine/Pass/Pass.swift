@@ -19,7 +19,12 @@ import Support
 ///
 /// This file turns the steps of a window into stages of a pipeline: what each waits for, and nothing else, is said
 /// here.
-final class Pass {
+///
+/// Sendable for the tasks of its stages. They read what `init` set, and write only what is theirs while they run: rows,
+/// slots and places in memory that the stages before them left free, `traffic` under its lock, `progress` in the stages
+/// that finish blocks, one after another, and `appended` in the writer. All else that changes is the caller's alone, the
+/// one thread that `run` and `finish` are called on; it looks at `progress` and `appended` when nothing runs any more.
+final class Pass: @unchecked Sendable {
     /// Where the generation that is read comes from.
     enum Source {
         case stored(any ColumnSource, Admission)
@@ -229,8 +234,9 @@ final class Pass {
             for load in loads {
                 for run in load.runs { generation.prefetch(block: load.block, columns: run) }
             }
+            let cache = admission.cache
             let stage = pipeline.add(loads.count, named: "read") { [self] worker, task in
-                try read(loads[task], from: generation, into: admission.cache, with: engine.workers[worker].reader)
+                try read(loads[task], from: generation, into: cache, with: engine.workers[worker].reader)
             }
             // What an earlier step loads may be among these columns.
             loading = loading.suffix(engine.set.stepsInFlight) + [stage]
@@ -422,7 +428,7 @@ final class Pass {
     ///   - s: gives the rows that rows of the stretch see, by the first of these and the end.
     ///   - next: the layer whose input it makes; nil for the last one's states.
     private func add(
-        _ feedForward: FeedForward, of layer: Int, _ index: Int, s: @escaping (Int, Int) -> Rows,
+        _ feedForward: FeedForward, of layer: Int, _ index: Int, s: @escaping @Sendable (Int, Int) -> Rows,
         after before: [Pipeline.Stage], next: StreamedLayer?
     ) -> Pipeline.Stage {
         let patches = patches(ofStretch: index)
@@ -453,7 +459,7 @@ final class Pass {
     /// Keeps what a layer carries on from the end of a block; layers come in their order.
     private func keep(
         _ block: Int, after before: [Pipeline.Stage],
-        _ body: @escaping (_ carry: inout [UInt8], LaneTools) throws -> Void
+        _ body: @escaping @Sendable (_ carry: inout [UInt8], LaneTools) throws -> Void
     ) -> Pipeline.Stage? {
         let outgoing = outgoing(block)
         let place = blocks[block]?.kept.count ?? 0

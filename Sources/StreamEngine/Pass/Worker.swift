@@ -3,7 +3,10 @@ import ProtonModel
 import Support
 
 /// What one worker thread owns for the whole run: a lane with its rooms, a reader with its codec, and room of its own.
-final class Worker {
+///
+/// Sendable because one thread has it at a time: a task uses that of the worker that it runs on, and the thread that adds
+/// stages uses one while nothing runs.
+final class Worker: @unchecked Sendable {
     let tools: LaneTools
     let reader: PageReader
     /// [tiles] which token of its patch goes to which column, where that is not the tokens' own order.

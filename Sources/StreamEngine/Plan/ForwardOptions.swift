@@ -4,6 +4,7 @@ import Support
 
 /// What `forward` is asked to do.
 public struct ForwardOptions: Sendable {
+    /// Which generations stay in the store when the run is done.
     public enum Keep: String, Sendable, CaseIterable {
         /// The states after the last layer.
         case last
@@ -13,7 +14,9 @@ public struct ForwardOptions: Sendable {
         case none
     }
 
+    /// The store's folder.
     public var store: String
+    /// The model's folder.
     public var model: String
     /// Bound on anonymous memory in bytes; nil for half of what the machine can give.
     public var memory: Int?
@@ -38,6 +41,7 @@ public struct ForwardOptions: Sendable {
     /// Go on where the disk seems too small.
     public var isForced = false
 
+    /// A run of the model in the folder `model` over the store `store`, all else as it is by default.
     public init(store: String, model: String) {
         self.store = store
         self.model = model

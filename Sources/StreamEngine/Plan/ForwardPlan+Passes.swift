@@ -5,18 +5,22 @@ import ProtonModel
 extension ForwardPlan {
     /// One pass, as it is planned.
     public struct PlannedPass: Sendable, Equatable, Encodable {
-        /// Its layers, from 1; repeats of a block count.
+        /// Its first layer, from 1; repeats of a block count.
         public var firstLayer: Int
+        /// Its last layer.
         public var lastLayer: Int
         /// The generation that it reads; 0 is the tokens.
         public var readsGeneration: Int
         /// The generation that it stores; nil where its states are not stored, or stay in memory.
         public var writesGeneration: Int?
+        /// Whether it stores surprisal: the last one.
         public var writesSurprisal: Bool
-        /// States from and to the disk, about, in N: one N is one pass over the states as stored.
+        /// States from the disk, about, in N: one N is one pass over the states as stored.
         public var reads: Double
+        /// States to the disk, about, in N.
         public var writes: Double
 
+        /// All its layers.
         public var layers: ClosedRange<Int> { firstLayer...lastLayer }
     }
 

@@ -6,19 +6,29 @@ import Support
 
 /// What a forward run is going to do, stated before it starts.
 public struct ForwardPlan: Sendable {
+    /// The sequence in the model's patches.
     public var geometry: SequenceGeometry
+    /// The model's shape.
     public var config: ModelConfig
     /// How layers share passes over the states.
     package var passes: PassPlan
     /// What `model init` wrote into untrained weights.
     public var untrained: String?
+    /// Number format of the states.
     public var state: Element
+    /// Which generations will stay.
     public var keep: ForwardOptions.Keep
+    /// Worker threads.
     public var threads: Int
+    /// The path of the kernels: "avx512".
     public var kernels: String
+    /// What matrix products are computed in.
     public var compute: Compute
+    /// How convolutions are computed.
     public var convolution: ConvolutionWay
+    /// Bound on anonymous memory, in bytes.
     public var budget: Int
+    /// How that memory is used.
     public var set: WorkingSet
     /// The layer that the run begins with: 1, or the first one not complete.
     public var firstLayer: Int
@@ -26,12 +36,14 @@ public struct ForwardPlan: Sendable {
     public var isComplete: Bool { firstLayer > config.depth }
     /// How states shrink on disk, and what says so.
     public var compression: Compression
-    /// Bytes it will still write at its peak, and bytes free.
+    /// Bytes of disk that it will still take at its peak.
     public var diskNeeded: Int
+    /// Bytes free there.
     public var diskFree: Int
-    /// nil where nothing says how fast this model is here.
+    /// Seconds that the run will take; nil where nothing says how fast this model is here.
     public var estimatedSeconds: Double?
 
+    /// How states shrink on disk.
     public enum Compression: Sendable, Equatable {
         /// Taken not to shrink at all: the sequence is short.
         case none
@@ -40,6 +52,7 @@ public struct ForwardPlan: Sendable {
         /// As the generations did that are there already.
         case known(Double)
 
+        /// Bytes before compression over bytes after it.
         public var ratio: Double {
             switch self {
             case .none: 1
@@ -80,6 +93,8 @@ public struct ForwardPlan: Sendable {
     }
 
     /// One JSON object; names in snake case.
+    ///
+    /// - Throws: what `JSONEncoder` throws of numbers that are not finite, of which there are none.
     public func json() throws -> String {
         struct Fields: Encodable {
             var tokens, patches, patchSize, layers, firstLayer, threads, memoryBudgetBytes, memoryPlannedBytes,

@@ -26,11 +26,15 @@ public struct WorkingSet: Sendable, Equatable {
     /// What it takes, by part, in bytes.
     public var parts: [Part]
 
+    /// One use of memory.
     public struct Part: Sendable, Equatable {
+        /// What it is for, in a word or two.
         public var name: String
+        /// Bytes of it at the most.
         public var bytes: Int
     }
 
+    /// Bytes of all parts; `Int.max` where that is beyond 63 bits.
     public var totalBytes: Int {
         var sum = 0
         for part in parts {

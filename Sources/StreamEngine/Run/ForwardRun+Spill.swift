@@ -61,7 +61,8 @@ extension ForwardRun {
         )
         let P = engine.geometry.patchSize
         let writer = try GenerationWriter(store: store.directory, identity: store.identity(of: record), record: record)
-        var stored = 0
+        // The writer alone adds to it; the lock is for the compiler, once a block.
+        let stored = Locked(0)
         var gone: [Pipeline.Stage] = []
         for block in blocks {
             let patches = engine.grid.patches(ofBlock: block)
@@ -81,10 +82,13 @@ extension ForwardRun {
                 engine.pipeline.add(after: [encode] + gone.suffix(1), lane: .writer) { _, _ in
                     let page = pages.finish(header)
                     try writer.append(.states, block: block, page: page)
-                    stored += page.count
+                    let bytes = stored.withLock { stored in
+                        stored += page.count
+                        return stored
+                    }
                     if block == blocks.upperBound - 1 {
                         var progress = progress
-                        progress?.storedBytes = stored
+                        progress?.storedBytes = bytes
                         try writer.commit(progress: progress?.bytes ?? [])
                     } else if writer.uncommittedBytes >= engine.set.commitBytes {
                         try writer.commit(progress: [])
@@ -99,6 +103,6 @@ extension ForwardRun {
         try engine.pipeline.drain()
         // With progress it is a part, whose next block another process computes.
         if progress == nil { try writer.finish() } else { try writer.sync() }
-        return stored
+        return stored.withLock { $0 }
     }
 }

@@ -8,24 +8,29 @@ import Support
 
 /// Told what a run is about to do and how far it is.
 public protocol ForwardObserver {
+    /// Told once, before anything is computed.
     func planned(_ plan: ForwardPlan)
     /// Something the user should know and need not act on.
     func note(_ text: String)
+    /// Told about ten times a second, on the thread that called `run`.
     func progress(_ progress: ForwardProgress)
 }
 
 /// How far a run is.
 public struct ForwardProgress: Sendable {
-    /// The layers of the pass under way, from 1, and all layers of the model.
+    /// The first layer of the pass under way, from 1.
     public var firstLayer: Int
+    /// The last layer of the pass under way.
     public var layer: Int
+    /// All layers of the model.
     public var layers: Int
     /// The share of the pass that is done.
     public var layerShare: Double
     /// Tokens of the sequence.
     public var tokens: Int
-    /// Bytes of pages that this process has read and written so far.
+    /// Bytes of pages that this process has read so far.
     public var bytesRead: Int
+    /// Bytes of pages that it has written so far.
     public var bytesWritten: Int
     /// The share of the whole run that is done.
     public var share: Double { (Double(firstLayer - 1) + Double(layer - firstLayer + 1) * layerShare) / Double(layers) }
@@ -36,6 +41,7 @@ public final class ForwardRun {
     let options: ForwardOptions
     let observer: any ForwardObserver
     let kernels: KernelTable
+    /// The model that is run.
     public let model: Model
     /// Locked where something may be computed; else nothing is written to it.
     private(set) var store: Store
@@ -80,6 +86,8 @@ public final class ForwardRun {
 
     /// Opens model and store. The store's lock is taken where something is left to compute; a finished store and a dry
     /// run take none and write nothing.
+    ///
+    /// - Throws: `Fault`: of `Model`, of `Store.open`; `cannotCreate` where another process writes the store.
     public init(_ options: ForwardOptions, observer: any ForwardObserver) throws {
         self.options = options
         self.observer = observer
@@ -119,6 +127,9 @@ public final class ForwardRun {
     /// Computes what is missing and writes the outputs asked for.
     ///
     /// - Returns: nil for a dry run, which ends with the plan.
+    /// - Throws: `Fault`: `usage` where options cannot work together or contradict the run that was begun, `badData`
+    ///   where store or states are damaged, `inputOutput` where the disk fails or is full, `interrupted` where a signal
+    ///   came. What was committed stays, and the same call goes on from there.
     public func run() throws -> ForwardSummary? {
         // Tried before anything is computed, for it would be found out after hours.
         if let path = options.nll {

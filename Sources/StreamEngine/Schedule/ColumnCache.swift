@@ -7,7 +7,10 @@ import Support
 ///
 /// When room is needed, the column that is read again latest is given up first, which is the best order where next uses
 /// are exact (Belady 1966); here some are estimated. One thread plans; workers only fill slots.
-final class ColumnCache {
+///
+/// Sendable for these workers: they ask where a slot lies, which nothing changes, and note where its column was found,
+/// which the planner reads when the step that they work for is done.
+final class ColumnCache: @unchecked Sendable {
     /// What must be read before a step can begin.
     struct Load {
         var block: Int

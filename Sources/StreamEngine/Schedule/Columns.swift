@@ -3,7 +3,7 @@ import ProtonModel
 import Support
 
 /// Where the columns of the generation that a pass reads are in memory, for one step.
-enum Columns: StoredColumns {
+enum Columns: StoredColumns, Sendable {
     /// The whole generation is in memory.
     case resident(ResidentStates)
     /// What the step reads was brought into the cache.
@@ -30,7 +30,10 @@ enum Columns: StoredColumns {
 
 /// A generation in memory as it would be on disk: block after block, in each block column after column, in the number
 /// format of the states.
-struct ResidentStates {
+///
+/// Sendable because its memory is the run's, and two tasks at once never write the same columns, nor one what another
+/// reads: stages follow one another where they would.
+struct ResidentStates: @unchecked Sendable {
     let start: UnsafeMutablePointer<UInt8>
     /// Token indices of all rows, in the same order; nil where tokens stand in their own.
     var order: UnsafeMutablePointer<UInt16>?
@@ -59,7 +62,9 @@ struct ResidentStates {
 }
 
 /// The columns that one step reads, each in a slot of the cache until the step is done.
-final class CachedColumns {
+///
+/// Sendable because it is filled before the step's first task is added, and only read from then on.
+final class CachedColumns: @unchecked Sendable {
     /// Stands for a slot that is still to be found.
     static let awaited = Int.max
 

@@ -16,11 +16,17 @@ public enum Ingest {
         case tokens
     }
 
+    /// What was ingested.
     public struct Summary: Sendable {
+        /// n: tokens, specials included.
         public var tokens: Int
+        /// Bytes that were read.
         public var inputBytes: Int
+        /// Bytes of generation 0's pages.
         public var storedBytes: Int
+        /// G: patches that the tokens fill, the last one perhaps in part.
         public var patches: Int
+        /// Inputs.
         public var documents: Int
         /// What was not removed of a store that was replaced, and why.
         public var notes: [String]
@@ -37,7 +43,10 @@ public enum Ingest {
     ///
     /// - Parameters:
     ///   - replacing: an existing store may be replaced.
+    ///   - patchSize: P, 1 to 16 384; that of the model saves laying the tokens out anew.
     ///   - onProgress: called with the bytes read so far.
+    /// - Throws: `Fault`: `noInput` for an input that is missing or empty, `badData` for ids that are none,
+    ///   `cannotCreate` where the folder is taken, `interrupted` where a signal came.
     public static func run(
         _ inputs: [String], store directory: String, format: Format, patchSize: Int, replacing: Bool,
         onProgress: (Int) -> Void = { _ in }

@@ -23,6 +23,8 @@ enum Repage {
                     let parts = stride(from: patches.lowerBound, to: patches.upperBound, by: share).map {
                         $0..<min(patches.upperBound, $0 + share)
                     }
+                    // Each part has ids and an order of its own, and they stay until all are done.
+                    nonisolated(unsafe) let (ids, order) = (ids, order)
                     try engine.pipeline.wait(
                         for: engine.pipeline.add(parts.count, named: "order") { worker, task in
                             let skipped = (parts[task].lowerBound - patches.lowerBound) * patchSize

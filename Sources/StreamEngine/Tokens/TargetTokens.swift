@@ -4,7 +4,9 @@ import ProtonModel
 import Support
 
 /// The tokens that rows of states are to predict, in natural order. The block of generation 0 read last stays decoded.
-final class TargetTokens {
+///
+/// Sendable because one caller has it at a time: the stages that load targets follow one another.
+final class TargetTokens: @unchecked Sendable {
     private let geometry: SequenceGeometry
     /// P columns, and the token indices of their rows where they are ordered.
     private let decoded: Memory<UInt16>

@@ -2,14 +2,19 @@ import Support
 
 /// Tokens A up to but without B, as Python writes it: 0:10, 10:, :10, -5: for the last five, :-5 for all but those.
 public struct TokenRange: Sendable, Equatable {
+    /// A, counted from the end where it is negative; nil for the beginning.
     public var lower: Int?
+    /// B, counted from the end where it is negative; nil for the end.
     public var upper: Int?
 
+    /// The tokens `range`.
     public init(_ range: Range<Int>) {
         lower = range.lowerBound
         upper = range.upperBound
     }
 
+    /// Reads "A:B".
+    ///
     /// - Returns: nil where `text` is none of these, or names no token whatever the number of tokens is.
     public init?(_ text: String) {
         let parts = text.split(separator: ":", omittingEmptySubsequences: false)
