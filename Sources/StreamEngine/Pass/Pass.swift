@@ -52,8 +52,8 @@ final class Pass: @unchecked Sendable {
     /// Told the surprisal of each block's tokens when it is finished; blocks come in their order, one at a time.
     var onScored: (@Sendable (UnsafeBufferPointer<Float>) -> Void)?
 
-    /// Where the tokens that rows predict come from.
-    enum Targets {
+    /// Where the tokens that rows predict come from. Nobody writes to the memory while the pass runs.
+    enum Targets: @unchecked Sendable {
         case stored(GenerationReader)
         /// In their order, from token `first` on: those of the pass and the one after.
         case resident(UnsafePointer<UInt16>, first: Int)

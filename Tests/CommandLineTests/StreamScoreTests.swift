@@ -1,0 +1,165 @@
+import Foundation
+import Glibc
+import TestSupport
+import Testing
+
+/// `score -` with a model whose layers all stream: bytes as they come, without a store and without an end.
+struct StreamScoreTests {
+    private let bench: Bench
+    private let model: String
+    private let bytes: [UInt8]
+
+    init() throws {
+        bench = try Bench()
+        model = bench.file("model")
+        try run(
+            "model", "init", model, "--hidden-size", "16", "--heads", "2", "--intermediate-size", "16",
+            "--kernel-size", "5", "--patch-size", "16", "--mixers", "w:100,r,w:30"
+        ).expect(0)
+        var numbers = TestNumbers(21)
+        // More than two blocks of 8 tiles of 768 tokens.
+        bytes = numbers.bytes(15_000)
+    }
+
+    /// Surprisal of all bytes, of one run over a store.
+    private func wanted() throws -> [Float] {
+        try bench.store(bytes, "--patch-size", "16")
+        try run(
+            "forward", "--store", bench.file("store"), "--model", model, "--convolution", "direct", "--nll",
+            bench.file("wanted.npy")
+        ).expect(0)
+        // Between BOS and EOS.
+        return Array(try bench.array("wanted.npy").values[1...bytes.count])
+    }
+
+    private func score(_ input: [UInt8], _ flags: String...) throws -> Outcome {
+        try run(["score", "-", "--model", model, "--json", "--nll", bench.file("nll.npy")] + flags, input: input)
+    }
+
+    private func same(_ found: [Float], _ wanted: [Float]) -> Bool {
+        found.map(\.bitPattern) == wanted.map(\.bitPattern)
+    }
+
+    @Test("The bits are those of a run over a store, whatever memory and threads are", arguments: [1, 2, 3])
+    func oneRun(threads: Int) throws {
+        let wanted = try wanted()
+        let result = try score(bytes, "--threads", "\(threads)", "--memory", Program.memory(20 + 40 * threads))
+            .expect(0).json()
+        #expect(same(try bench.array("nll.npy").values, wanted))
+        let sum = wanted.reduce(0) { $0 + Double($1) }
+        #expect(result["bytes"] as? Int == bytes.count)
+        #expect(abs(try #require(result["bits"] as? Double) - sum) < 1e-6 * sum)
+        // To a pipe, which takes the values alone.
+        try bench.write("in", bytes)
+        try bench.shell("$P score - --model model --nll - < in > values").expect(0)
+        let values = try bench.bytes("values").withUnsafeBytes { Array($0.bindMemory(to: Float.self)) }
+        #expect(same(values, wanted))
+    }
+
+    @Test("Saved states go on with the bits of one run, wherever it was cut, with other threads")
+    func parts() throws {
+        let wanted = try wanted()
+        let cuts = [0, 1, 2, 700, 6143, 6144, 6145, 14_000, 15_000]
+        var found: [Float] = []
+        var last: [String: Any] = [:]
+        for (place, (first, end)) in zip(cuts, cuts.dropFirst()).enumerated() {
+            var flags = ["--threads", "\(1 + place % 3)", "--save-state", bench.file("state")]
+            if place > 0 { flags += ["--from-state", bench.file("state")] }
+            let outcome = try run(
+                ["score", "-", "--model", model, "--json", "--nll", bench.file("nll.npy")] + flags,
+                input: Array(bytes[first..<end]))
+            last = try outcome.expect(0).json()
+            found += try bench.array("nll.npy").values
+        }
+        #expect(same(found, wanted))
+        // Sums go on, too.
+        let sum = wanted.reduce(0) { $0 + Double($1) }
+        #expect(abs(try #require(last["bits"] as? Double) - sum) < 1e-6 * sum)
+        #expect(last["bytes"] as? Int == 15_000 && last["bytes_of_earlier_runs"] as? Int == 14_000)
+    }
+
+    @Test("Bits of a slow input come while it is open; a signal saves the state, and the rest follows")
+    func slowly() throws {
+        let wanted = try wanted()
+        let pipe = bench.file("pipe")
+        #expect(mkfifo(pipe, 0o600) == 0)
+        // Held open by a shell, which writes a few bytes and waits.
+        let first = try bench.write("first", bytes[..<7000])
+        let program = try Program(
+            [
+                "-c",
+                #"(cat "$1"; exec sleep 30) > "$2" & "#
+                    + #"exec "$3" score - --model "$4" --nll "$5" --save-state "$6" < "$2""#,
+                "bash", first, pipe, Program.path, model, bench.file("nll.npy"), bench.file("state"),
+            ], executable: "/bin/bash")
+        func count() -> Int { (try? bench.array("nll.npy").values.count) ?? 0 }
+        for _ in 0..<600 where count() < 7000 { usleep(50_000) }
+        #expect(!program.hasEnded)
+        // The file is an array at every moment.
+        #expect(same(try bench.array("nll.npy").values, Array(wanted[..<7000])))
+        program.send(SIGTERM)
+        let outcome = try program.outcome()
+        outcome.expect(75, "interrupted", "state")
+        try score(Array(bytes[7000...]), "--from-state", bench.file("state")).expect(0)
+        #expect(same(try bench.array("nll.npy").values, Array(wanted[7000...])))
+    }
+
+    @Test("A damaged state, one of another model, and none at all are refused")
+    func states() throws {
+        let state = bench.file("state")
+        try score(Array(bytes[..<7000]), "--save-state", state).expect(0)
+        let whole = try bench.bytes("state")
+        for offset in [0, 5, 9, 20, 40, whole.count / 3, whole.count / 2, whole.count - 1] {
+            var damaged = whole
+            damaged[offset] ^= 4
+            try bench.write("damaged", damaged)
+            try score([1], "--from-state", bench.file("damaged")).expect(65, "damaged")
+        }
+        for length in [0, 3, 30, whole.count - 1] {
+            try bench.write("damaged", whole.prefix(length))
+            try score([1], "--from-state", bench.file("damaged")).expect(65, "damaged")
+        }
+        try score([1], "--from-state", bench.file("missing")).expect(66, "missing")
+        try run(
+            "model", "init", bench.file("other"), "--hidden-size", "16", "--heads", "2", "--patch-size", "16",
+            "--mixers", "r,r", "--seed", "5"
+        ).expect(0)
+        try run(["score", "-", "--model", bench.file("other"), "--from-state", state], input: [1]).expect(65, "model")
+        // In other arithmetic bits would differ.
+        try score([1], "--from-state", state, "--state", "f32").expect(65, "round")
+    }
+
+    @Test("States need standard input, and a model whose layers all stream; an empty input is none")
+    func refusals() throws {
+        let file = try bench.write("file", bytes[..<100])
+        let state = bench.file("state")
+        try run("score", file, "--model", model, "--save-state", state).expect(64, "--save-state", "standard input")
+        try run(["score", "-", "--model", "nano", "--save-state", state], input: [1]).expect(64, "all over")
+        try score(Array(bytes[..<10]), "--save-state", state, "--convolution", "fourier").expect(64, "--convolution")
+        try score([]).expect(66, "empty")
+        #expect(!bench.exists("state"))
+    }
+
+    @Test("A long input keeps memory flat")
+    func flat() throws {
+        var numbers = TestNumbers(4)
+        let part = try bench.write("part", numbers.bytes(400_000))
+        let program = try Program(
+            [
+                "-c",
+                #"exec "$2" score - --model "$3" --threads 2 --json < <(for i in {1..8}; do cat "$1"; done)"#, "bash",
+                part, Program.path, model,
+            ], executable: "/bin/bash")
+        var samples: [Int] = []
+        while !program.hasEnded {
+            let now = program.memory("RssAnon")
+            if now > 0 { samples.append(now) }
+            usleep(5000)
+        }
+        // Of the last quarter nothing is more than of the first half.
+        let (early, late) = (samples.prefix(samples.count / 2).max() ?? 0, samples.suffix(samples.count / 4).max() ?? 0)
+        #expect(samples.count > 8 && late < early + 1 << 20, "\(samples.count) samples, \(early) and \(late) bytes")
+        let outcome = try program.outcome()
+        #expect(try outcome.expect(0).json()["bytes"] as? Int == 3_200_000)
+    }
+}
