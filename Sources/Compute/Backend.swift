@@ -91,6 +91,8 @@ public struct LaneNeeds: Sendable, Equatable {
     /// The size of the widest head that is rotated, and of the widest keys of a recurrence.
     public var rotatedHead = 0
     public var recurrentKeys = 0
+    /// Rows of the longest chunk of a recurrence whose rows say how it fades.
+    public var decayRows = 0
 
     public init() {}
 
@@ -105,5 +107,6 @@ public struct LaneNeeds: Sendable, Equatable {
         convolutionHalves = max(convolutionHalves, other.convolutionHalves)
         rotatedHead = max(rotatedHead, other.rotatedHead)
         recurrentKeys = max(recurrentKeys, other.recurrentKeys)
+        decayRows = max(decayRows, other.decayRows)
     }
 }
