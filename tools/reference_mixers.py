@@ -161,6 +161,86 @@ def retention_tensors(hidden, fields):
             "o_proj.weight": (hidden, values)}
 
 
+def decayed_sums(query, key, value, decay):
+    """What queries read of a matrix a head that fades by `decay` a row. [H, n, dk], [H, n, dv], [H] -> [n, H, dv]"""
+    heads, count, width = key.shape
+    state = np.zeros((heads, width, value.shape[2]))
+    read = np.empty((count, heads, value.shape[2]))
+    for row in range(count):
+        state = np.reshape(decay, (-1, 1, 1)) * state + key[:, row, :, None] * value[:, row, None, :]
+        read[row] = np.einsum("hk,hkv->hv", query[:, row], state)
+    return read
+
+
+def linear_attention(rows, weights, name, fields):
+    """Attention without soft-max: a sum of keys times values, that nothing fades. [n, D] -> [n, D]"""
+    heads = fields["num_heads"]
+    if fields["feature_map"] not in ("elu+1", "identity"):
+        raise Impossible("feature_map is one of elu+1, identity")
+    query, key, value = (heads_of(rows, weights, name + part, heads) for part in ("q_proj", "k_proj", "v_proj"))
+    if fields["feature_map"] == "elu+1":
+        query, key = (np.where(part > 0, part + 1, np.exp(np.minimum(part, 0))) for part in (query, key))
+    query = query / math.sqrt(fields["head_k_dim"])
+    read = decayed_sums(query, key, value, np.ones(heads))
+    if fields["normalize"]:
+        read /= np.einsum("hnk,hnk->nh", query, np.cumsum(key, axis=1))[..., None] + 1e-10
+    if name + "norm.weight" in weights:
+        read = rms_norm(read, weights, name + "norm", fields["norm_eps"])
+    elif fields["feature_map"] == "identity" and not fields["normalize"]:
+        raise Impossible("identity that is not normalized needs norm.weight")
+    return projection(read.reshape(len(rows), -1), weights, name + "o_proj")
+
+
+def linear_attention_fields(hidden, heads):
+    return {"num_heads": NEEDED, "head_k_dim": share(hidden, heads), "head_v_dim": share(hidden, heads),
+            "feature_map": "elu+1", "normalize": False, "norm_eps": 1e-5}
+
+
+def linear_attention_tensors(hidden, fields):
+    """norm.weight may be missing, but where features are the identity and nothing normalizes."""
+    keys, values = fields["num_heads"] * fields["head_k_dim"], fields["num_heads"] * fields["head_v_dim"]
+    return {"q_proj.weight": (keys, hidden), "k_proj.weight": (keys, hidden), "v_proj.weight": (values, hidden),
+            "norm.weight": (fields["head_v_dim"],), "o_proj.weight": (hidden, values)}
+
+
+def slopes(heads):
+    """ALiBi's: of a power of two of heads 2^(-8/heads), 2^(-16/heads), ...; of others those of the next lower power,
+    then every second one of the next higher power."""
+    power = 2 ** int(math.log2(heads))
+    whole = [2.0 ** (-8 * (head + 1) / power) for head in range(power)]
+    between = [2.0 ** (-8 * (head + 1) / (2 * power)) for head in range(0, 2 * power, 2)]
+    return np.array((whole + between)[:heads])
+
+
+def transnormer(rows, weights, name, fields):
+    """A matrix a head that fades the more slowly the later the layer; one norm over all heads; a linear gate."""
+    heads, layer, layers = fields["num_heads"], fields["layer"], fields["layers"]
+    if layers < 2 or not 0 <= layer < layers:
+        raise Impossible("layers is at least 2, layer 0 to layers - 1")
+    query, key, value = (heads_of(rows, weights, name + part, heads) for part in ("q_proj", "k_proj", "v_proj"))
+    query, key = silu(query), silu(key)
+    if fields["lrpe"]:
+        angles = np.arange(len(rows))[:, None] * weights[name + "theta"][:, None, :]
+        query, key = (np.concatenate([part * np.cos(angles), part * np.sin(angles)], axis=2) for part in (query, key))
+    decay = np.exp(-slopes(heads) * (1 - layer / (layers - 1) + 1e-5))
+    read = decayed_sums(query, key, value, decay).reshape(len(rows), -1)
+    read = read / np.sqrt(np.mean(read * read, axis=1, keepdims=True) + fields["norm_eps"])
+    return projection(projection(rows, weights, name + "g_proj") * read, weights, name + "o_proj")
+
+
+def transnormer_fields(hidden, heads):
+    return {"num_heads": NEEDED, "head_dim": share(hidden, heads), "layer": NEEDED, "layers": NEEDED, "lrpe": False,
+            "norm_eps": 1e-6}
+
+
+def transnormer_tensors(hidden, fields):
+    features = fields["num_heads"] * fields["head_dim"]
+    tensors = {part + ".weight": (features, hidden) for part in ("q_proj", "k_proj", "v_proj", "g_proj")}
+    if fields["lrpe"]:
+        tensors["theta"] = (fields["num_heads"], fields["head_dim"])
+    return tensors | {"o_proj.weight": (hidden, features)}
+
+
 # ---------------------------------------------------------------------------------------------------
 # All kinds
 # ---------------------------------------------------------------------------------------------------
@@ -178,6 +258,8 @@ class Kind(NamedTuple):
 KINDS = {
     "sliding-window": Kind(sliding_window, sliding_window_fields, sliding_window_tensors),
     "retention": Kind(retention, retention_fields, retention_tensors),
+    "linear-attention": Kind(linear_attention, linear_attention_fields, linear_attention_tensors),
+    "transnormer": Kind(transnormer, transnormer_fields, transnormer_tensors),
 }
 
 
