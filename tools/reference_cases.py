@@ -129,6 +129,8 @@ def random_mixer(random, mixer, hidden, name):
     for end, shape in reference_mixers.tensors(mixer, hidden).items():
         if end == "theta":
             tensors[name + end] = normal(0.5, *shape)
+        elif end == "A_log":  # memories of a few rows, and of hundreds
+            tensors[name + end] = (random.uniform(-6, 1, shape)).astype(np.float32)
         elif len(shape) == 2:
             tensors[name + end] = normal(shape[1] ** -0.5, *shape)
         elif end.endswith("norm.weight"):

@@ -241,6 +241,52 @@ def transnormer_tensors(hidden, fields):
     return tensors | {"o_proj.weight": (hidden, features)}
 
 
+def channel_convolution(rows, weight, bias):
+    """Every channel by itself, over the last K rows, the own one with them. [n, C], [C, K], [C] -> [n, C]"""
+    count, (channels, taps) = len(rows), weight.shape
+    padded = np.concatenate([np.zeros((taps - 1, channels)), rows])
+    return bias + sum(weight[:, tap] * padded[tap:tap + count] for tap in range(taps))
+
+
+def mamba2(rows, weights, name, fields):
+    """A matrix a head that every row fades as it says itself, behind a short convolution. [n, D] -> [n, D]"""
+    heads, size, width, groups = (fields[part] for part in ("num_heads", "head_dim", "state", "groups"))
+    channels, keys = heads * size, groups * width
+    if channels != fields["expand"] * rows.shape[1]:
+        raise Impossible("num_heads times head_dim must be expand times hidden_size")
+    if heads % groups:
+        raise Impossible("groups must divide num_heads")
+    gate, inner, step = np.split(projection(rows, weights, name + "in_proj"), [channels, 2 * (channels + keys)], axis=1)
+    inner = silu(channel_convolution(inner, weights[name + "conv.weight"], weights[name + "conv.bias"]))
+    value, key, query = np.split(inner, [channels, channels + keys], axis=1)
+    value = value.reshape(-1, heads, size)
+    key, query = (np.repeat(part.reshape(-1, groups, width), heads // groups, axis=1) for part in (key, query))
+    step = np.logaddexp(0, step + weights[name + "dt_bias"])
+    decay = np.exp(-step * np.exp(weights[name + "A_log"]))
+    state = np.zeros((heads, size, width))
+    read = np.empty((len(rows), heads, size))
+    for row in range(len(rows)):
+        state = decay[row, :, None, None] * state
+        state = state + step[row, :, None, None] * value[row, :, :, None] * key[row, :, None, :]
+        read[row] = (state @ query[row, :, :, None])[..., 0] + weights[name + "D"][:, None] * value[row]
+    gated = (read.reshape(len(rows), -1) * silu(gate)).reshape(len(rows), groups, -1)
+    normed = gated / np.sqrt(np.mean(gated * gated, axis=2, keepdims=True) + fields["norm_eps"])
+    return projection(normed.reshape(len(rows), -1) * weights[name + "norm.weight"], weights, name + "o_proj")
+
+
+def mamba2_fields(hidden, heads):
+    return {"num_heads": NEEDED, "head_dim": share(2 * hidden, heads), "state": NEEDED, "groups": 1, "expand": 2,
+            "conv": 4, "norm_eps": 1e-5}
+
+
+def mamba2_tensors(hidden, fields):
+    heads, channels = fields["num_heads"], fields["num_heads"] * fields["head_dim"]
+    inner = channels + 2 * fields["groups"] * fields["state"]
+    return {"in_proj.weight": (channels + inner + heads, hidden), "conv.weight": (inner, fields["conv"]),
+            "conv.bias": (inner,), "dt_bias": (heads,), "A_log": (heads,), "D": (heads,),
+            "norm.weight": (channels,), "o_proj.weight": (hidden, channels)}
+
+
 # ---------------------------------------------------------------------------------------------------
 # All kinds
 # ---------------------------------------------------------------------------------------------------
@@ -260,6 +306,7 @@ KINDS = {
     "retention": Kind(retention, retention_fields, retention_tensors),
     "linear-attention": Kind(linear_attention, linear_attention_fields, linear_attention_tensors),
     "transnormer": Kind(transnormer, transnormer_fields, transnormer_tensors),
+    "mamba2": Kind(mamba2, mamba2_fields, mamba2_tensors),
 }
 
 

@@ -22,7 +22,7 @@ struct HybridInterruptionTests {
         name: "hybrid", mixers: "m,w:60x2,r,m", generation: 3, keepsStates: true)
     static let streaming = Case(
         name: "streaming", mixers: "w:60,r,w:30x5", generation: 3, keepsStates: false)
-    static let recurrences = Case(name: "recurrences", mixers: "l,t:lrpe,r", generation: 3, keepsStates: false)
+    static let recurrences = Case(name: "recurrences", mixers: "l,t:lrpe,m2:8", generation: 3, keepsStates: false)
 
     /// Stores that take a while, with several commits a pass, their models, and what comes out undisturbed.
     private struct Original {

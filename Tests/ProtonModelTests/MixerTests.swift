@@ -21,6 +21,8 @@ import Testing
         LinearAttentionShape(heads: 3, keySize: 4, valueSize: 5, isNormalized: true, normEpsilon: 1e-6),
         TransNormerShape(heads: 2, headSize: 8, layer: 0, layers: 2),
         TransNormerShape(heads: 3, headSize: 5, layer: 7, layers: 8, hasAngles: true, normEpsilon: 1e-5),
+        Mamba2Shape(heads: 4, headSize: 8, state: 16),
+        Mamba2Shape(heads: 6, headSize: 8, state: 3, groups: 3, expand: 3, taps: 1, normEpsilon: 1e-4),
     ]
 
     private func config(_ shapes: [any MixerShape], hiddenSize: Int = 16) -> ModelConfig {
@@ -128,6 +130,18 @@ import Testing
         (TransNormerShape(heads: 2, headSize: 8, layer: 2, layers: 2), "layer"),
         (TransNormerShape(heads: 2, headSize: 8, layer: -1, layers: 2), "layer"),
         (TransNormerShape(heads: 2, headSize: 8, layer: 1, layers: 2, normEpsilon: 1), "norm_eps"),
+        (Mamba2Shape(heads: 0, headSize: 8, state: 4), "num_heads"),
+        (Mamba2Shape(heads: 4, headSize: 65_537, state: 4), "head_dim"),
+        (Mamba2Shape(heads: 4, headSize: 8, state: 0), "state"),
+        (Mamba2Shape(heads: 4, headSize: 8, state: .max), "state"),
+        (Mamba2Shape(heads: 65_536, headSize: 1, state: 17, groups: 65_536), "state"),
+        (Mamba2Shape(heads: 4, headSize: 8, state: 4, groups: 0), "groups"),
+        (Mamba2Shape(heads: 4, headSize: 8, state: 4, groups: 3), "groups"),
+        (Mamba2Shape(heads: 4, headSize: 8, state: 4, groups: 8), "groups"),
+        (Mamba2Shape(heads: 4, headSize: 8, state: 4, expand: 0), "expand"),
+        (Mamba2Shape(heads: 4, headSize: 8, state: 4, taps: 0), "conv"),
+        (Mamba2Shape(heads: 4, headSize: 8, state: 4, taps: 257), "conv"),
+        (Mamba2Shape(heads: 4, headSize: 8, state: 4, normEpsilon: 0), "norm_eps"),
     ]
 
     @Test("A mixer made in code that cannot work is named", arguments: impossibleShapes.indices)
@@ -208,6 +222,13 @@ import Testing
         transnormer.hasAngles = true
         #expect(shapes(transnormer) == projections.merging(["theta": [3, 5]]) { $1 })
         #expect(transnormer.tensors(width: 16).allSatisfy { !$0.isOptional })
+        let mamba2 = Mamba2Shape(heads: 4, headSize: 8, state: 5, groups: 2, taps: 3)
+        #expect(
+            shapes(mamba2) == [
+                "in_proj.weight": [32 + 32 + 10 + 10 + 4, 16], "conv.weight": [52, 3], "conv.bias": [52],
+                "dt_bias": [4], "A_log": [4], "D": [4], "norm.weight": [32], "o_proj.weight": [16, 32],
+            ])
+        #expect(mamba2.tensors(width: 16).allSatisfy { !$0.isOptional })
 
         var config = config([MonteCarloShape(), retention])
         config.delegation = .selective
@@ -305,6 +326,31 @@ import Testing
         }
     }
 
+    @Test("New Mamba-2 has steps of 0.001 to 0.1, rates of 1 to 16, and uniform weights by their inputs")
+    func initialValuesOfMamba2() throws {
+        let folder = try TemporaryFolder()
+        let mamba2 = Mamba2Shape(heads: 512, headSize: 4, state: 20)
+        try Model.initialize(
+            folder.file("model"), config: config([mamba2], hiddenSize: 1024), seed: 3, replacing: false)
+        let model = try Model(directory: folder.file("model"))
+        func values(_ name: String, _ count: Int) throws -> [Double] {
+            let tensor = try model.tensor("blocks.0.mixer.\(name)")
+            return (0..<count).map { Double(tensor.value($0)) }
+        }
+        let steps = try values("dt_bias", 512).map { log1p(exp($0)) }, rates = try values("A_log", 512).map { exp($0) }
+        #expect(steps.allSatisfy { $0 > 0.00099 && $0 < 0.101 } && rates.allSatisfy { $0 > 0.99 && $0 < 16.01 })
+        // Half of the steps are below their geometric mean, half of the rates below their mean.
+        #expect(abs(steps.count { $0 < 0.01 } - 256) < 50 && abs(rates.count { $0 < 8.5 } - 256) < 50)
+        #expect(try values("D", 512).allSatisfy { $0 == 1 } && values("norm.weight", 2048).allSatisfy { $0 == 1 })
+        for (name, count, inputs) in [
+            ("in_proj.weight", 100_000, 1024), ("conv.weight", 2088 * 4, 4), ("conv.bias", 2088, 4),
+            ("o_proj.weight", 100_000, 2048),
+        ] {
+            let (bound, largest) = (1 / Double(inputs).squareRoot(), try values(name, count).map(abs).max() ?? 0)
+            #expect(largest <= bound * 1.000001 && largest > 0.99 * bound, "\(name)")
+        }
+    }
+
     @Test("Every factor of a mixer's products must have an even width where products take pairs")
     func evenWidths() {
         #expect(config(Self.shapes.filter { $0 is SlidingWindowShape }).hasEvenWidths)
@@ -317,6 +363,9 @@ import Testing
         #expect(config([LinearAttentionShape(heads: 1, keySize: 5, valueSize: 4)]).hasEvenWidths)
         #expect(
             config([TransNormerShape(heads: 2, headSize: 5, layer: 0, layers: 2, hasAngles: true)]).hasEvenWidths)
+        // Nor are the taps of channels.
+        #expect(config([Mamba2Shape(heads: 2, headSize: 5, state: 3, taps: 3)]).hasEvenWidths)
+        #expect(!config([Mamba2Shape(heads: 1, headSize: 5, state: 4)]).hasEvenWidths)
         #expect(config([SlidingWindowShape(heads: 2, keyValueHeads: 1, headSize: 5, window: 1)]).hasEvenWidths)
     }
 
