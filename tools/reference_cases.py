@@ -127,7 +127,11 @@ def random_mixer(random, mixer, hidden, name):
 
     tensors = {}
     for end, shape in reference_mixers.tensors(mixer, hidden).items():
-        if len(shape) == 2:
+        if end == "theta":
+            tensors[name + end] = normal(0.5, *shape)
+        elif end == "A_log":  # memories of a few rows, and of hundreds
+            tensors[name + end] = (random.uniform(-6, 1, shape)).astype(np.float32)
+        elif len(shape) == 2:
             tensors[name + end] = normal(shape[1] ** -0.5, *shape)
         elif end.endswith("norm.weight"):
             tensors[name + end] = 1 + normal(0.1, *shape)

@@ -161,6 +161,132 @@ def retention_tensors(hidden, fields):
             "o_proj.weight": (hidden, values)}
 
 
+def decayed_sums(query, key, value, decay):
+    """What queries read of a matrix a head that fades by `decay` a row. [H, n, dk], [H, n, dv], [H] -> [n, H, dv]"""
+    heads, count, width = key.shape
+    state = np.zeros((heads, width, value.shape[2]))
+    read = np.empty((count, heads, value.shape[2]))
+    for row in range(count):
+        state = np.reshape(decay, (-1, 1, 1)) * state + key[:, row, :, None] * value[:, row, None, :]
+        read[row] = np.einsum("hk,hkv->hv", query[:, row], state)
+    return read
+
+
+def linear_attention(rows, weights, name, fields):
+    """Attention without soft-max: a sum of keys times values, that nothing fades. [n, D] -> [n, D]"""
+    heads = fields["num_heads"]
+    if fields["feature_map"] not in ("elu+1", "identity"):
+        raise Impossible("feature_map is one of elu+1, identity")
+    query, key, value = (heads_of(rows, weights, name + part, heads) for part in ("q_proj", "k_proj", "v_proj"))
+    if fields["feature_map"] == "elu+1":
+        query, key = (np.where(part > 0, part + 1, np.exp(np.minimum(part, 0))) for part in (query, key))
+    query = query / math.sqrt(fields["head_k_dim"])
+    read = decayed_sums(query, key, value, np.ones(heads))
+    if fields["normalize"]:
+        read /= np.einsum("hnk,hnk->nh", query, np.cumsum(key, axis=1))[..., None] + 1e-10
+    if name + "norm.weight" in weights:
+        read = rms_norm(read, weights, name + "norm", fields["norm_eps"])
+    elif fields["feature_map"] == "identity" and not fields["normalize"]:
+        raise Impossible("identity that is not normalized needs norm.weight")
+    return projection(read.reshape(len(rows), -1), weights, name + "o_proj")
+
+
+def linear_attention_fields(hidden, heads):
+    return {"num_heads": NEEDED, "head_k_dim": share(hidden, heads), "head_v_dim": share(hidden, heads),
+            "feature_map": "elu+1", "normalize": False, "norm_eps": 1e-5}
+
+
+def linear_attention_tensors(hidden, fields):
+    """norm.weight may be missing, but where features are the identity and nothing normalizes."""
+    keys, values = fields["num_heads"] * fields["head_k_dim"], fields["num_heads"] * fields["head_v_dim"]
+    return {"q_proj.weight": (keys, hidden), "k_proj.weight": (keys, hidden), "v_proj.weight": (values, hidden),
+            "norm.weight": (fields["head_v_dim"],), "o_proj.weight": (hidden, values)}
+
+
+def slopes(heads):
+    """ALiBi's: of a power of two of heads 2^(-8/heads), 2^(-16/heads), ...; of others those of the next lower power,
+    then every second one of the next higher power."""
+    power = 2 ** int(math.log2(heads))
+    whole = [2.0 ** (-8 * (head + 1) / power) for head in range(power)]
+    between = [2.0 ** (-8 * (head + 1) / (2 * power)) for head in range(0, 2 * power, 2)]
+    return np.array((whole + between)[:heads])
+
+
+def transnormer(rows, weights, name, fields):
+    """A matrix a head that fades the more slowly the later the layer; one norm over all heads; a linear gate."""
+    heads, layer, layers = fields["num_heads"], fields["layer"], fields["layers"]
+    if layers < 2 or not 0 <= layer < layers:
+        raise Impossible("layers is at least 2, layer 0 to layers - 1")
+    query, key, value = (heads_of(rows, weights, name + part, heads) for part in ("q_proj", "k_proj", "v_proj"))
+    query, key = silu(query), silu(key)
+    if fields["lrpe"]:
+        angles = np.arange(len(rows))[:, None] * weights[name + "theta"][:, None, :]
+        query, key = (np.concatenate([part * np.cos(angles), part * np.sin(angles)], axis=2) for part in (query, key))
+    decay = np.exp(-slopes(heads) * (1 - layer / (layers - 1) + 1e-5))
+    read = decayed_sums(query, key, value, decay).reshape(len(rows), -1)
+    read = read / np.sqrt(np.mean(read * read, axis=1, keepdims=True) + fields["norm_eps"])
+    return projection(projection(rows, weights, name + "g_proj") * read, weights, name + "o_proj")
+
+
+def transnormer_fields(hidden, heads):
+    return {"num_heads": NEEDED, "head_dim": share(hidden, heads), "layer": NEEDED, "layers": NEEDED, "lrpe": False,
+            "norm_eps": 1e-6}
+
+
+def transnormer_tensors(hidden, fields):
+    features = fields["num_heads"] * fields["head_dim"]
+    tensors = {part + ".weight": (features, hidden) for part in ("q_proj", "k_proj", "v_proj", "g_proj")}
+    if fields["lrpe"]:
+        tensors["theta"] = (fields["num_heads"], fields["head_dim"])
+    return tensors | {"o_proj.weight": (hidden, features)}
+
+
+def channel_convolution(rows, weight, bias):
+    """Every channel by itself, over the last K rows, the own one with them. [n, C], [C, K], [C] -> [n, C]"""
+    count, (channels, taps) = len(rows), weight.shape
+    padded = np.concatenate([np.zeros((taps - 1, channels)), rows])
+    return bias + sum(weight[:, tap] * padded[tap:tap + count] for tap in range(taps))
+
+
+def mamba2(rows, weights, name, fields):
+    """A matrix a head that every row fades as it says itself, behind a short convolution. [n, D] -> [n, D]"""
+    heads, size, width, groups = (fields[part] for part in ("num_heads", "head_dim", "state", "groups"))
+    channels, keys = heads * size, groups * width
+    if channels != fields["expand"] * rows.shape[1]:
+        raise Impossible("num_heads times head_dim must be expand times hidden_size")
+    if heads % groups:
+        raise Impossible("groups must divide num_heads")
+    gate, inner, step = np.split(projection(rows, weights, name + "in_proj"), [channels, 2 * (channels + keys)], axis=1)
+    inner = silu(channel_convolution(inner, weights[name + "conv.weight"], weights[name + "conv.bias"]))
+    value, key, query = np.split(inner, [channels, channels + keys], axis=1)
+    value = value.reshape(-1, heads, size)
+    key, query = (np.repeat(part.reshape(-1, groups, width), heads // groups, axis=1) for part in (key, query))
+    step = np.logaddexp(0, step + weights[name + "dt_bias"])
+    decay = np.exp(-step * np.exp(weights[name + "A_log"]))
+    state = np.zeros((heads, size, width))
+    read = np.empty((len(rows), heads, size))
+    for row in range(len(rows)):
+        state = decay[row, :, None, None] * state
+        state = state + step[row, :, None, None] * value[row, :, :, None] * key[row, :, None, :]
+        read[row] = (state @ query[row, :, :, None])[..., 0] + weights[name + "D"][:, None] * value[row]
+    gated = (read.reshape(len(rows), -1) * silu(gate)).reshape(len(rows), groups, -1)
+    normed = gated / np.sqrt(np.mean(gated * gated, axis=2, keepdims=True) + fields["norm_eps"])
+    return projection(normed.reshape(len(rows), -1) * weights[name + "norm.weight"], weights, name + "o_proj")
+
+
+def mamba2_fields(hidden, heads):
+    return {"num_heads": NEEDED, "head_dim": share(2 * hidden, heads), "state": NEEDED, "groups": 1, "expand": 2,
+            "conv": 4, "norm_eps": 1e-5}
+
+
+def mamba2_tensors(hidden, fields):
+    heads, channels = fields["num_heads"], fields["num_heads"] * fields["head_dim"]
+    inner = channels + 2 * fields["groups"] * fields["state"]
+    return {"in_proj.weight": (channels + inner + heads, hidden), "conv.weight": (inner, fields["conv"]),
+            "conv.bias": (inner,), "dt_bias": (heads,), "A_log": (heads,), "D": (heads,),
+            "norm.weight": (channels,), "o_proj.weight": (hidden, channels)}
+
+
 # ---------------------------------------------------------------------------------------------------
 # All kinds
 # ---------------------------------------------------------------------------------------------------
@@ -178,6 +304,9 @@ class Kind(NamedTuple):
 KINDS = {
     "sliding-window": Kind(sliding_window, sliding_window_fields, sliding_window_tensors),
     "retention": Kind(retention, retention_fields, retention_tensors),
+    "linear-attention": Kind(linear_attention, linear_attention_fields, linear_attention_tensors),
+    "transnormer": Kind(transnormer, transnormer_fields, transnormer_tensors),
+    "mamba2": Kind(mamba2, mamba2_fields, mamba2_tensors),
 }
 
 

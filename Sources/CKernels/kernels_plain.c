@@ -221,6 +221,10 @@ static uint64_t checksum(const void *bytes, int64_t count) {
     .rotate = rotate, \
     .retention_delta = retention_delta, \
     .retention_output = retention_output, \
+    .chunk_output = chunk_output, \
+    .decay_factors = decay_factors, \
+    .convolve_channels = convolve_channels, \
+    .apply = apply, \
     .gate_heads = gate_heads, \
     .surprisal = surprisal, \
     .bf16_from_f32 = bf16_from_f32, \

@@ -91,6 +91,8 @@ package struct LaneNeeds: Sendable, Equatable {
     /// The size of the widest head that is rotated, and of the widest keys of a recurrence.
     package var rotatedHead = 0
     package var recurrentKeys = 0
+    /// Rows of the longest chunk of a recurrence whose rows say how it fades.
+    package var decayRows = 0
 
     package init() {}
 
@@ -105,5 +107,6 @@ package struct LaneNeeds: Sendable, Equatable {
         convolutionHalves = max(convolutionHalves, other.convolutionHalves)
         rotatedHead = max(rotatedHead, other.rotatedHead)
         recurrentKeys = max(recurrentKeys, other.recurrentKeys)
+        decayRows = max(decayRows, other.decayRows)
     }
 }

@@ -63,10 +63,20 @@ package protocol Lane: AnyObject {
     /// - Parameter first: token index of the first row.
     func rotate(_ x: Rows, first: Int, heads: Int, by tables: RotationTables)
 
-    /// Per head of each row: x = x / √(mean x² + ε) · weight, then x · silu(gate).
+    /// A function of every value, in place.
+    func apply(_ function: RowFunction, to x: Rows)
+
+    /// Per head of each row: x = x / √(mean x² + ε) · weight, then as `gate` says.
     ///
-    /// - Parameter weight: nil for ones.
-    func gateHeads(_ x: Rows, heads: Int, weight: HeadNorm?, epsilon: Float, gate: Rows)
+    /// - Parameter weight: of one head's values, or of all heads' one after another; nil for ones.
+    func gateHeads(_ x: Rows, heads: Int, weight: HeadNorm?, epsilon: Float, gate: HeadGate)
+
+    /// Per head of each row: all values but the last one, divided by the last one and ε.
+    ///
+    /// - Parameters:
+    ///   - x: [rows, heads · (size + 1)].
+    ///   - y: [rows, heads · size].
+    func divideHeads(_ x: Rows, heads: Int, epsilon: Float, into y: Rows)
 
     /// Bits of surprisal of `targets[r]` by the logits that follow from row r: normalised, then multiplied.
     ///
@@ -115,6 +125,46 @@ package protocol Lane: AnyObject {
     /// - Parameter states: [chunks · heads · key size, value size]: S before each chunk.
     func recall(queries: Rows, keys: Rows, values: Rows, decay: DecayTables, states: Rows, into outputs: Rows)
 
+    /// A convolution of each of some channels by itself, its bias and silu: row r of y sees rows r to r + K - 1 of x.
+    ///
+    /// - Parameters:
+    ///   - x: [rows + K - 1, channels].
+    ///   - first: the channel of the filter that x begins with.
+    ///   - y: [rows, channels].
+    func convolveChannels(_ x: Rows, _ filter: ChannelFilter, from first: Int, into y: Rows)
+
+    /// What is kept of rows that say how states fade, chunk by chunk.
+    ///
+    /// - Parameters:
+    ///   - dt: [rows, heads]: chunks of `decays.chunk` rows, the last one what is left.
+    ///   - kept: [chunks · heads, decays.width].
+    func measure(_ dt: Rows, _ decays: RowDecays, into kept: Rows)
+
+    /// What the rows of each chunk add to the states of one head: Σ decay(r→end) · step_r · k_rᵀ v_r.
+    ///
+    /// - Parameters:
+    ///   - keys: [rows, key size], those of the head's group.
+    ///   - values: [rows, value size] of the head.
+    ///   - deltas: [chunks · heads · key size, value size], of which the head's are written.
+    func retain(keys: Rows, values: Rows, head: Int, decays: RowDecays, kept: Rows, into deltas: Rows)
+
+    /// Turns what each chunk adds to one head's state into the state before it, as above.
+    func scan(_ deltas: Rows, rows: Int, head: Int, decays: RowDecays, kept: Rows, state: Rows)
+
+    /// The outputs of each chunk: decay(start→r) q_r S + Σ_{s≤r} decay(s→r) · step_s · (q_r · k_s) v_s, head by head.
+    ///
+    /// - Parameters:
+    ///   - queries: [rows, groups · key size], as keys are.
+    ///   - values: [rows, heads · value size], as outputs are.
+    ///   - states: [chunks · heads · key size, value size]: S before each chunk.
+    func recall(
+        queries: Rows, keys: Rows, values: Rows, decays: RowDecays, kept: Rows, states: Rows, into outputs: Rows)
+
+    /// Per head of each row: x = (x + weight · y) · gate.
+    ///
+    /// - Parameter weights: [heads].
+    func addHeads(_ y: Rows, weights: HeadNorm, gate: Rows, to x: Rows)
+
     // MARK: In one go, where that is worth while
 
     /// u = LayerNorm(x), and products of it.
@@ -156,6 +206,30 @@ package struct StoredRows {
 
 /// Scale of a norm of every head's values, on the host.
 package typealias HeadNorm = Memory<Float>
+
+/// A function of single values.
+public enum RowFunction: Sendable, CaseIterable {
+    /// a / (1 + e^(-a)).
+    case silu
+    /// e^a where a is below 0, else a + 1.
+    case eluPlusOne
+}
+
+/// What normalised values are multiplied with.
+public enum HeadGate {
+    case none
+    case linear(Rows)
+    /// Silu of these.
+    case silu(Rows)
+
+    /// [rows, values] as what they are for.
+    var rows: Rows? {
+        switch self {
+        case .none: nil
+        case .linear(let rows), .silu(let rows): rows
+        }
+    }
+}
 
 /// How the heads of an attention lie in their rows.
 package struct AttentionHeads: Sendable, Equatable {

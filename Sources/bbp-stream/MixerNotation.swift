@@ -43,7 +43,8 @@ enum MixerNotation {
             return try entries.enumerated().map { layer, entry in
                 do {
                     return try LayerMixer(
-                        .object(entry.object), named: "mixers.\(layer)", file: "--mixers", in: model)
+                        .object(entry.object), named: "mixers.\(layer)", file: "--mixers",
+                        in: model.at(layer, of: entries.count))
                 } catch let fault as Fault {
                     throw Fault(.usage, "\(fault.problem) (\(entry.text))", at: fault.place)
                 }

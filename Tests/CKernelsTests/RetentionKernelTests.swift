@@ -137,3 +137,157 @@ struct RetentionKernelTests {
         }
     }
 }
+
+/// A chunk of one head whose rows say how much of a state is left.
+private struct FadingChunk {
+    let rows, keySize, valueSize: Int
+    var q, k, v, state: [Float]
+    /// Of each row: the logarithm to base 2 of what a state has faded by, in double precision, and its step.
+    var logs: [Double]
+    var steps: [Float]
+
+    init(rows: Int, keySize: Int, valueSize: Int, decay: Double, _ numbers: inout TestNumbers) {
+        (self.rows, self.keySize, self.valueSize) = (rows, keySize, valueSize)
+        (q, k) = (randomFloats(rows * keySize, &numbers), randomFloats(rows * keySize, &numbers))
+        v = randomFloats(rows * valueSize, &numbers)
+        state = randomFloats(keySize * valueSize, &numbers)
+        steps = (0..<rows).map { _ in abs(numbers.float()) }
+        var sum = 0.0
+        logs = steps.map { step in
+            sum -= decay * Double(step)
+            return sum
+        }
+    }
+
+    func factors(_ kernels: bbp_kernels) -> [Float] {
+        let log = Edge(logs.map(Float.init)), rest = Edge(logs.map { Float($0 - Double(Float($0))) })
+        let steps = Edge(steps), factor = Edge([Float](repeating: .nan, count: rows * Int(BBP_RETENTION_ROWS)))
+        kernels.decay_factors(log.start, rest.start, steps.start, Int64(rows), factor.start)
+        return factor.values
+    }
+
+    func output(_ kernels: bbp_kernels, factors: [Float]) -> [Float] {
+        let (q, k, v, state, factor) = (Edge(q), Edge(k), Edge(v), Edge(state), Edge(factors))
+        let before = Edge(logs.map { Float(exp2($0)) })
+        let out = Edge([Float](repeating: .nan, count: rows * valueSize))
+        let scratch = scratch(floats: bbp_retention_scratch(Int64(keySize)))
+        kernels.chunk_output(
+            q.start, Int64(keySize), k.start, Int64(keySize), v.start, Int64(valueSize), Int64(rows), Int64(keySize),
+            Int64(valueSize), before.start, factor.start, state.start, out.start, Int64(valueSize), scratch.start)
+        return out.values
+    }
+}
+
+struct RowDecayKernelTests {
+    private static let rows = [1, 2, 7, 15, 16, 17, 33, 64, 100, 128]
+    /// A state is gone in a row, or lasts for all of them.
+    private static let decays = [1e-6, 0.05, 3, 400]
+
+    private func chunks(_ body: (FadingChunk) throws -> Void) rethrows {
+        var numbers = TestNumbers(15)
+        for (keySize, valueSize) in [(1, 1), (5, 17), (16, 32), (40, 64)] {
+            for rows in Self.rows {
+                for decay in Self.decays {
+                    try body(
+                        FadingChunk(rows: rows, keySize: keySize, valueSize: valueSize, decay: decay, &numbers))
+                }
+            }
+        }
+    }
+
+    @Test(arguments: VectorPath.allCases) func factorsAreThoseOfTheFormula(_ path: VectorPath) throws {
+        for kernels in [try path.kernels(), try plainKernels()] {
+            chunks { chunk in
+                let factors = chunk.factors(kernels)
+                for s in 0..<chunk.rows {
+                    for r in 0..<Int(BBP_RETENTION_ROWS) {
+                        let found = Double(factors[s * Int(BBP_RETENTION_ROWS) + r])
+                        guard s <= r && r < chunk.rows else {
+                            #expect(found == 0)
+                            continue
+                        }
+                        // Logarithms of tens of thousands, and differences as exact as a float.
+                        let distance = chunk.logs[r] - chunk.logs[s]
+                        let exact = exp2(distance) * Double(chunk.steps[s])
+                        #expect(abs(found - exact) <= (4e-7 - 1e-7 * distance) * exact + 1e-35, "\(s) at \(r)")
+                    }
+                }
+            }
+        }
+    }
+
+    @Test func plainOutputsAreTheRecurrence() throws {
+        let plain = try plainKernels()
+        chunks { chunk in
+            let found = chunk.output(plain, factors: chunk.factors(plain))
+            var state = chunk.state.map(Double.init)
+            var before = 0.0
+            for row in 0..<chunk.rows {
+                var out = [Double](repeating: 0, count: chunk.valueSize)
+                for d in 0..<chunk.keySize {
+                    for c in 0..<chunk.valueSize {
+                        let place = d * chunk.valueSize + c
+                        state[place] = exp2(chunk.logs[row] - before) * state[place]
+                        state[place] +=
+                            Double(chunk.steps[row]) * Double(chunk.k[row * chunk.keySize + d])
+                            * Double(chunk.v[row * chunk.valueSize + c])
+                        out[c] += Double(chunk.q[row * chunk.keySize + d]) * state[place]
+                    }
+                }
+                before = chunk.logs[row]
+                let own = Array(found[row * chunk.valueSize..<(row + 1) * chunk.valueSize])
+                #expect(own.distance(to: out.map(Float.init)) < 1e-4)
+            }
+        }
+    }
+
+    @Test(arguments: VectorPath.allCases) func agreesWithPlainAndBitForBit(_ path: VectorPath) throws {
+        let (kernels, plain) = (try path.kernels(), try plainKernels())
+        let avx2 = bbp_kernels_for(BBP_AVX2)?.pointee
+        chunks { chunk in
+            let factors = chunk.factors(kernels), found = chunk.output(kernels, factors: factors)
+            #expect(found.distance(to: chunk.output(plain, factors: factors)) < 2e-4)
+            if let avx2 {
+                #expect(chunk.factors(avx2).bits == factors.bits)
+                #expect(chunk.output(avx2, factors: factors).bits == found.bits)
+            }
+        }
+    }
+
+    @Test(arguments: VectorPath.allCases) func channels(_ path: VectorPath) throws {
+        let (kernels, plain) = (try path.kernels(), try plainKernels())
+        var numbers = TestNumbers(16)
+        for (rows, channels, taps) in [(1, 1, 1), (5, 15, 4), (3, 16, 2), (40, 37, 7), (2, 64, 4)] {
+            let (stride, gap) = (channels + 3, 2)
+            let x = Edge(randomFloats((rows + taps - 2) * stride + channels, &numbers))
+            let weight = Edge(randomFloats((taps - 1) * stride + channels, &numbers))
+            let bias = Edge(randomFloats(channels, &numbers))
+            func run(_ kernels: bbp_kernels) -> [Float] {
+                let y = Edge([Float](repeating: 77, count: (rows - 1) * (channels + gap) + channels))
+                kernels.convolve_channels(
+                    x.start, Int64(stride), Int64(rows), Int64(channels), Int64(taps), weight.start, Int64(stride),
+                    bias.start, y.start, Int64(channels + gap))
+                return y.values
+            }
+            let found = run(kernels)
+            #expect(found.distance(to: run(plain)) < 1e-5)
+            if let avx2 = bbp_kernels_for(BBP_AVX2)?.pointee { #expect(run(avx2).bits == found.bits) }
+            for row in 0..<rows {
+                for channel in 0..<channels + gap where row * (channels + gap) + channel < found.count {
+                    let value = Double(found[row * (channels + gap) + channel])
+                    guard channel < channels else {
+                        #expect(value == 77)
+                        continue
+                    }
+                    var sum = Double(bias.values[channel])
+                    for tap in 0..<taps {
+                        sum +=
+                            Double(weight.values[tap * stride + channel])
+                            * Double(x.values[(row + tap) * stride + channel])
+                    }
+                    #expect(abs(value - sum / (1 + exp(-sum))) < 1e-5)
+                }
+            }
+        }
+    }
+}

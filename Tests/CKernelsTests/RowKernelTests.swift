@@ -97,18 +97,24 @@ struct RowKernelTests {
     }
 
     private func gateHeads(
-        _ kernels: bbp_kernels, _ x: [Float], gate: [Float], heads: Int, size: Int, weight: [Float]?, eps: Float = 1e-5
+        _ kernels: bbp_kernels, _ x: [Float], gate: [Float], heads: Int, size: Int, weight: [Float]?, eps: Float = 1e-5,
+        kind: bbp_gate = BBP_SILU_GATE
     ) -> [Float] {
         let (source, gate, weight) = (Edge(x), Edge(gate), weight.map(Edge.init))
         let gated = Edge([Float](repeating: .nan, count: x.count))
         let rows = Int64(x.count / (heads * size))
-        kernels.gate_heads(
-            source.start, gate.start, rows, Int64(heads), Int64(size), weight?.start, eps, gated.start)
+        let step = weight?.count == size ? 0 : Int64(size)
+        let gates = kind == BBP_NO_GATE ? nil : gate.start
+        func run(_ x: Edge<Float>, into target: Edge<Float>) {
+            kernels.gate_heads(
+                x.start, Int32(kind.rawValue), gates, rows, Int64(heads), Int64(size), weight?.start, step, eps,
+                target.start)
+        }
+        run(source, into: gated)
         // In place of either too.
         let whole = gated.values
         for target in [Edge(x), gate] {
-            let x = target === gate ? source : target
-            kernels.gate_heads(x.start, gate.start, rows, Int64(heads), Int64(size), weight?.start, eps, target.start)
+            run(target === gate ? source : target, into: target)
             #expect(target.values.bits == whole.bits)
         }
         return whole
@@ -123,15 +129,19 @@ struct RowKernelTests {
                 // Heads of very different sizes: each has a mean square of its own.
                 let x = (0..<count).map { numbers.float() * Float($0 / size % 3 * 50 + 1) }
                 let gate = (0..<count).map { _ in 3 * numbers.float() }
-                for weight in [nil, randomFloats(size, &numbers)] {
+                let weights = [nil, randomFloats(size, &numbers), randomFloats(heads * size, &numbers)]
+                for (weight, kind) in weights.flatMap({ weight in
+                    [BBP_SILU_GATE, BBP_LINEAR_GATE, BBP_NO_GATE].map { (weight, $0) }
+                }) {
                     func gated(_ kernels: bbp_kernels) -> [Float] {
-                        gateHeads(kernels, x, gate: gate, heads: heads, size: size, weight: weight)
+                        gateHeads(kernels, x, gate: gate, heads: heads, size: size, weight: weight, kind: kind)
                     }
                     let found = gated(kernels)
                     #expect(found.distance(to: gated(plain)) < 1e-5, "size \(size)")
                     let head = (heads - 1) * size..<heads * size
                     let alone = gateHeads(
-                        kernels, Array(x[head]), gate: Array(gate[head]), heads: 1, size: size, weight: weight)
+                        kernels, Array(x[head]), gate: Array(gate[head]), heads: 1, size: size,
+                        weight: weight.map { $0.count == size ? $0 : Array($0[head]) }, kind: kind)
                     #expect(alone.bits == found[head].map(\.bitPattern), "size \(size)")
                     if let avx2 = bbp_kernels_for(BBP_AVX2)?.pointee { #expect(gated(avx2).bits == found.bits) }
                 }
@@ -148,13 +158,51 @@ struct RowKernelTests {
             eps: 12.5)
         let expected: [Double] = [0.6 * 0.75, 8 * 0.75, 0.75 / 15.0.squareRoot(), 20 * 0.25 / 15.0.squareRoot()]
         #expect(found.distance(to: expected.map { Float($0 * log(3)) }) < 1e-5)
+        // A weight for every head, and gates as they are, or none. Heads of one value become their signs.
+        for (kind, expected) in [(BBP_LINEAR_GATE, [6, 50, 6, -30] as [Float]), (BBP_NO_GATE, [3, 5, 3, -5])] {
+            let found = gateHeads(
+                try plainKernels(), [2, 9, 5, -4], gate: [2, 10, 2, 6], heads: 2, size: 1, weight: [3, 5], eps: 0,
+                kind: kind)
+            #expect(found.distance(to: expected) < 1e-5)
+        }
+    }
+
+    @Test(arguments: VectorPath.allCases) func functions(_ path: VectorPath) throws {
+        let values: [Float] =
+            (-4000...4000).map { Float($0) / 50 } + [0, -0.0, 1e-30, -1e-30, 1e-4, -1e-4, 300, -300, 3e38, -3e38]
+        func applied(_ kernels: bbp_kernels, _ function: bbp_function, _ x: [Float]) -> [Float] {
+            let result = Edge(x)
+            kernels.apply(Int32(function.rawValue), result.start, Int64(x.count))
+            return result.values
+        }
+        for kernels in [try path.kernels(), try plainKernels()] {
+            for (function, exact) in [
+                (BBP_SILU, { $0 / (1 + exp(-$0)) }), (BBP_ELU_PLUS_ONE, { $0 > 0 ? $0 + 1 : exp($0) }),
+            ] as [(bbp_function, (Double) -> Double)] {
+                let found = applied(kernels, function, values)
+                for (x, y) in zip(values, found) {
+                    #expect(abs(Double(y) - exact(Double(x))) < 1.5e-7 * max(1, abs(Double(x))), "at \(x)")
+                }
+                for count in counts {
+                    let some = applied(kernels, function, Array(values[3990..<3990 + count]))
+                    #expect(some.bits == Array(found[3990..<3990 + count]).bits)
+                }
+                #expect(applied(kernels, function, [1, .nan, 2])[1].isNaN)
+                let ends = applied(kernels, function, [-.infinity, .infinity])
+                #expect(abs(ends[0]) < 1e-37 && ends[1] == .infinity)
+                if let avx2 = bbp_kernels_for(BBP_AVX2)?.pointee, let avx512 = bbp_kernels_for(BBP_AVX512)?.pointee {
+                    #expect(applied(avx2, function, values).bits == applied(avx512, function, values).bits)
+                }
+            }
+        }
     }
 
     @Test(arguments: VectorPath.allCases) func gates(_ path: VectorPath) throws {
         // A head of one 1 has the root 1: what comes out is silu.
         func silu(_ kernels: bbp_kernels, _ a: [Float]) -> [Float] {
             let ones = Edge([Float](repeating: 1, count: a.count)), gate = Edge(a)
-            kernels.gate_heads(ones.start, gate.start, Int64(a.count), 1, 1, nil, 0, ones.start)
+            kernels.gate_heads(
+                ones.start, Int32(BBP_SILU_GATE.rawValue), gate.start, Int64(a.count), 1, 1, nil, 0, 0, ones.start)
             return ones.values
         }
         let gates: [Float] =

@@ -25,6 +25,7 @@ struct ForwardTests {
         arguments: Fixtures.published + [
             "recurrent-carlo", "selective-stack", "everything", "long-bidirectional", "narrow", "nowhere",
             "few-selective", "window-wide", "retention", "hybrid", "hybrid-carlo", "hybrid-selective", "streaming",
+            "linear", "transnormer", "mamba2", "mamba2-selective",
         ])
     func exact(name: String) throws {
         let model = Fixtures.path(name)

@@ -22,6 +22,7 @@ struct HybridInterruptionTests {
         name: "hybrid", mixers: "m,w:60x2,r,m", generation: 3, keepsStates: true)
     static let streaming = Case(
         name: "streaming", mixers: "w:60,r,w:30x5", generation: 3, keepsStates: false)
+    static let recurrences = Case(name: "recurrences", mixers: "l,t:lrpe,m2:8", generation: 3, keepsStates: false)
 
     /// Stores that take a while, with several commits a pass, their models, and what comes out undisturbed.
     private struct Original {
@@ -37,7 +38,7 @@ struct HybridInterruptionTests {
         var original = Original(bench: bench)
         var numbers = TestNumbers(9)
         let bytes = numbers.bytes(250_000)
-        for each in [hybrid, streaming] {
+        for each in [hybrid, streaming, recurrences] {
             try bench.store(bytes, "--raw", "--patch-size", "16", named: each.name)
             try run(
                 "model", "init", bench.file("\(each.name) model"), "--hidden-size", "16", "--heads", "2",
@@ -112,7 +113,10 @@ struct HybridInterruptionTests {
 
     @Test(
         "Stopped in the middle of a pass, then the same command again: the same files, byte for byte",
-        arguments: [(hybrid, SIGINT), (hybrid, SIGKILL), (streaming, SIGINT), (streaming, SIGKILL)])
+        arguments: [
+            (hybrid, SIGINT), (hybrid, SIGKILL), (streaming, SIGINT), (streaming, SIGKILL), (recurrences, SIGINT),
+            (recurrences, SIGKILL),
+        ])
     func sameFiles(each: Case, signal: Int32) throws {
         let stopped = try begin(each, signal)
         stopped.expect(signal == SIGKILL ? -SIGKILL : 75)
@@ -164,7 +168,9 @@ struct HybridInterruptionTests {
         }
     }
 
-    @Test("One run killed ten times goes on every time, and ends with the same bits", arguments: [hybrid, streaming])
+    @Test(
+        "One run killed ten times goes on every time, and ends with the same bits",
+        arguments: [hybrid, streaming, recurrences])
     func tenKills(each: Case) throws {
         try prepare(each)
         var numbers = TestNumbers(10)

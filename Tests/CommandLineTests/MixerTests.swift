@@ -38,11 +38,17 @@ struct MixerTests {
 
     static let window = #""kind": "sliding-window", "num_heads": 4, "window": 8"#
     static let retention = #""kind": "retention", "num_heads": 4"#
+    static let linear = #""kind": "linear-attention", "num_heads": 4"#
+    static let mamba2 = #""kind": "mamba2", "num_heads": 4, "state": 8"#
+    static let transnormer = #""kind": "transnormer", "num_heads": 4, "layer": 0, "layers": 2"#
 
     /// A mixer as config.json has it, and what the message must name.
     static let wrong: [(mixer: String, field: String, word: String)] = [
         ("7", "mixers.1", "object"), ("null", "mixers.1", "object"), ("{}", "mixers.1.kind", "missing"),
-        (#"{"kind": "attention"}"#, "mixers.1.kind", "one of monte-carlo, sliding-window, retention"),
+        (
+            #"{"kind": "attention"}"#, "mixers.1.kind",
+            "one of monte-carlo, sliding-window, retention, linear-attention, transnormer, mamba2"
+        ),
         (#"{"kind": 3}"#, "mixers.1.kind", "string"),
         (#"{"kind": "monte-carlo", "num_heads": 4}"#, "mixers.1.num_heads", "unknown"),
         (#"{"kind": "sliding-window", "window": 8}"#, "mixers.1.num_heads", "missing"),
@@ -83,6 +89,45 @@ struct MixerTests {
         ("{\(retention), \"head_k_dim\": 5, \"rope\": {}}", "mixers.1.head_k_dim", "even"),
         ("{\(retention), \"norm_eps\": 0}", "mixers.1.norm_eps", "must be"),
         ("{\(retention), \"window\": 5}", "mixers.1.window", "unknown"),
+        (#"{"kind": "linear-attention"}"#, "mixers.1.num_heads", "missing"),
+        (#"{"kind": "linear-attention", "num_heads": 3}"#, "mixers.1.head_k_dim", "does not divide"),
+        (
+            #"{"kind": "linear-attention", "num_heads": 3, "head_k_dim": 2}"#, "mixers.1.head_v_dim",
+            "does not divide"
+        ),
+        ("{\(linear), \"head_v_dim\": 0}", "mixers.1.head_v_dim", "must be"),
+        ("{\(linear), \"feature_map\": \"relu\"}", "mixers.1.feature_map", "one of elu+1, identity"),
+        ("{\(linear), \"feature_map\": null}", "mixers.1.feature_map", "string"),
+        ("{\(linear), \"normalize\": 1}", "mixers.1.normalize", "true or false"),
+        ("{\(linear), \"norm_eps\": 1}", "mixers.1.norm_eps", "must be"),
+        ("{\(linear), \"rope\": {}}", "mixers.1.rope", "unknown"),
+        (#"{"kind": "transnormer", "layer": 0, "layers": 2}"#, "mixers.1.num_heads", "missing"),
+        (#"{"kind": "transnormer", "num_heads": 4, "layers": 2}"#, "mixers.1.layer", "missing"),
+        (#"{"kind": "transnormer", "num_heads": 4, "layer": 0}"#, "mixers.1.layers", "missing"),
+        (#"{"kind": "transnormer", "num_heads": 4, "layer": 0, "layers": 1}"#, "mixers.1.layers", "2 to 10000"),
+        (#"{"kind": "transnormer", "num_heads": 4, "layer": 2, "layers": 2}"#, "mixers.1.layer", "0 to 1"),
+        (
+            #"{"kind": "transnormer", "num_heads": 3, "layer": 0, "layers": 2}"#, "mixers.1.head_dim",
+            "does not divide"
+        ),
+        ("{\(transnormer), \"lrpe\": \"yes\"}", "mixers.1.lrpe", "true or false"),
+        ("{\(transnormer), \"norm_eps\": -1}", "mixers.1.norm_eps", "must be"),
+        ("{\(transnormer), \"head_k_dim\": 4}", "mixers.1.head_k_dim", "unknown"),
+        (#"{"kind": "mamba2", "state": 8}"#, "mixers.1.num_heads", "missing"),
+        (#"{"kind": "mamba2", "num_heads": 4}"#, "mixers.1.state", "missing"),
+        (#"{"kind": "mamba2", "num_heads": 3, "state": 8}"#, "mixers.1.head_dim", "does not divide"),
+        ("{\(mamba2), \"head_dim\": 7}", "mixers.1.head_dim", "must make the 32 channels of expand 2"),
+        ("{\(mamba2), \"head_dim\": 9223372036854775807}", "mixers.1.head_dim", "must make the 32 channels"),
+        ("{\(mamba2), \"expand\": 3, \"head_dim\": 8}", "mixers.1.head_dim", "must make the 48 channels of expand 3"),
+        ("{\(mamba2), \"expand\": 0}", "mixers.1.expand", "must be"),
+        ("{\(mamba2), \"expand\": 1.5}", "mixers.1.expand", "integer"),
+        ("{\(mamba2), \"groups\": 3}", "mixers.1.groups", "divide"),
+        ("{\(mamba2), \"groups\": 5}", "mixers.1.groups", "must be"),
+        ("{\(mamba2), \"conv\": 0}", "mixers.1.conv", "must be"),
+        ("{\(mamba2), \"conv\": 257}", "mixers.1.conv", "256"),
+        (#"{"kind": "mamba2", "num_heads": 4, "state": 65537}"#, "mixers.1.state", "must be"),
+        ("{\(mamba2), \"norm_eps\": 0}", "mixers.1.norm_eps", "must be"),
+        ("{\(mamba2), \"window\": 4}", "mixers.1.window", "unknown"),
     ]
 
     @Test("A field of a mixer that cannot work is named, in a list and where there is one for all", arguments: wrong)
@@ -123,7 +168,9 @@ struct MixerTests {
         try initialize("m,r").expect(0)
         try set("causal", "false")
         try run("model", "info", bench.file("model")).expect(65, "'mixers.1.kind'", "retention", "causal")
-        try initialize("m,w:8", "--bidirectional", named: "other").expect(64, "'mixers.1.kind'", "causal")
+        for kind in ["w:8", "l", "t", "m2"] {
+            try initialize("m,\(kind)", "--bidirectional", named: "other").expect(64, "'mixers.1.kind'", "causal")
+        }
         #expect(!bench.exists("other"))
         try initialize("2*m", "--bidirectional", named: "other").expect(0)
     }
@@ -258,12 +305,15 @@ struct MixerTests {
         arguments: [
             ("m", "m"), ("monte-carlo,sliding-window:8,retention", "m w r"), ("m,w:8,r", "m w r"), ("3*r", "r r r"),
             ("2*(m,3*w:8),r", "m w w w m w w w r"), ("2*(2*(m,r),w:8)", "m r m r w m r m r w"), ("(m),((r))", "m r"),
+            ("l,t,t:lrpe,linear-attention,transnormer", "l t t l t"), ("2*m2,m2:7,mamba2:8", "m2 m2 m2 m2"),
         ])
     func notation(text: String, kinds: String) throws {
         try initialize(text).expect(0)
-        let expected = kinds.split(separator: " ").map {
-            $0 == "m" ? "monte-carlo" : $0 == "w" ? "sliding-window" : "retention"
-        }
+        let names = [
+            "m": "monte-carlo", "w": "sliding-window", "r": "retention", "l": "linear-attention", "t": "transnormer",
+            "m2": "mamba2",
+        ]
+        let expected = kinds.split(separator: " ").map { names[String($0)] }
         let found = try info()
         #expect(found["layers"] as? Int == expected.count)
         let runs = try #require(found["mixers"] as? [[String: Any]])
@@ -293,6 +343,41 @@ struct MixerTests {
                     "rope": rope,
                 ] as NSDictionary
             ])
+    }
+
+    @Test("The short notation gives layers of linear attention and TransNormer what is published, and their places")
+    func recurrences() throws {
+        func transnormer(_ layer: Int, of layers: Int, lrpe: Bool = false) -> NSDictionary {
+            [
+                "kind": "transnormer", "num_heads": 4, "head_dim": 4, "layer": layer, "layers": layers, "lrpe": lrpe,
+                "norm_eps": 1e-6,
+            ]
+        }
+        try initialize("m2,m2:9", named: "mamba2").expect(0)
+        #expect(
+            try mixers("mamba2")
+                == [64, 9].map { state in
+                    [
+                        "kind": "mamba2", "num_heads": 4, "head_dim": 8, "state": state, "groups": 1, "expand": 2,
+                        "conv": 4, "norm_eps": 1e-5,
+                    ] as NSDictionary
+                })
+        try initialize("t:lrpe,l,t").expect(0)
+        let linear: NSDictionary = [
+            "kind": "linear-attention", "num_heads": 4, "head_k_dim": 4, "head_v_dim": 4, "feature_map": "elu+1",
+            "normalize": true, "norm_eps": 1e-5,
+        ]
+        #expect(try mixers() == [transnormer(0, of: 3, lrpe: true), linear, transnormer(2, of: 3)])
+        // Alone it is the first of two.
+        try initialize("t", "--force").expect(0)
+        #expect(try mixers() == [transnormer(0, of: 2)])
+        // So do files of mixers, in a list or one for all; config.json must say it.
+        try bench.write("list.json", #"[{"kind": "transnormer"}, {"kind": "transnormer", "layer": 0}]"#.utf8)
+        try initialize(bench.file("list.json"), "--force").expect(0)
+        #expect(try mixers() == [transnormer(0, of: 2), transnormer(0, of: 2)])
+        try bench.write("one.json", #"{"mixer": {"kind": "transnormer"}}"#.utf8)
+        try initialize(bench.file("one.json"), "--layers", "3", "--force").expect(0)
+        #expect(try mixers() == (0..<3).map { transnormer($0, of: 3) })
     }
 
     @Test("--mixers takes a file: a list, or an object that has mixers as config.json does")
@@ -336,10 +421,16 @@ struct MixerTests {
     @Test(
         "A list that cannot be is refused, and says where",
         arguments: [
-            ("", "is no mixer; there are monte-carlo (m), sliding-window[:WINDOW[xDILATION]] (w), retention (r)"),
+            (
+                "",
+                "is no mixer; there are monte-carlo (m), sliding-window[:WINDOW[xDILATION]] (w), retention (r), "
+                    + "linear-attention (l), transnormer[:lrpe] (t), mamba2[:STATE] (m2)"
+            ),
             ("m,", "'' is no mixer"), ("m,,r", "'' is no mixer"), ("q", "'q' is no mixer"),
             ("m r", "'m r' is no mixer"), ("M", "'M' is no mixer"), ("*m", "'*m' is no mixer"),
             ("2m", "'2m' is no mixer"), ("m:3", "nothing follows monte-carlo"), ("r:", "nothing follows retention"),
+            ("l:1", "nothing follows linear-attention"), ("t:1", "write transnormer:lrpe"),
+            ("m2:", "write mamba2:STATE"), ("m2:0", "'mixers.0.state'"),
             ("w:", "write sliding-window:WINDOW[xDILATION]"), ("w:3x", "write sliding-window"),
             ("w:3x2x1", "write sliding-window"), ("w:a", "write sliding-window"),
             ("0*m", "count '0'"), ("10001*m", "count '10001'"), ("99999999999999999999*m", "count '99999"),
@@ -387,7 +478,13 @@ struct MixerTests {
              {"kind": "sliding-window", "num_heads": 4, "num_kv_heads": 2, "window": 4, "dilation": [1, 1, 1, 3],
               "qkv_bias": true, "rope": {"theta": 500, "layout": "interleaved", "spacing": "inclusive"}},
              {"kind": "monte-carlo"},
-             {"kind": "retention", "num_heads": 2, "norm_eps": 1e-6, "rope": {}}]
+             {"kind": "retention", "num_heads": 2, "norm_eps": 1e-6, "rope": {}},
+             {"kind": "linear-attention", "num_heads": 1, "feature_map": "identity", "norm_eps": 0.001},
+             {"kind": "linear-attention", "num_heads": 4, "normalize": true},
+             {"kind": "transnormer", "num_heads": 1},
+             {"kind": "transnormer", "num_heads": 4, "layer": 0, "layers": 5, "lrpe": true, "norm_eps": 0.001},
+             {"kind": "mamba2", "num_heads": 1, "state": 64},
+             {"kind": "mamba2", "num_heads": 4, "state": 8, "groups": 2, "expand": 3, "conv": 7, "norm_eps": 0.001}]
             """#.utf8)
         try initialize(bench.file("list.json")).expect(0)
         let text = try run("model", "info", bench.file("model")).expect(0).output
@@ -396,15 +493,24 @@ struct MixerTests {
             "1: monte-carlo", "2-3: sliding-window 256, 1 head of 16",
             "4: sliding-window 4, dilation 1 to 3, 4 heads of 4, 2 of keys and values, biases, "
                 + "rope (interleaved, inclusive, theta 500.0)",
-            "5: monte-carlo", "6: retention, 2 heads of 8 keys and 16 values, eps 1e-06, rope", "2-4, 6",
+            "5: monte-carlo", "6: retention, 2 heads of 8 keys and 16 values, eps 1e-06, rope", "2-4, 6-12",
+            "7: linear-attention, 1 head of 16 keys and 16 values, identity, eps 0.001",
+            "8: linear-attention, 4 heads of 4 keys and 4 values, elu+1, normalized",
+            "9: transnormer, 1 head of 16, decays of layer 8 of 12",
+            "10: transnormer, 4 heads of 4, decays of layer 0 of 5, lrpe, eps 0.001",
+            "11: mamba2, 1 head of 32, state 64",
+            "12: mamba2, 4 heads of 12, state 8, 2 groups, expand 3, kernel 7, eps 0.001",
         ] {
             #expect(lines.contains(line), "\(text)")
         }
         let runs = try #require(try info()["mixers"] as? [[String: Any]])
-        #expect(runs.map { $0["streaming"] as? Bool } == [false, true, true, false, true])
+        #expect(runs.map { $0["streaming"] as? Bool } == [false, true, true, false] + Array(repeating: true, count: 7))
         #expect(runs[1]["mixer"] as? String == "sliding-window 256, 1 head of 16")
         try bench.store(Array("some bytes".utf8), "--patch-size", "8")
         try run("forward", "--store", bench.file("store"), "--model", bench.file("model"), "--dry-run").expect(
-            0, "6 layers (2 monte-carlo, 3 sliding-window, 1 retention), hidden size 16")
+            0,
+            "12 layers (2 monte-carlo, 3 sliding-window, 1 retention, 2 linear-attention, 2 transnormer, 2 mamba2), "
+                + "hidden size 16"
+        )
     }
 }

@@ -36,8 +36,9 @@ import Testing
         #expect(
             Set(backend.operations.keys) == [
                 "load", "embed", "store", "download", "upload", "round", "zero", "copy", "firstAbove", "normalise",
-                "product", "average", "add", "rotate", "gateHeads", "surprisal", "attend", "convolve", "retain", "scan",
-                "recall",
+                "product", "average", "add", "rotate", "apply", "gateHeads", "divideHeads",
+                "surprisal", "attend", "convolve", "retain", "scan",
+                "recall", "convolveChannels", "measure", "retain by rows", "scan by rows", "recall by rows", "addHeads",
             ])
     }
 
@@ -84,7 +85,7 @@ import Testing
                     lane.embed(ids.start, positions: positions.start, with: table, into: z)
                 }
             }
-            call(head, [1, 2]) { lane.gateHeads(x, heads: 2, weight: head, epsilon: 1e-5, gate: y) }
+            call(head, [1, 2]) { lane.gateHeads(x, heads: 2, weight: head, epsilon: 1e-5, gate: .silu(y)) }
             let (norm, matrix) = (try bench.norm(4), try bench.matrix(4, 9))
             call(ids, [0, 1, 2, 3, 4, 5]) {
                 lane.surprisal(x, norm, matrix, targets: ids.start, bits: bits.start)
@@ -298,10 +299,21 @@ import Testing
         },
         Violation("gateHeads", "6 values are not 2 heads of 2") { bench in
             bench.lane.gateHeads(
-                try bench.rows(2, 6), heads: 2, weight: try HeadNorm(2), epsilon: 1, gate: try bench.rows(2, 6))
+                try bench.rows(2, 6), heads: 2, weight: try HeadNorm(2), epsilon: 1,
+                gate: .silu(try bench.rows(2, 6)))
+        },
+        Violation("divideHeads", "2 x 6 values from 2 x 7 in 2 heads") { bench in
+            bench.lane.divideHeads(try bench.rows(2, 7), heads: 2, epsilon: 0, into: try bench.empty(2, 6))
+        },
+        Violation("divideHeads", "1 x 6 values from 2 x 8 in 2 heads") { bench in
+            bench.lane.divideHeads(try bench.rows(2, 8), heads: 2, epsilon: 0, into: try bench.empty(1, 6))
+        },
+        Violation("apply", "x have gaps between them") { bench in
+            bench.lane.apply(.silu, to: try bench.rows(2, 6).columns(0..<5))
         },
         Violation("gateHeads", "gates of 1 x 6 values for 2 x 6") { bench in
-            bench.lane.gateHeads(try bench.rows(2, 6), heads: 2, weight: nil, epsilon: 1, gate: try bench.rows(1, 6))
+            bench.lane.gateHeads(
+                try bench.rows(2, 6), heads: 2, weight: nil, epsilon: 1, gate: .linear(try bench.rows(1, 6)))
         },
         Violation("surprisal", "target 9 of 9") { bench in
             bench.lane.surprisal(
@@ -329,6 +341,42 @@ import Testing
             bench.lane.recall(
                 queries: try bench.rows(9, 8), keys: try bench.rows(10, 8), values: try bench.rows(10, 6),
                 decay: try bench.decay(), states: try bench.rows(16, 3), into: try bench.empty(10, 6))
+        },
+        Violation("convolveChannels", "8 x 4 values from 9 x 4 by channels from 8 on of 3 x 12 weights") { bench in
+            bench.lane.convolveChannels(
+                try bench.rows(9, 4), try bench.filter(), from: 8, into: try bench.empty(8, 4))
+        },
+        Violation("convolveChannels", "7 x 4 values from 9 x 4 by channels from 9 on of 3 x 12 weights") { bench in
+            bench.lane.convolveChannels(
+                try bench.rows(9, 4), try bench.filter(), from: 9, into: try bench.empty(7, 4))
+        },
+        Violation("measure", "4 x 24 values from 9 x 4, 4 heads, chunks of 8") { bench in
+            bench.lane.measure(try bench.rows(9, 4), bench.rowDecays(), into: try bench.empty(4, 24))
+        },
+        Violation("retain by rows", "head 4 of 4: 20 x 3 values") { bench in
+            bench.lane.retain(
+                keys: try bench.rows(8, 5), values: try bench.rows(8, 3), head: 4, decays: bench.rowDecays(),
+                kept: try bench.rows(4, 24), into: try bench.empty(20, 3))
+        },
+        Violation("retain by rows", "nothing wrote value 0 of row 0 of kept") { bench in
+            bench.lane.retain(
+                keys: try bench.rows(8, 5), values: try bench.rows(8, 3), head: 1, decays: bench.rowDecays(),
+                kept: try bench.empty(4, 24), into: try bench.empty(20, 3))
+        },
+        Violation("scan by rows", "head 1 of 4 in 20 x 3 values, kept 3 x 24") { bench in
+            bench.lane.scan(
+                try bench.rows(20, 3), rows: 8, head: 1, decays: bench.rowDecays(), kept: try bench.rows(3, 24),
+                state: try bench.rows(20, 6))
+        },
+        Violation("recall by rows", "keys of 8 x 9") { bench in
+            bench.lane.recall(
+                queries: try bench.rows(8, 10), keys: try bench.rows(8, 9), values: try bench.rows(8, 12),
+                decays: bench.rowDecays(), kept: try bench.rows(4, 24), states: try bench.rows(20, 3),
+                into: try bench.empty(8, 12))
+        },
+        Violation("addHeads", "2 heads of 3 x 4 values, 2 x 4 added") { bench in
+            bench.lane.addHeads(
+                try bench.rows(2, 4), weights: try HeadNorm(2), gate: try bench.rows(3, 4), to: try bench.rows(3, 4))
         },
         // Plans.
         Violation("attend", "query 4 of 4") { try attend($0, queries: [(4, 0..<1, 0, 0)]) },
@@ -382,7 +430,7 @@ import Testing
         },
         Violation("gateHeads", "x overlap gate") { bench in
             let x = try bench.rows(3, 4)
-            bench.lane.gateHeads(x, heads: 2, weight: nil, epsilon: 1, gate: x)
+            bench.lane.gateHeads(x, heads: 2, weight: nil, epsilon: 1, gate: .silu(x))
         },
     ]
 
@@ -409,7 +457,12 @@ import Testing
             (without { $0.headSize = 1 }, ["attend"]),
             (without { $0.convolutionValues = 100 }, ["convolve"]),
             (without { $0.convolutionHalves = 5 }, ["convolve"]),
-            (without { $0.rotatedHead = 3 }, ["rotate"]), (without { $0.recurrentKeys = 3 }, ["retain, scan, recall"]),
+            (without { $0.rotatedHead = 3 }, ["rotate"]),
+            (
+                without { $0.recurrentKeys = 3 },
+                ["retain, scan, recall", "measure, retain, scan, recall by rows"]
+            ),
+            (without { $0.decayRows = 7 }, ["measure, retain, scan, recall by rows"]),
         ]
         for (needs, names) in cases {
             for script in LaneScript.all {

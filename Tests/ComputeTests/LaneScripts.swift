@@ -18,7 +18,7 @@ final class Bench {
         (needs.width, needs.inputs, needs.vocabulary) = (64, 64, 40)
         (needs.contextRows, needs.queries, needs.headSize) = (64, 64, 16)
         (needs.convolutionValues, needs.convolutionHalves) = (1 << 20, 1 << 16)
-        (needs.rotatedHead, needs.recurrentKeys) = (16, 16)
+        (needs.rotatedHead, needs.recurrentKeys, needs.decayRows) = (16, 16, 16)
         return needs
     }()
 
@@ -70,6 +70,16 @@ final class Bench {
 
     func decay() throws -> DecayTables {
         try DecayTables(decays: [0.9, 0.5], keySize: 4, valueSize: 3, chunk: 8)
+    }
+
+    /// Four heads of 3 values, two groups of 5 keys.
+    func rowDecays() -> RowDecays {
+        RowDecays(
+            bias: [0.5, -1, 0, -3], rates: [-0.1, -3, -1, -0.01], groups: 2, keySize: 5, valueSize: 3, chunk: 8)
+    }
+
+    func filter() throws -> ChannelFilter {
+        try ChannelFilter(numbers(12 * 3), bias: numbers(12), channels: 12, taps: 3)
     }
 
     func rotation() throws -> RotationTables {
@@ -210,9 +220,23 @@ struct LaneScript: Sendable, CustomStringConvertible {
             let x = try bench.rows(5, 6), gate = try bench.rows(6, 6)
             let weight = try HeadNorm(3)
             for index in 0..<3 { weight[index] = Float(index) + 0.5 }
-            bench.lane.gateHeads(x, heads: 2, weight: weight, epsilon: 1e-3, gate: gate)
-            bench.lane.gateHeads(x, heads: 3, weight: nil, epsilon: 1e-3, gate: gate)
+            bench.lane.gateHeads(x, heads: 2, weight: weight, epsilon: 1e-3, gate: .silu(gate))
+            bench.lane.gateHeads(x, heads: 3, weight: nil, epsilon: 1e-3, gate: .linear(gate))
+            let all = try HeadNorm(6)
+            for index in 0..<6 { all[index] = Float(index) - 2 }
+            bench.lane.gateHeads(x[1..<4], heads: 3, weight: all, epsilon: 1e-3, gate: .none)
             return try bench.values(x)
+        },
+        LaneScript("apply") { bench in
+            let x = try bench.rows(5, 7)
+            bench.lane.apply(.silu, to: x[0..<3])
+            bench.lane.apply(.eluPlusOne, to: x[2..<5])
+            return try bench.values(x)
+        },
+        LaneScript("divideHeads") { bench in
+            let x = try bench.rows(5, 10), y = try bench.rows(6, 9)
+            bench.lane.divideHeads(x.columns(1..<9), heads: 2, epsilon: 1e-3, into: y.columns(2..<8))
+            return try bench.values(x, y)
         },
         LaneScript("surprisal") { bench in
             let states = try bench.rows(150, 12)
@@ -253,6 +277,42 @@ struct LaneScript: Sendable, CustomStringConvertible {
                 queries: queries, keys: keys, values: values, decay: decay, states: deltas,
                 into: outputs.columns(1..<7))
             return try bench.values(deltas, state, outputs)
+        },
+        LaneScript("convolveChannels") { bench in
+            let x = try bench.rows(9, 14), y = try bench.rows(8, 12), filter = try bench.filter()
+            bench.lane.convolveChannels(x.columns(1..<13), filter, from: 0, into: y[0..<7])
+            bench.lane.convolveChannels(x[2..<6].columns(3..<7), filter, from: 8, into: y[5..<7].columns(2..<6))
+            return try bench.values(y)
+        },
+        LaneScript("measure, retain, scan, recall by rows") { bench in
+            let keys = try bench.rows(21, 10), queries = try bench.rows(21, 13).columns(2..<12)
+            let values = try bench.rows(21, 12), dt = try bench.rows(21, 5).columns(1..<5)
+            let (decays, outputs) = (bench.rowDecays(), try bench.rows(21, 13))
+            let kept = try bench.empty(12, decays.width), deltas = try bench.empty(3 * 4 * 5, 3)
+            let state = try bench.empty(4 * 5, 6)
+            bench.lane.zero(state)
+            for _ in 0..<2 {
+                bench.lane.measure(dt, decays, into: kept)
+                for head in [2, 0, 3, 1] {
+                    bench.lane.retain(
+                        keys: keys.columns(head / 2 * 5..<head / 2 * 5 + 5),
+                        values: values.columns(head * 3..<head * 3 + 3), head: head, decays: decays, kept: kept,
+                        into: deltas)
+                    bench.lane.scan(deltas, rows: 21, head: head, decays: decays, kept: kept, state: state)
+                }
+            }
+            bench.lane.recall(
+                queries: queries, keys: keys, values: values, decays: decays, kept: kept, states: deltas,
+                into: outputs.columns(1..<13))
+            // The state is in double precision: as numbers, whatever its bits are.
+            return try bench.values(kept, deltas, outputs) + bench.values(state).map { Float($0.bitPattern >> 8) }
+        },
+        LaneScript("addHeads") { bench in
+            let x = try bench.rows(5, 8), y = try bench.rows(6, 8), gate = try bench.rows(5, 6)
+            let weights = try HeadNorm(3)
+            for index in 0..<3 { weights[index] = Float(index) - 0.5 }
+            bench.lane.addHeads(y.columns(1..<7), weights: weights, gate: gate, to: x.columns(2..<8))
+            return try bench.values(x)
         },
         LaneScript("project") { bench in
             // More rows than are taken at a time.

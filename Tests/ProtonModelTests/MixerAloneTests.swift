@@ -48,6 +48,12 @@ import Testing
             hiddenSize: 2 * D, intermediateSize: 8, layers: 1, heads: 1, patchSize: patchSize, kernelSize: 1)
         config.positionalEncoding = .none
         config.mixers = [LayerMixer(shape)]
+        if var mamba2 = shape as? Mamba2Shape {
+            // As many channels, of twice the width.
+            try #require(mamba2.expand % 2 == 0)
+            mamba2.expand /= 2
+            config.mixers = [LayerMixer(mamba2)]
+        }
         let weights = try SafeTensors("\(example.folder)/model.safetensors")
         func values(_ name: String) -> [Float]? {
             weights.tensors[name].map { Array(weights.bytes($0).bindMemory(to: Float.self)) }

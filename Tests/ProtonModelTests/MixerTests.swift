@@ -16,6 +16,13 @@ import Testing
         RetentionShape(heads: 2, keySize: 8, valueSize: 16),
         RetentionShape(
             heads: 5, keySize: 4, valueSize: 3, normEpsilon: 1e-6, rope: RotaryEncoding(spacing: .inclusive)),
+        LinearAttentionShape(heads: 2, keySize: 8, valueSize: 8),
+        LinearAttentionShape(heads: 2, keySize: 8, valueSize: 8, featureMap: .identity),
+        LinearAttentionShape(heads: 3, keySize: 4, valueSize: 5, isNormalized: true, normEpsilon: 1e-6),
+        TransNormerShape(heads: 2, headSize: 8, layer: 0, layers: 2),
+        TransNormerShape(heads: 3, headSize: 5, layer: 7, layers: 8, hasAngles: true, normEpsilon: 1e-5),
+        Mamba2Shape(heads: 4, headSize: 8, state: 16),
+        Mamba2Shape(heads: 6, headSize: 8, state: 3, groups: 3, expand: 3, taps: 1, normEpsilon: 1e-4),
     ]
 
     private func config(_ shapes: [any MixerShape], hiddenSize: Int = 16) -> ModelConfig {
@@ -112,6 +119,29 @@ import Testing
             RetentionShape(heads: 2, keySize: 2, valueSize: 8, rope: RotaryEncoding(spacing: .inclusive)),
             "head_k_dim"
         ),
+        (LinearAttentionShape(heads: 0, keySize: 8, valueSize: 8), "num_heads"),
+        (LinearAttentionShape(heads: 2, keySize: .min, valueSize: 8), "head_k_dim"),
+        (LinearAttentionShape(heads: 65_536, keySize: 16, valueSize: 17), "head_v_dim"),
+        (LinearAttentionShape(heads: 2, keySize: 8, valueSize: 8, normEpsilon: .nan), "norm_eps"),
+        (TransNormerShape(heads: 0, headSize: 8, layer: 0, layers: 2), "num_heads"),
+        (TransNormerShape(heads: 2, headSize: 65_537, layer: 0, layers: 2), "head_dim"),
+        (TransNormerShape(heads: 2, headSize: 8, layer: 0, layers: 1), "layers"),
+        (TransNormerShape(heads: 2, headSize: 8, layer: 0, layers: .max), "layers"),
+        (TransNormerShape(heads: 2, headSize: 8, layer: 2, layers: 2), "layer"),
+        (TransNormerShape(heads: 2, headSize: 8, layer: -1, layers: 2), "layer"),
+        (TransNormerShape(heads: 2, headSize: 8, layer: 1, layers: 2, normEpsilon: 1), "norm_eps"),
+        (Mamba2Shape(heads: 0, headSize: 8, state: 4), "num_heads"),
+        (Mamba2Shape(heads: 4, headSize: 65_537, state: 4), "head_dim"),
+        (Mamba2Shape(heads: 4, headSize: 8, state: 0), "state"),
+        (Mamba2Shape(heads: 4, headSize: 8, state: .max), "state"),
+        (Mamba2Shape(heads: 65_536, headSize: 1, state: 17, groups: 65_536), "state"),
+        (Mamba2Shape(heads: 4, headSize: 8, state: 4, groups: 0), "groups"),
+        (Mamba2Shape(heads: 4, headSize: 8, state: 4, groups: 3), "groups"),
+        (Mamba2Shape(heads: 4, headSize: 8, state: 4, groups: 8), "groups"),
+        (Mamba2Shape(heads: 4, headSize: 8, state: 4, expand: 0), "expand"),
+        (Mamba2Shape(heads: 4, headSize: 8, state: 4, taps: 0), "conv"),
+        (Mamba2Shape(heads: 4, headSize: 8, state: 4, taps: 257), "conv"),
+        (Mamba2Shape(heads: 4, headSize: 8, state: 4, normEpsilon: 0), "norm_eps"),
     ]
 
     @Test("A mixer made in code that cannot work is named", arguments: impossibleShapes.indices)
@@ -168,6 +198,37 @@ import Testing
                 "g_proj.weight": [15, 16], "norm.weight": [5], "o_proj.weight": [16, 15],
             ])
         #expect(retention.tensors(width: 16).filter(\.isOptional).map(\.name) == ["norm.weight"])
+        for (map, isNormalized) in [
+            (LinearAttentionShape.FeatureMap.eluPlusOne, true), (.eluPlusOne, false), (.identity, true),
+            (.identity, false),
+        ] {
+            let linear = LinearAttentionShape(
+                heads: 3, keySize: 4, valueSize: 5, featureMap: map, isNormalized: isNormalized)
+            #expect(
+                shapes(linear) == [
+                    "q_proj.weight": [12, 16], "k_proj.weight": [12, 16], "v_proj.weight": [15, 16],
+                    "norm.weight": [5], "o_proj.weight": [16, 15],
+                ])
+            // Nothing else would give a scale to what is neither bounded nor divided.
+            let isNeeded = map == .identity && !isNormalized
+            #expect(linear.tensors(width: 16).filter(\.isOptional).map(\.name) == (isNeeded ? [] : ["norm.weight"]))
+        }
+        var transnormer = TransNormerShape(heads: 3, headSize: 5, layer: 1, layers: 2)
+        let projections = [
+            "q_proj.weight": [15, 16], "k_proj.weight": [15, 16], "v_proj.weight": [15, 16], "g_proj.weight": [15, 16],
+            "o_proj.weight": [16, 15],
+        ]
+        #expect(shapes(transnormer) == projections)
+        transnormer.hasAngles = true
+        #expect(shapes(transnormer) == projections.merging(["theta": [3, 5]]) { $1 })
+        #expect(transnormer.tensors(width: 16).allSatisfy { !$0.isOptional })
+        let mamba2 = Mamba2Shape(heads: 4, headSize: 8, state: 5, groups: 2, taps: 3)
+        #expect(
+            shapes(mamba2) == [
+                "in_proj.weight": [32 + 32 + 10 + 10 + 4, 16], "conv.weight": [52, 3], "conv.bias": [52],
+                "dt_bias": [4], "A_log": [4], "D": [4], "norm.weight": [32], "o_proj.weight": [16, 32],
+            ])
+        #expect(mamba2.tensors(width: 16).allSatisfy { !$0.isOptional })
 
         var config = config([MonteCarloShape(), retention])
         config.delegation = .selective
@@ -233,6 +294,63 @@ import Testing
         }
     }
 
+    @Test("New linear attention and TransNormer begin as published, angles of all heads with falling frequencies")
+    func initialValuesOfRecurrences() throws {
+        let folder = try TemporaryFolder()
+        let (linear, transnormer) = (
+            LinearAttentionShape(heads: 2, keySize: 32, valueSize: 64),
+            TransNormerShape(heads: 2, headSize: 32, layer: 0, layers: 2, hasAngles: true)
+        )
+        try Model.initialize(
+            folder.file("model"), config: config([linear, transnormer], hiddenSize: 64), seed: 3, replacing: false)
+        let model = try Model(directory: folder.file("model"))
+        func values(_ name: String, _ shape: [Int]) throws -> [Double] {
+            let tensor = try model.tensor(name)
+            return (0..<shape.reduce(1, *)).map { Double(tensor.value($0)) }
+        }
+        for tensor in linear.tensors(width: 64) where tensor.shape.count == 2 {
+            let bound = 0.17677669529663687 * (6 / Double(tensor.shape[0] + tensor.shape[1])).squareRoot()
+            let largest = try values("blocks.0.mixer.\(tensor.name)", tensor.shape).map(abs).max() ?? 0
+            #expect(largest <= bound * 1.000001 && largest > 0.99 * bound, "\(tensor.name)")
+        }
+        for tensor in transnormer.tensors(width: 64) {
+            let values = try values("blocks.1.mixer.\(tensor.name)", tensor.shape)
+            if tensor.name == "theta" {
+                for (m, value) in values.enumerated() {
+                    #expect(abs(value / pow(10_000, -2 * Double(m) / 64) - 1) < 1e-6)
+                }
+                continue
+            }
+            let squares = values.map { $0 * $0 }.reduce(0, +)
+            #expect(abs((squares / Double(values.count)).squareRoot() - 0.02) < 0.001)
+        }
+    }
+
+    @Test("New Mamba-2 has steps of 0.001 to 0.1, rates of 1 to 16, and uniform weights by their inputs")
+    func initialValuesOfMamba2() throws {
+        let folder = try TemporaryFolder()
+        let mamba2 = Mamba2Shape(heads: 512, headSize: 4, state: 20)
+        try Model.initialize(
+            folder.file("model"), config: config([mamba2], hiddenSize: 1024), seed: 3, replacing: false)
+        let model = try Model(directory: folder.file("model"))
+        func values(_ name: String, _ count: Int) throws -> [Double] {
+            let tensor = try model.tensor("blocks.0.mixer.\(name)")
+            return (0..<count).map { Double(tensor.value($0)) }
+        }
+        let steps = try values("dt_bias", 512).map { log1p(exp($0)) }, rates = try values("A_log", 512).map { exp($0) }
+        #expect(steps.allSatisfy { $0 > 0.00099 && $0 < 0.101 } && rates.allSatisfy { $0 > 0.99 && $0 < 16.01 })
+        // Half of the steps are below their geometric mean, half of the rates below their mean.
+        #expect(abs(steps.count { $0 < 0.01 } - 256) < 50 && abs(rates.count { $0 < 8.5 } - 256) < 50)
+        #expect(try values("D", 512).allSatisfy { $0 == 1 } && values("norm.weight", 2048).allSatisfy { $0 == 1 })
+        for (name, count, inputs) in [
+            ("in_proj.weight", 100_000, 1024), ("conv.weight", 2088 * 4, 4), ("conv.bias", 2088, 4),
+            ("o_proj.weight", 100_000, 2048),
+        ] {
+            let (bound, largest) = (1 / Double(inputs).squareRoot(), try values(name, count).map(abs).max() ?? 0)
+            #expect(largest <= bound * 1.000001 && largest > 0.99 * bound, "\(name)")
+        }
+    }
+
     @Test("Every factor of a mixer's products must have an even width where products take pairs")
     func evenWidths() {
         #expect(config(Self.shapes.filter { $0 is SlidingWindowShape }).hasEvenWidths)
@@ -240,7 +358,14 @@ import Testing
         #expect(!config([RetentionShape(heads: 3, keySize: 4, valueSize: 5)]).hasEvenWidths)
         #expect(!config([SlidingWindowShape(heads: 3, headSize: 5, window: 1)]).hasEvenWidths)
         #expect(!config([MonteCarloShape(), SlidingWindowShape(heads: 1, headSize: 5, window: 1)]).hasEvenWidths)
-        // Keys and values of an odd width are results, no factors.
+        #expect(!config([LinearAttentionShape(heads: 1, keySize: 4, valueSize: 5)]).hasEvenWidths)
+        // Keys and values of an odd width are results, no factors, and angles are none either.
+        #expect(config([LinearAttentionShape(heads: 1, keySize: 5, valueSize: 4)]).hasEvenWidths)
+        #expect(
+            config([TransNormerShape(heads: 2, headSize: 5, layer: 0, layers: 2, hasAngles: true)]).hasEvenWidths)
+        // Nor are the taps of channels.
+        #expect(config([Mamba2Shape(heads: 2, headSize: 5, state: 3, taps: 3)]).hasEvenWidths)
+        #expect(!config([Mamba2Shape(heads: 1, headSize: 5, state: 4)]).hasEvenWidths)
         #expect(config([SlidingWindowShape(heads: 2, keyValueHeads: 1, headSize: 5, window: 1)]).hasEvenWidths)
     }
 
@@ -252,5 +377,23 @@ import Testing
         config.layers = 2
         config.mixers = [.monteCarlo] + config.mixers
         #expect(config.causality != "to the token" && config.surprisalCaveat != nil)
+    }
+
+    // MARK: Decays
+
+    @Test("TransNormer's slopes are ALiBi's, less and less of them from layer to layer")
+    func slopes() {
+        func shape(_ heads: Int, _ layer: Int = 0, of layers: Int = 2) -> TransNormerShape {
+            TransNormerShape(heads: heads, headSize: 2, layer: layer, layers: layers)
+        }
+        #expect(shape(1).slopes == [1.0 / 256])
+        #expect(shape(8).slopes == (1...8).map { exp2(-Double($0)) })
+        // Of six: those of four, then the first and the third of eight.
+        #expect(shape(6).slopes == [0.25, 0.0625, 1.0 / 64, 1.0 / 256, 0.5, 0.125])
+        for (layer, share) in [(0, 1.00001), (1, 0.75001), (4, 0.00001)] {
+            for (decay, slope) in zip(shape(8, layer, of: 5).decays, shape(8).slopes) {
+                #expect(abs(decay - exp(-slope * share)) < 1e-15)
+            }
+        }
     }
 }

@@ -121,6 +121,11 @@ import Testing
             [window(2), retention, window(3)], [retention, .monteCarlo, window(3)],
             [.monteCarlo, window(9), retention],
             [retention, retention, retention],
+            [
+                LayerMixer(LinearAttentionShape(heads: 1, keySize: 2, valueSize: 2)), .monteCarlo,
+                LayerMixer(TransNormerShape(heads: 1, headSize: 2, layer: 0, layers: 2)),
+                LayerMixer(Mamba2Shape(heads: 1, headSize: 2, state: 2)),
+            ],
         ]
         for mixers in mixers {
             for (tokens, P) in [(61, 4), (43, 5), (150, 70), (9, 1)] {
@@ -161,7 +166,7 @@ import Testing
                         }
                     }
                 }
-            case is RetentionShape:
+            case is RetentionShape, is LinearAttentionShape, is TransNormerShape, is Mamba2Shape:
                 for row in 0..<shape.tokens { for other in 0..<row { mixed[row].formUnion(states[other]) } }
             default:
                 // Slot of every token, and the token of every slot.

@@ -268,7 +268,7 @@ import Testing
         }
         config.mixers = (0..<config.layers).map { _ in
             let heads = one([1, 2, 3])
-            switch one([0, 1, 1, 2, 2]) {
+            switch one([0, 1, 1, 2, 2, 3, 4, 5, 5]) {
             case 0: return .monteCarlo
             case 1:
                 return LayerMixer(
@@ -277,6 +277,21 @@ import Testing
                         window: one([1, 30, 700, 1600]),
                         dilations: one([[1], [3], (0..<heads).map { 1 + 2 * $0 }]), hasBias: one([true, false]),
                         rope: one([nil, RotaryEncoding()])))
+            case 3:
+                return LayerMixer(
+                    LinearAttentionShape(
+                        heads: heads, keySize: one([2, 6]), valueSize: one([3, 8]),
+                        featureMap: one([.eluPlusOne, .identity]), isNormalized: one([true, false])))
+            case 4:
+                return LayerMixer(
+                    TransNormerShape(
+                        heads: heads, headSize: one([3, 6]), layer: one([0, 1]), layers: 2,
+                        hasAngles: one([true, false])))
+            case 5:
+                return LayerMixer(
+                    Mamba2Shape(
+                        heads: heads, headSize: config.hiddenSize, state: one([2, 50]), groups: one([1, heads]),
+                        expand: heads, taps: one([1, 4, 100])))
             default:
                 return LayerMixer(
                     RetentionShape(
@@ -291,7 +306,7 @@ import Testing
 
     @Test(
         "layers of any kind, order and size: the same bits for every cut, in passes of one layer or of several",
-        arguments: 1...24)
+        arguments: 1...36)
     func anyLayers(seed: Int) throws {
         let folder = try TemporaryFolder()
         var numbers = TestNumbers(UInt64(seed))

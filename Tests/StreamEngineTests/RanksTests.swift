@@ -151,7 +151,8 @@ import Testing
     @Test(
         "two and three ranks give the bits of one",
         arguments: [
-            "deep", "ragged", "longest", "long-selective", "wide", "hybrid", "streaming", "retention-long", "seven",
+            "deep", "ragged", "longest", "long-selective", "wide", "hybrid", "streaming", "retention-long", "linear",
+            "transnormer", "mamba2", "seven",
         ])
     func same(name: String) throws {
         let one = try run(name, ranks: 1)[0]

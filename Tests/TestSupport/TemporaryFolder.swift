@@ -43,6 +43,8 @@ package enum Fixtures {
     package static let mixers = [
         "window", "window-dilated", "window-wide", "retention", "retention-plain", "retention-long",
         "retention-inclusive", "hybrid", "hybrid-carlo", "hybrid-selective", "streaming", "streaming-short",
+        "linear", "linear-plain", "linear-identity", "transnormer", "transnormer-plain",
+        "mamba2", "mamba2-plain", "mamba2-short", "mamba2-selective",
     ]
 
     package static let cases = published + family + mixers

@@ -66,6 +66,12 @@ typedef struct {
 /// What follows a sum: nothing, GELU, or ReLU, max(x, 0), which leaves NaN as it is.
 enum bbp_activation { BBP_NO_ACTIVATION = 0, BBP_GELU = 1, BBP_RELU = 2 };
 
+/// Functions of single values: a / (1 + e^-a); e^a where a is below 0, else a + 1.
+enum bbp_function { BBP_SILU = 1, BBP_ELU_PLUS_ONE = 2 };
+
+/// What values are multiplied with after a norm: nothing, their gates, or silu of these.
+enum bbp_gate { BBP_NO_GATE = 0, BBP_LINEAR_GATE = 1, BBP_SILU_GATE = 2 };
+
 /// Context rows that the soft-max of attention is folded over at a time.
 enum { BBP_ATTENTION_ROWS = 128 };
 
@@ -153,11 +159,31 @@ typedef struct {
                              int64_t v_stride, int64_t rows, int64_t key_size, int64_t value_size, const float *powers,
                              const float *state, float *out, int64_t out_stride, float *scratch);
 
+    /// The same where every row has a decay of its own: out[r,:] = before[r] * q[r,:] state + sum over s <= r of
+    /// factor[s,r] * (q[r,:] · k[s,:]) * v[s,:], with factor [rows, BBP_RETENTION_ROWS], 0 where s > r or r >= rows.
+    void (*chunk_output)(const float *q, int64_t q_stride, const float *k, int64_t k_stride, const float *v,
+                         int64_t v_stride, int64_t rows, int64_t key_size, int64_t value_size, const float *before,
+                         const float *factor, const float *state, float *out, int64_t out_stride, float *scratch);
+
+    /// What is left of each row of a chunk at those after it: factor[s,r] = 2^(log[r] - log[s]) * step[s] for s <= r <
+    /// rows, 0 for the other r < BBP_RETENTION_ROWS. Logarithms fall from row to row; log is a sum of two floats, so
+    /// that small differences of large ones are right.
+    void (*decay_factors)(const float *log, const float *log_rest, const float *step, int64_t rows, float *factor);
+
+    /// A convolution of every channel by itself: y[r,c] = silu(bias[c] + sum over i < taps of weight[i,c] * x[r + i,c]).
+    /// Strides count floats from row to row, weight_step from tap to tap.
+    void (*convolve_channels)(const float *x, int64_t x_stride, int64_t rows, int64_t channels, int64_t taps,
+                              const float *weight, int64_t weight_step, const float *bias, float *y, int64_t y_stride);
+
+    /// x[i] = f(x[i]), f a bbp_function. Absolute errors are below 1.5e-7 * max(1, |x|); silu is 0 at -infinity.
+    void (*apply)(int function, float *x, int64_t count);
+
     /// Each of `heads` heads of `size` values in each row of x, by its root mean square, and gated: gated = x /
-    /// sqrt(mean(x^2) + eps) * weight * silu(gate), with weight [size], or null for 1. silu(a) = a / (1 + e^-a), 0 at
-    /// -infinity, with an absolute error below 1.5e-7 * max(1, |a|). gated may be x or gate.
-    void (*gate_heads)(const float *x, const float *gate, int64_t rows, int64_t heads, int64_t size,
-                       const float *weight, float eps, float *gated);
+    /// sqrt(mean(x^2) + eps) * weight * g, where head h has the weights [size] from weight + h * weight_step on (0:
+    /// all heads the same), or 1 where weight is null, and g is as `kind` (bbp_gate) says: silu as `apply` has it.
+    /// `gate` is not read where there is none. gated may be x or gate.
+    void (*gate_heads)(const float *x, int kind, const float *gate, int64_t rows, int64_t heads, int64_t size,
+                       const float *weight, int64_t weight_step, float eps, float *gated);
 
     /// bits[r] = -log2 softmax(logits[r,:])[target[r]], logits [rows, vocabulary].
     void (*surprisal)(const float *logits, const uint16_t *target, int64_t rows, int64_t vocabulary, float *bits);

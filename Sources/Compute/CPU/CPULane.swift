@@ -16,6 +16,7 @@ final class CPULane: Lane {
     private let convolutionScratch: Memory<Float>
     private let rotationScratch: Memory<Double>
     private let recurrenceScratch: Memory<Float>
+    private let decayScratch: Memory<Float>
     private let contextRows: Memory<UnsafePointer<Float>?>
     private let queryRows: Memory<UnsafePointer<Float>?>
     private let outputRows: Memory<UnsafeMutablePointer<Float>?>
@@ -26,8 +27,8 @@ final class CPULane: Lane {
 
     /// Values of every piece of scratch.
     struct Sizes {
-        var normalised, mixed, logits, halves, positions, attention, convolution, rotation, recurrence, context,
-            queries: Int
+        var normalised, mixed, logits, halves, positions, attention, convolution, rotation, recurrence, decays,
+            context, queries: Int
 
         init(_ needs: LaneNeeds, kernels: KernelTable) {
             normalised = CPULane.rowsAtOnce * needs.width
@@ -45,12 +46,13 @@ final class CPULane: Lane {
             convolution = needs.convolutionValues
             rotation = needs.rotatedHead > 0 ? Int(bbp_rotation_scratch(Int64(needs.rotatedHead))) : 0
             recurrence = needs.recurrentKeys > 0 ? Int(bbp_retention_scratch(Int64(needs.recurrentKeys))) : 0
+            decays = needs.decayRows * (Int(BBP_RETENTION_ROWS) + 1)
             context = needs.contextRows
             queries = needs.queries
         }
 
         var bytes: Int {
-            4 * (normalised + mixed + logits + attention + convolution + recurrence) + 2 * halves
+            4 * (normalised + mixed + logits + attention + convolution + recurrence + decays) + 2 * halves
                 + 8 * (positions + rotation) + 8 * context + 16 * queries
         }
     }
@@ -67,6 +69,7 @@ final class CPULane: Lane {
         convolutionScratch = try Memory(sizes.convolution)
         rotationScratch = try Memory(sizes.rotation)
         recurrenceScratch = try Memory(sizes.recurrence)
+        decayScratch = try Memory(sizes.decays)
         contextRows = try Memory(sizes.context)
         queryRows = try Memory(sizes.queries)
         outputRows = try Memory(sizes.queries)
@@ -270,12 +273,32 @@ final class CPULane: Lane {
         }
     }
 
-    func gateHeads(_ x: Rows, heads: Int, weight: HeadNorm?, epsilon: Float, gate: Rows) {
-        let size = x.width / heads
-        precondition(x.isContiguous && gate.isContiguous && gate.count >= x.count && gate.width == x.width)
-        precondition(weight?.count ?? size == size)
+    func apply(_ function: RowFunction, to x: Rows) {
+        precondition(x.isContiguous)
+        kernels.pointee.apply(function.kernel, start(x), Int64(x.count * x.width))
+    }
+
+    func gateHeads(_ x: Rows, heads: Int, weight: HeadNorm?, epsilon: Float, gate: HeadGate) {
+        let (size, gates) = (x.width / heads, gate.rows)
+        precondition(x.isContiguous && size * heads == x.width)
+        precondition(gates.map { $0.isContiguous && $0.count >= x.count && $0.width == x.width } ?? true)
+        precondition(weight.map { $0.count == size || $0.count == x.width } ?? true)
         kernels.pointee.gate_heads(
-            start(x), start(gate), Int64(x.count), Int64(heads), Int64(size), weight?.start, epsilon, start(x))
+            start(x), gate.kernel, gates.map { UnsafePointer(start($0)) }, Int64(x.count), Int64(heads), Int64(size),
+            weight?.start, weight?.count == size ? 0 : Int64(size), epsilon, start(x))
+    }
+
+    func divideHeads(_ x: Rows, heads: Int, epsilon: Float, into y: Rows) {
+        let size = y.width / heads
+        precondition(y.width == heads * size && x.width == heads * (size + 1) && y.count >= x.count)
+        for row in 0..<x.count {
+            for head in 0..<heads {
+                let values = start(x) + row * x.stride + head * (size + 1)
+                let target = start(y) + row * y.stride + head * size
+                let divisor = values[size] + epsilon
+                for value in 0..<size { target[value] = values[value] / divisor }
+            }
+        }
     }
 
     // MARK: Across rows
@@ -337,15 +360,25 @@ final class CPULane: Lane {
         let (dk, dv) = (decay.keySize, decay.valueSize)
         precondition(deltas.isContiguous && state.isContiguous && state.width == 2 * dv)
         precondition(state.offset % 2 == 0 && state.count == decay.heads * dk)
+        chunks(rows, decay) { chunk, _, count in
+            fold(
+                deltas, chunk * decay.heads + head, head: head, keySize: dk, valueSize: dv,
+                factor: decay.decay(ofHead: head, rows: count), state: state)
+        }
+    }
+
+    /// Takes one chunk of a head up in its state, and leaves the state before it there.
+    private func fold(
+        _ deltas: Rows, _ place: Int, head: Int, keySize dk: Int, valueSize dv: Int, factor: Double, state: Rows
+    ) {
+        precondition(deltas.isContiguous && state.isContiguous && state.width == 2 * dv && state.offset % 2 == 0)
+        precondition(deltas.count >= (place + 1) * dk && state.count >= (head + 1) * dk)
+        let delta = start(deltas) + place * dk * dv
         (start(state) + head * dk * 2 * dv).withMemoryRebound(to: Double.self, capacity: dk * dv) { sums in
-            chunks(rows, decay) { chunk, _, count in
-                let delta = start(deltas) + (chunk * decay.heads + head) * dk * dv
-                let factor = decay.decay(ofHead: head, rows: count)
-                for value in 0..<dk * dv {
-                    let before = sums[value]
-                    sums[value] = factor * before + Double(delta[value])
-                    delta[value] = Float(before)
-                }
+            for value in 0..<dk * dv {
+                let before = sums[value]
+                sums[value] = factor * before + Double(delta[value])
+                delta[value] = Float(before)
             }
         }
     }
@@ -363,6 +396,97 @@ final class CPULane: Lane {
                     start(states) + (chunk * decay.heads + head) * dk * dv,
                     start(outputs) + first * outputs.stride + head * dv, Int64(outputs.stride),
                     recurrenceScratch.start)
+            }
+        }
+    }
+
+    // MARK: Across rows, by decays of their own
+
+    func convolveChannels(_ x: Rows, _ filter: ChannelFilter, from first: Int, into y: Rows) {
+        precondition(first >= 0 && first + x.width <= filter.channels && y.width == x.width)
+        precondition(x.count >= y.count + filter.taps - 1)
+        kernels.pointee.convolve_channels(
+            start(x), Int64(x.stride), Int64(y.count), Int64(x.width), Int64(filter.taps),
+            filter.weight.start + first, Int64(filter.channels), filter.bias.start + first, start(y), Int64(y.stride))
+    }
+
+    /// Chunks of rows: the first row of each, and how many.
+    private func chunks(_ rows: Int, _ decays: RowDecays, _ body: (_ chunk: Int, _ first: Int, _ count: Int) -> Void) {
+        for (chunk, first) in stride(from: 0, to: rows, by: decays.chunk).enumerated() {
+            body(chunk, first, min(decays.chunk, rows - first))
+        }
+    }
+
+    func measure(_ dt: Rows, _ decays: RowDecays, into kept: Rows) {
+        precondition(dt.width == decays.heads && kept.isContiguous && kept.width == decays.width)
+        precondition(kept.count >= decays.chunks(dt.count) * decays.heads)
+        chunks(dt.count, decays) { chunk, first, count in
+            decays.measure(
+                start(dt) + first * dt.stride, stride: dt.stride, rows: count,
+                into: start(kept) + chunk * decays.heads * decays.width)
+        }
+    }
+
+    func retain(keys: Rows, values: Rows, head: Int, decays: RowDecays, kept: Rows, into deltas: Rows) {
+        let (dk, dv) = (decays.keySize, decays.valueSize)
+        precondition(keys.width == dk && values.width == dv && values.count >= keys.count && deltas.isContiguous)
+        precondition(deltas.width == dv && deltas.count >= decays.chunks(keys.count) * decays.heads * dk)
+        precondition(kept.isContiguous && decayScratch.count >= decays.chunk)
+        chunks(keys.count, decays) { chunk, first, count in
+            let place = chunk * decays.heads + head
+            decays.after(start(kept) + place * decays.width, rows: count, into: decayScratch.start)
+            kernels.pointee.retention_delta(
+                start(keys) + first * keys.stride, Int64(keys.stride), start(values) + first * values.stride,
+                Int64(values.stride), Int64(count), Int64(dk), Int64(dv), decayScratch.start,
+                start(deltas) + place * dk * dv)
+        }
+    }
+
+    func scan(_ deltas: Rows, rows: Int, head: Int, decays: RowDecays, kept: Rows, state: Rows) {
+        chunks(rows, decays) { chunk, _, count in
+            let place = chunk * decays.heads + head
+            fold(
+                deltas, place, head: head, keySize: decays.keySize, valueSize: decays.valueSize,
+                factor: decays.decay(start(kept) + place * decays.width, rows: count), state: state)
+        }
+    }
+
+    func recall(
+        queries: Rows, keys: Rows, values: Rows, decays: RowDecays, kept: Rows, states: Rows, into outputs: Rows
+    ) {
+        let (dk, dv) = (decays.keySize, decays.valueSize)
+        precondition(queries.count == keys.count && outputs.count >= keys.count && states.isContiguous)
+        precondition(decayScratch.count >= decays.chunk * (Int(BBP_RETENTION_ROWS) + 1))
+        let before = decayScratch.start, factors = before + decays.chunk
+        chunks(keys.count, decays) { chunk, first, count in
+            for head in 0..<decays.heads {
+                let (place, group) = (chunk * decays.heads + head, decays.group(ofHead: head))
+                let own = UnsafePointer(start(kept) + place * decays.width)
+                decays.before(own, rows: count, into: before)
+                kernels.pointee.decay_factors(
+                    own, own + decays.chunk, own + 2 * decays.chunk, Int64(count), factors)
+                kernels.pointee.chunk_output(
+                    start(queries) + first * queries.stride + group * dk, Int64(queries.stride),
+                    start(keys) + first * keys.stride + group * dk, Int64(keys.stride),
+                    start(values) + first * values.stride + head * dv, Int64(values.stride), Int64(count), Int64(dk),
+                    Int64(dv), before, factors, start(states) + place * dk * dv,
+                    start(outputs) + first * outputs.stride + head * dv, Int64(outputs.stride),
+                    recurrenceScratch.start)
+            }
+        }
+    }
+
+    func addHeads(_ y: Rows, weights: HeadNorm, gate: Rows, to x: Rows) {
+        let size = x.width / weights.count
+        precondition(x.width == weights.count * size && y.width == x.width && gate.width == x.width)
+        precondition(y.count >= x.count && gate.count >= x.count)
+        for row in 0..<x.count {
+            for head in 0..<weights.count {
+                let sum = start(x) + row * x.stride + head * size
+                let other = start(y) + row * y.stride + head * size
+                let gates = start(gate) + row * gate.stride + head * size
+                let weight = weights[head]
+                for value in 0..<size { sum[value] = (sum[value] + weight * other[value]) * gates[value] }
             }
         }
     }
@@ -398,4 +522,23 @@ final class CPULane: Lane {
     }
 
     func finish() {}
+}
+
+extension RowFunction {
+    fileprivate var kernel: Int32 {
+        switch self {
+        case .silu: Int32(BBP_SILU.rawValue)
+        case .eluPlusOne: Int32(BBP_ELU_PLUS_ONE.rawValue)
+        }
+    }
+}
+
+extension HeadGate {
+    fileprivate var kernel: Int32 {
+        switch self {
+        case .none: Int32(BBP_NO_GATE.rawValue)
+        case .linear: Int32(BBP_LINEAR_GATE.rawValue)
+        case .silu: Int32(BBP_SILU_GATE.rawValue)
+        }
+    }
 }

@@ -197,22 +197,49 @@ extension CheckedLane {
         }
     }
 
-    func gateHeads(_ x: Rows, heads: Int, weight: HeadNorm?, epsilon: Float, gate: Rows) {
+    func apply(_ function: RowFunction, to x: Rows) {
+        ask("apply") { operation in
+            let values = try operation.updates(x, "x", isContiguous: true)
+            return { $0.apply(function, to: values) }
+        }
+    }
+
+    func gateHeads(_ x: Rows, heads: Int, weight: HeadNorm?, epsilon: Float, gate: HeadGate) {
         ask("gateHeads") { operation in
             try operation.demand(
-                heads > 0 && x.width % heads == 0 && (weight.map { $0.count * heads } ?? x.width) == x.width,
+                heads > 0 && x.width % heads == 0
+                    && (weight.map { $0.count == x.width || $0.count * heads == x.width } ?? true),
                 "\(x.width) values are not \(heads) heads of \(weight?.count ?? x.width / max(1, heads))")
-            try operation.demand(
-                gate.count >= x.count && gate.width == x.width,
-                "gates of \(gate.count) x \(gate.width) values for \(x.count) x \(x.width)")
             let gated = try operation.updates(x, "x", isContiguous: true)
-            let gates = try operation.reads(gate[0..<x.count], "gate", isContiguous: true)
+            func gates(_ rows: Rows) throws -> Rows {
+                try operation.demand(
+                    rows.count >= x.count && rows.width == x.width,
+                    "gates of \(rows.count) x \(rows.width) values for \(x.count) x \(x.width)")
+                return try operation.reads(rows[0..<x.count], "gate", isContiguous: true)
+            }
+            let gate: HeadGate =
+                switch gate {
+                case .none: .none
+                case .linear(let rows): .linear(try gates(rows))
+                case .silu(let rows): .silu(try gates(rows))
+                }
             let copy = try weight.map { weight in
                 let copy = try HeadNorm(weight.count)
                 copy.start.update(from: weight.start, count: weight.count)
                 return copy
             }
-            return { $0.gateHeads(gated, heads: heads, weight: copy, epsilon: epsilon, gate: gates) }
+            return { $0.gateHeads(gated, heads: heads, weight: copy, epsilon: epsilon, gate: gate) }
+        }
+    }
+
+    func divideHeads(_ x: Rows, heads: Int, epsilon: Float, into y: Rows) {
+        ask("divideHeads") { operation in
+            try operation.demand(
+                heads > 0 && y.width % heads == 0 && x.width == y.width + heads && y.count >= x.count,
+                "\(y.count) x \(y.width) values from \(x.count) x \(x.width) in \(heads) heads")
+            let source = try operation.reads(x, "x")
+            let target = try operation.writes(y[0..<x.count], "y")
+            return { $0.divideHeads(source, heads: heads, epsilon: epsilon, into: target) }
         }
     }
 
@@ -376,6 +403,130 @@ extension CheckedLane {
             let target = try operation.writes(outputs[0..<keys.count], "outputs")
             return { $0.recall(queries: q, keys: k, values: v, decay: decay, states: before, into: target) }
         }
+    }
+
+    // MARK: Across rows, by decays of their own
+
+    func convolveChannels(_ x: Rows, _ filter: ChannelFilter, from first: Int, into y: Rows) {
+        ask("convolveChannels") { operation in
+            try operation.demand(
+                first >= 0 && first + x.width <= filter.channels && y.width == x.width
+                    && x.count >= y.count + filter.taps - 1,
+                "\(y.count) x \(y.width) values from \(x.count) x \(x.width) by channels from \(first) on of "
+                    + "\(filter.taps) x \(filter.channels) weights")
+            let source = try operation.reads(x[0..<(y.count == 0 ? 0 : y.count + filter.taps - 1)], "x")
+            let target = try operation.writes(y, "y")
+            return { $0.convolveChannels(source, filter, from: first, into: target) }
+        }
+    }
+
+    func measure(_ dt: Rows, _ decays: RowDecays, into kept: Rows) {
+        ask("measure") { operation in
+            let count = decays.chunks(dt.count) * decays.heads
+            try operation.demand(
+                dt.width == decays.heads && kept.width == decays.width && kept.count >= count,
+                "\(kept.count) x \(kept.width) values from \(dt.count) x \(dt.width), "
+                    + "\(decays.heads) heads, chunks of \(decays.chunk)")
+            let source = try operation.reads(dt, "dt")
+            let target = try operation.writes(kept[0..<count], "kept", isContiguous: true)
+            return { $0.measure(source, decays, into: target) }
+        }
+    }
+
+    func retain(keys: Rows, values: Rows, head: Int, decays: RowDecays, kept: Rows, into deltas: Rows) {
+        ask("retain by rows") { operation in
+            let (places, size) = (decays.chunks(keys.count) * decays.heads, decays.keySize)
+            try operation.demand(
+                (0..<decays.heads).contains(head) && keys.width == size && values.width == decays.valueSize
+                    && values.count >= keys.count && deltas.width == decays.valueSize && deltas.count >= places * size
+                    && kept.width == decays.width && kept.count >= places,
+                "head \(head) of \(decays.heads): \(deltas.count) x \(deltas.width) values from "
+                    + "keys of \(keys.count) x \(keys.width), values of \(values.count) x \(values.width), "
+                    + "kept \(kept.count) x \(kept.width)")
+            try operation.demand(decays.chunk, "chunks", atMost: needs.decayRows)
+            let k = try operation.reads(keys, "keys")
+            let v = try operation.reads(values[0..<keys.count], "values")
+            let hostKept = try operation.host(kept, "kept", isContiguous: true)
+            _ = try operation.reads(kept[0..<places].every(decays.heads, from: head), "kept")
+            let hostDeltas = try operation.host(deltas, "deltas", isContiguous: true)
+            _ = try operation.writes(
+                deltas.reshaped(places, width: size * decays.valueSize).every(decays.heads, from: head), "deltas")
+            return { $0.retain(keys: k, values: v, head: head, decays: decays, kept: hostKept, into: hostDeltas) }
+        }
+    }
+
+    func scan(_ deltas: Rows, rows: Int, head: Int, decays: RowDecays, kept: Rows, state: Rows) {
+        ask("scan by rows") { operation in
+            let (keys, places) = (decays.keySize, decays.chunks(rows) * decays.heads)
+            try operation.demand(
+                (0..<decays.heads).contains(head) && deltas.width == decays.valueSize
+                    && deltas.count >= places * keys && kept.width == decays.width && kept.count >= places,
+                "head \(head) of \(decays.heads) in \(deltas.count) x \(deltas.width) values, "
+                    + "kept \(kept.count) x \(kept.width)")
+            try operation.demand(
+                state.width == 2 * decays.valueSize && state.count == decays.heads * keys && state.offset % 2 == 0,
+                "a state of \(state.count) x \(state.width) values from value \(state.offset) on")
+            let hostDeltas = try operation.host(deltas, "deltas", isContiguous: true)
+            let hostState = try operation.host(state, "state", isContiguous: true)
+            let hostKept = try operation.host(kept, "kept", isContiguous: true)
+            _ = try operation.reads(kept[0..<places].every(decays.heads, from: head), "kept")
+            _ = try operation.updates(
+                deltas.reshaped(places, width: keys * decays.valueSize).every(decays.heads, from: head), "deltas")
+            _ = try operation.updates(state[head * keys..<(head + 1) * keys], "state")
+            return { $0.scan(hostDeltas, rows: rows, head: head, decays: decays, kept: hostKept, state: hostState) }
+        }
+    }
+
+    func recall(
+        queries: Rows, keys: Rows, values: Rows, decays: RowDecays, kept: Rows, states: Rows, into outputs: Rows
+    ) {
+        ask("recall by rows") { operation in
+            let (keyWidth, valueWidth) = (decays.groups * decays.keySize, decays.heads * decays.valueSize)
+            let places = decays.chunks(keys.count) * decays.heads
+            try operation.demand(
+                queries.count == keys.count && queries.width == keyWidth && keys.width == keyWidth
+                    && values.count >= keys.count && values.width == valueWidth && outputs.count >= keys.count
+                    && outputs.width == valueWidth && states.width == decays.valueSize
+                    && states.count >= places * decays.keySize && kept.width == decays.width && kept.count >= places,
+                "\(outputs.count) x \(outputs.width) values from queries of \(queries.count) x \(queries.width), "
+                    + "keys of \(keys.count) x \(keys.width), values of \(values.count) x \(values.width), "
+                    + "states of \(states.count) x \(states.width), kept \(kept.count) x \(kept.width)")
+            try operation.demand(decays.keySize, "keys", atMost: needs.recurrentKeys)
+            try operation.demand(decays.chunk, "chunks", atMost: needs.decayRows)
+            let q = try operation.reads(queries, "queries")
+            let k = try operation.reads(keys, "keys")
+            let v = try operation.reads(values[0..<keys.count], "values")
+            let measured = try operation.reads(kept[0..<places], "kept", isContiguous: true)
+            let before = try operation.reads(states[0..<places * decays.keySize], "states", isContiguous: true)
+            let target = try operation.writes(outputs[0..<keys.count], "outputs")
+            return {
+                $0.recall(
+                    queries: q, keys: k, values: v, decays: decays, kept: measured, states: before, into: target)
+            }
+        }
+    }
+
+    func addHeads(_ y: Rows, weights: HeadNorm, gate: Rows, to x: Rows) {
+        ask("addHeads") { operation in
+            try operation.demand(
+                weights.count > 0 && x.width % weights.count == 0 && y.width == x.width && gate.width == x.width
+                    && y.count >= x.count && gate.count >= x.count,
+                "\(weights.count) heads of \(x.count) x \(x.width) values, \(y.count) x \(y.width) added, "
+                    + "gates of \(gate.count) x \(gate.width)")
+            let sum = try operation.updates(x, "x")
+            let other = try operation.reads(y[0..<x.count], "y")
+            let gates = try operation.reads(gate[0..<x.count], "gate")
+            let copy = try HeadNorm(weights.count)
+            copy.start.update(from: weights.start, count: weights.count)
+            return { $0.addHeads(other, weights: copy, gate: gates, to: sum) }
+        }
+    }
+}
+
+extension Rows {
+    /// Row `first` and every `step`-th one after it.
+    fileprivate func every(_ step: Int, from first: Int) -> Rows {
+        spaced(first: first, count: count > first ? (count - first + step - 1) / step : 0, step: step)
     }
 }
 

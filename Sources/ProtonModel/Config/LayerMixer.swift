@@ -8,7 +8,8 @@ public struct LayerMixer: Sendable, Equatable {
 
     /// Every kind that there is.
     package static let kinds: [any MixerShape.Type] = [
-        MonteCarloShape.self, SlidingWindowShape.self, RetentionShape.self,
+        MonteCarloShape.self, SlidingWindowShape.self, RetentionShape.self, LinearAttentionShape.self,
+        TransNormerShape.self, Mamba2Shape.self,
     ]
 
     package static let monteCarlo = LayerMixer(MonteCarloShape())
@@ -60,7 +61,7 @@ extension LayerMixer {
                 .badData, "must be a list of objects, one a layer", at: Place(file: file, field: "mixers"))
         }
         return try entries.enumerated().map {
-            try LayerMixer($1, named: "mixers.\($0)", file: file, in: model)
+            try LayerMixer($1, named: "mixers.\($0)", file: file, in: model.at($0, of: entries.count))
         }
     }
 
@@ -72,7 +73,9 @@ extension LayerMixer {
         switch (fields.take("mixer"), fields.take("mixers")) {
         case (nil, nil): return nil
         case (let one?, nil):
-            return Array(repeating: try LayerMixer(one, named: "mixer", file: file, in: model), count: layers)
+            return try (0..<layers).map {
+                try LayerMixer(one, named: "mixer", file: file, in: model.at($0, of: layers))
+            }
         case (nil, let list?): return try self.list(list, file: file, in: model)
         default: throw fields.fault("mixer", "stands beside 'mixers'; only one of them can be there")
         }

@@ -5,7 +5,7 @@ import Support
 package protocol MixerShape: Sendable {
     /// As config.json calls it.
     static var kind: String { get }
-    /// The same in one letter.
+    /// The same in a letter or two.
     static var letter: String { get }
     /// What may follow kind or letter where a model is made: "WINDOW[xDILATION]"; empty for nothing.
     static var argument: String { get }
@@ -55,11 +55,20 @@ package struct MixerSurroundings: Sendable {
     package var isCausal: Bool
     /// What stands for `num_heads` where a mixer does not say it; nil where it must.
     package var heads: Int?
+    /// The mixer's layer, from 0, and how many there are, for fields that a mixer does not say; nil where it must.
+    package var place: (layer: Int, layers: Int)?
 
     package init(hiddenSize: Int, isCausal: Bool, heads: Int? = nil) {
         self.hiddenSize = hiddenSize
         self.isCausal = isCausal
         self.heads = heads
+    }
+
+    /// The same for one of `layers` mixers. Models that are made have places for what is not said, their files say all.
+    package func at(_ layer: Int, of layers: Int) -> MixerSurroundings {
+        var model = self
+        if heads != nil { model.place = (layer, layers) }
+        return model
     }
 
     func heads(_ fields: inout JSONFields) throws -> Int {
@@ -84,6 +93,8 @@ enum MixerLimit {
     static let width = ModelConfig.Limit.intermediateSize
     /// Of `norm_eps`.
     static let epsilon = 1e-12...1e-1
+    /// Of a model whose layers know their places.
+    static let layers = ModelConfig.Limit.layers.upperBound
 
     /// Names the first of heads and head size that cannot work.
     static func impossible(heads: Int, headSize: Int, _ field: String) -> (field: String, problem: String)? {
@@ -94,5 +105,11 @@ enum MixerLimit {
         }
         guard heads * headSize > width.upperBound else { return nil }
         return (field, "is \(headSize), which makes \(heads * headSize) features; at most \(width.upperBound) work")
+    }
+
+    /// Names `norm_eps` where it cannot work.
+    static func impossible(epsilon value: Double) -> (field: String, problem: String)? {
+        epsilon.contains(value)
+            ? nil : ("norm_eps", "is \(value); must be \(epsilon.lowerBound) to \(epsilon.upperBound)")
     }
 }

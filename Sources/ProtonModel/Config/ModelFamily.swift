@@ -72,7 +72,9 @@ extension ModelConfig {
     package var hasEvenWidths: Bool {
         hiddenSize % 2 == 0 && convolutions.allSatisfy { $0.channels % 2 == 0 }
             && mixers.allSatisfy { mixer in
-                mixer.shape.tensors(width: hiddenSize).allSatisfy { $0.shape.count != 2 || $0.shape[1] % 2 == 0 }
+                mixer.shape.tensors(width: hiddenSize).allSatisfy {
+                    !$0.isFactor || $0.shape.count != 2 || $0.shape[1] % 2 == 0
+                }
             }
     }
 

@@ -1,3 +1,4 @@
+import Glibc
 import Support
 
 extension Model {
@@ -44,6 +45,20 @@ extension Model {
             case .normal(let deviation):
                 for index in values.indices { values[index] = deviation * random.normal() }
             case .uniform(let bound): for index in values.indices { values[index] = bound * random.uniform() }
+            case .geometric(let base):
+                for index in values.indices {
+                    values[index] = Float(pow(base, -2 * Double(index) / Double(values.count)))
+                }
+            case .logUniform(let from, let to):
+                for index in values.indices {
+                    values[index] = Float(log(from + (to - from) * (Double(random.uniform()) + 1) / 2))
+                }
+            case .inverseSoftplus(let from, let to):
+                for index in values.indices {
+                    let share = (Double(random.uniform()) + 1) / 2
+                    let step = exp(log(from) + (log(to) - log(from)) * share)
+                    values[index] = Float(step + log(-expm1(-step)))
+                }
             }
         }
         try File.replace("\(directory)/config.json", with: configuration)

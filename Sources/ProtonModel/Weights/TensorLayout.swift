@@ -6,12 +6,26 @@ package struct TensorDescription: Sendable, Equatable {
     package var initial: InitialValues
     /// Whether a model may come without it.
     package var isOptional: Bool
+    /// Whether rows are multiplied with it, where it has two dimensions: it is no table of single values.
+    package var isFactor: Bool
 
     package init(_ name: String, _ shape: [Int], _ initial: InitialValues, isOptional: Bool = false) {
+        self.init(name, shape, initial, isOptional: isOptional, isFactor: true)
+    }
+
+    package init(
+        _ name: String, _ shape: [Int], _ initial: InitialValues, isOptional: Bool = false, isFactor: Bool
+    ) {
         self.name = name
         self.shape = shape
         self.initial = initial
         self.isOptional = isOptional
+        self.isFactor = isFactor
+    }
+
+    /// A matrix [outputs, inputs], after Glorot and Bengio.
+    init(xavier name: String, _ shape: [Int], gain: Double) {
+        self.init(name, shape, .xavier(gain: gain, inputs: shape[1], outputs: shape[0]))
     }
 
     /// A matrix or convolution [outputs, ...], normal with standard deviation 1/sqrt(fan in).
@@ -27,6 +41,12 @@ package enum InitialValues: Sendable, Equatable {
     case normal(deviation: Float)
     /// From -bound to bound.
     case uniform(bound: Float)
+    /// Value i of n is base^(-2i/n).
+    case geometric(base: Double)
+    /// Logarithms of what is uniform between two numbers.
+    case logUniform(from: Double, to: Double)
+    /// x of which log(1 + e^x) lies between two numbers, its logarithm uniform.
+    case inverseSoftplus(from: Double, to: Double)
 
     /// Uniform with bound gain·sqrt(6 / (inputs + outputs)), after Glorot and Bengio (2010), for a matrix.
     static func xavier(gain: Double, inputs: Int, outputs: Int) -> InitialValues {

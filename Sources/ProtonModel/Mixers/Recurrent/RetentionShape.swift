@@ -1,3 +1,4 @@
+import Compute
 import Support
 
 /// A matrix of state a head that forgets at a fixed rate of its own, and a gate (Sun et al., 2023).
@@ -35,16 +36,9 @@ package struct RetentionShape: MixerShape {
     }
 
     package func impossibleField() -> (field: String, problem: String)? {
-        if let found = MixerLimit.impossible(heads: heads, headSize: keySize, "head_k_dim")
+        MixerLimit.impossible(heads: heads, headSize: keySize, "head_k_dim")
             ?? MixerLimit.impossible(heads: heads, headSize: valueSize, "head_v_dim")
-        {
-            return found
-        }
-        if !MixerLimit.epsilon.contains(normEpsilon) {
-            let range = MixerLimit.epsilon
-            return ("norm_eps", "is \(normEpsilon); must be \(range.lowerBound) to \(range.upperBound)")
-        }
-        return rope?.impossibleField(headSize: keySize, "head_k_dim")
+            ?? MixerLimit.impossible(epsilon: normEpsilon) ?? rope?.impossibleField(headSize: keySize, "head_k_dim")
     }
 
     package var json: String {
@@ -59,15 +53,14 @@ package struct RetentionShape: MixerShape {
     }
 
     package func tensors(width D: Int) -> [TensorDescription] {
-        func matrix(_ name: String, _ outputs: Int, _ inputs: Int, gain: Double) -> TensorDescription {
-            TensorDescription(name, [outputs, inputs], .xavier(gain: gain, inputs: inputs, outputs: outputs))
-        }
         let (keys, values, gain) = (heads * keySize, heads * valueSize, 0.25 * 0.5.squareRoot())
         return [
-            matrix("q_proj.weight", keys, D, gain: gain), matrix("k_proj.weight", keys, D, gain: gain),
-            matrix("v_proj.weight", values, D, gain: gain), matrix("g_proj.weight", values, D, gain: gain),
+            TensorDescription(xavier: "q_proj.weight", [keys, D], gain: gain),
+            TensorDescription(xavier: "k_proj.weight", [keys, D], gain: gain),
+            TensorDescription(xavier: "v_proj.weight", [values, D], gain: gain),
+            TensorDescription(xavier: "g_proj.weight", [values, D], gain: gain),
             TensorDescription("norm.weight", [valueSize], .ones, isOptional: true),
-            matrix("o_proj.weight", D, values, gain: 0.5),
+            TensorDescription(xavier: "o_proj.weight", [D, values], gain: 0.5),
         ]
     }
 
@@ -79,5 +72,42 @@ package struct RetentionShape: MixerShape {
         if normEpsilon != 1e-5 { words.append("eps \(normEpsilon)") }
         if let rope { words.append(rope.summary) }
         return words.joined(separator: ", ")
+    }
+}
+
+extension RetentionShape: RecurrentShape {
+    var stateKeySize: Int { keySize }
+    var stateValueSize: Int { valueSize }
+    var outputSize: Int { valueSize }
+
+    /// γ_h = 1 - 2^(-5-h).
+    var decays: [Double] { (0..<heads).map { 1 - Double(sign: .plus, exponent: -5 - $0, significand: 1) } }
+
+    var featureFunction: RowFunction? { nil }
+    var isGated: Bool { true }
+    var rotatedSize: Int? { rope == nil ? nil : keySize }
+
+    func parts(_ tensor: TensorReader, width D: Int, on backend: any Backend) throws -> RecurrenceParts {
+        let (make, keys, values) = (
+            MatrixMaker(tensor: tensor, width: D, backend: backend), heads * keySize, heads * valueSize
+        )
+        return RecurrenceParts(
+            query: try make.spaced(
+                "mixer.q_proj.weight", outputs: keys, scale: 1 / Float(keySize).squareRoot()),
+            key: try make.projection("mixer.k_proj.weight", outputs: keys),
+            value: try make.projection("mixer.v_proj.weight", outputs: values),
+            gate: try make.projection("mixer.g_proj.weight", outputs: values),
+            output: try make.output(inputs: values), norm: try make.norm(size: valueSize),
+            rotation: try rope?.tables(headSize: keySize))
+    }
+
+    func partBytes(width D: Int) -> Int {
+        4 * valueSize + MatrixMaker.spacedBytes(rows: heads * keySize, width: D)
+    }
+
+    func read(_ outputs: Rows, gates: Rows?, norm: HeadNorm?, room: Rows, on lane: any Lane) -> Rows {
+        lane.gateHeads(
+            outputs, heads: heads, weight: norm, epsilon: Float(normEpsilon), gate: gates.map { .silu($0) } ?? .none)
+        return outputs
     }
 }

@@ -1,0 +1,258 @@
+import Compute
+import Geometry
+import Glibc
+import Support
+
+/// A matrix of state a head, S_t = e^(step_t A) S_{t-1} + step_t B_t x_tᵀ, o_t = S_tᵀ C_t + D x_t, of rows that say
+/// themselves how long their step is (Model.md, "Mixers").
+///
+/// Carried: S, in double precision, and the last K - 1 rows before the convolution. Chunks begin with their tile, as
+/// those of `Recurrence`. What chunks add to S has to wait for the convolution, and so for all rows of the stretch: it
+/// is the carry's work, head by head.
+final class Mamba2: StreamingMixer {
+    let shape: Mamba2Shape
+    let computed: ComputedRows
+    let norms: LayerNorms
+    /// Of in_proj: gates; values, keys and queries; steps.
+    let gate: any Matrix
+    let inner: any Matrix
+    let step: any Matrix
+    let output: any Matrix
+    let filter: ChannelFilter
+    let decays: RowDecays
+    /// D of each head.
+    let skip: HeadNorm
+    let norm: HeadNorm
+
+    let access: any Access = OwnAccess()
+
+    init(
+        _ shape: Mamba2Shape, _ tensor: TensorReader, _ config: ModelConfig, geometry: SequenceGeometry,
+        on backend: any Backend
+    ) throws {
+        self.shape = shape
+        computed = ComputedRows(config, geometry)
+        norms = try LayerNorms(tensor, config, on: backend)
+        let (D, E, W, H) = (config.hiddenSize, shape.channels, shape.convolved, shape.heads)
+        let weight = try tensor("mixer.in_proj.weight")
+        gate = try backend.matrix(weight, bias: nil, inputs: D, outputs: E)
+        inner = try backend.matrix(weight + E * D, bias: nil, inputs: D, outputs: W)
+        step = try backend.matrix(weight + (E + W) * D, bias: nil, inputs: D, outputs: H)
+        output = try backend.matrix(try tensor("mixer.o_proj.weight"), bias: nil, inputs: E, outputs: D)
+        filter = try ChannelFilter(
+            try tensor("mixer.conv.weight"), bias: try tensor("mixer.conv.bias"), channels: W, taps: shape.taps)
+        let (bias, rates) = (try tensor("mixer.dt_bias"), try tensor("mixer.A_log"))
+        decays = RowDecays(
+            bias: (0..<H).map { bias[$0] }, rates: (0..<H).map { -exp(Double(rates[$0])) }, groups: shape.groups,
+            keySize: shape.state, valueSize: shape.headSize, chunk: Mamba2Shape.chunk)
+        func copy(_ name: String, _ count: Int) throws -> HeadNorm {
+            let copy = try HeadNorm(count)
+            copy.start.update(from: try tensor(name), count: count)
+            return copy
+        }
+        skip = try copy("mixer.D", H)
+        norm = try copy("mixer.norm.weight", E)
+    }
+
+    func stream(_ shape: StreamShape, on backend: any Backend) throws -> any MixerStream {
+        try Mamba2Stream(self, shape, on: backend)
+    }
+}
+
+/// Mamba-2 at work.
+private final class Mamba2Stream: MixerStream, @unchecked Sendable {
+    private let mixer: Mamba2
+    private let tileRows: Int
+    private let tileChunks: Int
+    /// Rows before a row that its convolution sees.
+    private let reach: Int
+    /// [K - 1 + stretch, values, keys and queries] before the convolution: the rows before the stretch, then its own.
+    private let raw: Rows
+    /// [K - 1]: the last ones before the next stretch.
+    private let last: Rows
+    /// [stretch] of them after the convolution.
+    private let mixed: Rows
+    /// [tile, N] for each head, for what its group's keys are while the carry passes.
+    private let keys: Rows
+    // [stretch, E].
+    private let gates: Rows
+    private let outputs: Rows
+    /// [stretch, H].
+    private let steps: Rows
+    /// [chunks · H, …]: as `RowDecays` has it.
+    private let kept: Rows
+    /// [chunks · H·N, P]: what each chunk adds to S, then S before it.
+    private let states: Rows
+    /// [H·N, 2·P]: S after the last row, in double precision.
+    private let state: Rows
+
+    private var shape: Mamba2Shape { mixer.shape }
+
+    init(_ mixer: Mamba2, _ stream: StreamShape, on backend: any Backend) throws {
+        self.mixer = mixer
+        let shape = mixer.shape
+        tileRows = stream.tileRows
+        tileChunks = shape.chunks(ofTile: tileRows)
+        reach = shape.taps - 1
+        raw = try backend.rows(reach + stream.rows, width: shape.convolved)
+        last = try backend.rows(reach, width: shape.convolved)
+        mixed = try backend.rows(stream.rows, width: shape.convolved)
+        keys = try backend.rows(shape.heads * tileRows, width: shape.state)
+        gates = try backend.rows(stream.rows, width: shape.channels)
+        outputs = try backend.rows(stream.rows, width: shape.channels)
+        steps = try backend.rows(stream.rows, width: shape.heads)
+        let chunks = (stream.rows + tileRows - 1) / tileRows * tileChunks
+        kept = try backend.rows(chunks * shape.heads, width: mixer.decays.width)
+        states = try backend.rows(chunks * shape.heads * shape.state, width: shape.headSize)
+        state = try backend.rows(shape.heads * shape.state, width: 2 * shape.headSize)
+    }
+
+    /// The tiles of some rows of a stretch, as rows of it.
+    private func tiles(_ rows: Range<Int>) -> [Range<Int>] {
+        stride(from: rows.lowerBound, to: rows.upperBound, by: tileRows).map {
+            $0..<min(rows.upperBound, $0 + tileRows)
+        }
+    }
+
+    /// What is kept of a tile's chunks, and their states.
+    private func kept(ofTile tile: Range<Int>) -> Rows {
+        let size = tileChunks * shape.heads
+        return kept[tile.lowerBound / tileRows * size..<(tile.lowerBound / tileRows + 1) * size]
+    }
+    private func states(ofTile tile: Range<Int>) -> Rows {
+        let size = tileChunks * shape.heads * shape.state
+        return states[tile.lowerBound / tileRows * size..<(tile.lowerBound / tileRows + 1) * size]
+    }
+
+    /// Channels of a head's values, of a group's keys, of all keys and all queries.
+    private func values(ofHead head: Int) -> Range<Int> { head * shape.headSize..<(head + 1) * shape.headSize }
+    private func keys(ofGroup group: Int) -> Range<Int> {
+        shape.channels + group * shape.state..<shape.channels + (group + 1) * shape.state
+    }
+    private var allKeys: Range<Int> { shape.channels..<shape.channels + shape.keyWidth }
+    private var allQueries: Range<Int> { shape.channels + shape.keyWidth..<shape.convolved }
+
+    /// Some channels of some rows of the stretch through the convolution.
+    private func convolve(_ rows: Range<Int>, _ channels: Range<Int>, into y: Rows, on lane: any Lane) {
+        lane.convolveChannels(
+            raw[rows.lowerBound..<rows.upperBound + reach].columns(channels), mixer.filter, from: channels.lowerBound,
+            into: y)
+    }
+
+    func prepare(_ rows: Range<Int>, ofStretch stretch: Int, x: Rows, with tools: LaneTools) throws {
+        let (lane, first) = (tools.lane, rows.lowerBound - stretch)
+        let tokens = mixer.computed.tokens(from: rows.lowerBound, count: rows.count)
+        if tokens == 0 { return }
+        let own = first..<first + tokens
+        if first == 0 { lane.copy(last, to: raw[0..<reach]) }
+        lane.project(
+            x[0..<tokens], mixer.norms.before,
+            [
+                (matrix: mixer.gate, into: gates[own]),
+                (matrix: mixer.inner, into: raw[own.lowerBound + reach..<own.upperBound + reach]),
+                (matrix: mixer.step, into: steps[own]),
+            ])
+        lane.apply(.silu, to: gates[own])
+        for tile in tiles(own) { lane.measure(steps[tile], mixer.decays, into: kept(ofTile: tile)) }
+    }
+
+    var carryingTasks: Int { shape.heads }
+
+    func carry(_ head: Int, over stretch: Range<Int>, with tools: LaneTools) throws {
+        let lane = tools.lane
+        let tokens = mixer.computed.tokens(from: stretch.lowerBound, count: stretch.count)
+        if tokens == 0 { return }
+        for tile in tiles(0..<tokens) {
+            let values = mixed[tile].columns(values(ofHead: head))
+            let own = keys[head * tileRows..<head * tileRows + tile.count]
+            convolve(tile, self.values(ofHead: head), into: values, on: lane)
+            convolve(tile, keys(ofGroup: head * shape.groups / shape.heads), into: own, on: lane)
+            let (kept, states) = (kept(ofTile: tile), states(ofTile: tile))
+            lane.retain(keys: own, values: values, head: head, decays: mixer.decays, kept: kept, into: states)
+            lane.scan(states, rows: tile.count, head: head, decays: mixer.decays, kept: kept, state: state)
+        }
+        if head == 0 { lane.copy(raw[tokens..<tokens + reach], to: last) }
+    }
+
+    func mix(_ rows: Range<Int>, ofStretch stretch: Int, x: Rows, with tools: LaneTools, into s: Rows) throws {
+        let (lane, first) = (tools.lane, rows.lowerBound - stretch)
+        StreamRows(computed: mixer.computed, norm: mixer.norms.after).mix(rows, x: x, on: lane, into: s) { count in
+            let own = first..<first + count
+            for tile in tiles(own) {
+                let mixed = mixed[tile]
+                convolve(
+                    tile, allKeys.lowerBound..<allQueries.upperBound,
+                    into: mixed.columns(allKeys.lowerBound..<allQueries.upperBound), on: lane)
+                lane.recall(
+                    queries: mixed.columns(allQueries), keys: mixed.columns(allKeys),
+                    values: mixed.columns(0..<shape.channels), decays: mixer.decays, kept: kept(ofTile: tile),
+                    states: states(ofTile: tile), into: outputs[tile])
+            }
+            lane.addHeads(
+                mixed[own].columns(0..<shape.channels), weights: mixer.skip, gate: gates[own], to: outputs[own])
+            lane.gateHeads(
+                outputs[own], heads: shape.groups, weight: mixer.norm, epsilon: Float(shape.normEpsilon), gate: .none)
+            lane.residual(
+                outputs[own], mixer.output, adding: x[0..<count], mixer.norms.after, into: s[0..<count])
+        }
+    }
+
+    // MARK: The carry
+
+    var carryBytes: Int { shape.carryBytes }
+
+    func save(before next: Int, to bytes: UnsafeMutableRawBufferPointer, with tools: LaneTools) throws {
+        guard let start = bytes.bindMemory(to: Float.self).baseAddress else { return }
+        tools.lane.download(state, to: start)
+        tools.lane.download(last, to: start + state.count * state.width)
+        try tools.lane.finish()
+    }
+
+    func restore(_ bytes: UnsafeRawBufferPointer, before next: Int, with tools: LaneTools) throws {
+        guard let start = bytes.bindMemory(to: Float.self).baseAddress else { return }
+        tools.lane.upload(start, to: state)
+        tools.lane.upload(start + state.count * state.width, to: last)
+        try tools.lane.finish()
+    }
+}
+
+extension Mamba2Shape: StreamingShape {
+    /// Rows of a chunk: it makes a difference to the last bits.
+    static let chunk = 64
+
+    func chunks(ofTile rows: Int) -> Int { (rows + Self.chunk - 1) / Self.chunk }
+
+    func mixer(_ tensor: TensorReader, _ config: ModelConfig, geometry: SequenceGeometry, on backend: any Backend)
+        throws
+        -> any StreamingMixer
+    {
+        try Mamba2(self, tensor, config, geometry: geometry, on: backend)
+    }
+
+    func needs(_ config: ModelConfig, tileRows: Int) -> LaneNeeds {
+        var needs = LaneNeeds()
+        (needs.width, needs.inputs) = (config.hiddenSize, max(config.hiddenSize, channels))
+        (needs.recurrentKeys, needs.decayRows) = (state, Self.chunk)
+        return needs
+    }
+
+    func weightBytes(_ config: ModelConfig, on backend: any Backend) -> Int {
+        let D = config.hiddenSize
+        return backend.matrixFootprint(inputs: D, outputs: channels)
+            + backend.matrixFootprint(inputs: D, outputs: convolved)
+            + backend.matrixFootprint(inputs: D, outputs: heads)
+            + backend.matrixFootprint(inputs: channels, outputs: D) + 16 * D
+            + ChannelFilter.footprint(channels: convolved, taps: taps) + RowDecays.footprint(heads: heads)
+            + 4 * (heads + channels)
+    }
+
+    func streamBytes(_ shape: StreamShape) -> Int {
+        let chunks = (shape.rows + shape.tileRows - 1) / shape.tileRows * chunks(ofTile: shape.tileRows)
+        let rows = shape.rows * (2 * convolved + 2 * channels + heads) + 2 * (taps - 1) * convolved
+        return 4
+            * (rows + heads * shape.tileRows * state + chunks * heads * 3 * Self.chunk
+                + (chunks + 2) * channels * state)
+    }
+
+    var carryBytes: Int { 8 * channels * state + 4 * (taps - 1) * convolved }
+}
