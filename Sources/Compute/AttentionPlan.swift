@@ -23,7 +23,7 @@ package final class AttentionPlan {
     package let from: Memory<Int32>
     package let to: Memory<Int32>
     /// Whether every query sees its context from the first row on.
-    package private(set) var seesFirst = true
+    package private(set) var isFirstSeen = true
     private var rowCount = 0
     private var queryCount = 0
 
@@ -48,7 +48,7 @@ package final class AttentionPlan {
         copy.output.start.update(from: output.start, count: queryCount)
         copy.from.start.update(from: from.start, count: queryCount)
         copy.to.start.update(from: to.start, count: queryCount)
-        (copy.contexts, copy.seesFirst) = (contexts, seesFirst)
+        (copy.contexts, copy.isFirstSeen) = (contexts, isFirstSeen)
         (copy.rowCount, copy.queryCount) = (rowCount, queryCount)
         return copy
     }
@@ -65,7 +65,7 @@ package final class AttentionPlan {
 
     package func clear() {
         contexts.removeAll(keepingCapacity: true)
-        (rowCount, queryCount, seesFirst) = (0, 0, true)
+        (rowCount, queryCount, isFirstSeen) = (0, 0, true)
     }
 
     package func beginContext() {
@@ -87,7 +87,7 @@ package final class AttentionPlan {
         output[queryCount] = Int32(truncatingIfNeeded: place)
         from[queryCount] = Int32(truncatingIfNeeded: sees.lowerBound)
         to[queryCount] = Int32(truncatingIfNeeded: sees.upperBound)
-        if sees.lowerBound > 0 { seesFirst = false }
+        if sees.lowerBound > 0 { isFirstSeen = false }
         queryCount += 1
     }
 

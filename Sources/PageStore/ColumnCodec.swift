@@ -59,7 +59,7 @@ package final class ColumnCodec {
         for plane in 0..<element.size {
             let source = planes.start + plane * count
             let target = stored + entry.storedBytes
-            let isExponent = element.rotatesSign && plane == element.size - 1
+            let isExponent = element.isSignRotated && plane == element.size - 1
             let foldedBytes =
                 isExponent && count > 1 ? Int(kernels.pointee.fold(source, Int64(count), folded.start)) : 0
             var written = count

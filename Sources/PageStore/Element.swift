@@ -29,7 +29,7 @@ public enum Element: UInt16, Sendable, CaseIterable {
 
     /// Floating-point values are rotated left by one bit before their bytes are separated, so that the sign leaves
     /// the exponent's byte, which then compresses.
-    var rotatesSign: Bool { self != .token }
+    var isSignRotated: Bool { self != .token }
 
     /// Token ids are below this.
     package static let tokenIDs: UInt16 = 259
@@ -41,7 +41,7 @@ public enum Element: UInt16, Sendable, CaseIterable {
 extension Element {
     /// Separates `count` values into `size` byte planes of `count` bytes.
     func split(_ values: UnsafeRawPointer, count: Int, planes: UnsafeMutablePointer<UInt8>, with kernels: KernelTable) {
-        let rotate: Int32 = rotatesSign ? 1 : 0
+        let rotate: Int32 = isSignRotated ? 1 : 0
         if self == .f32 {
             kernels.pointee.split32(values.assumingMemoryBound(to: UInt32.self), Int64(count), rotate, planes)
         } else {
@@ -51,7 +51,7 @@ extension Element {
 
     /// The inverse of `split`.
     func merge(_ planes: UnsafePointer<UInt8>, count: Int, values: UnsafeMutableRawPointer, with kernels: KernelTable) {
-        let rotate: Int32 = rotatesSign ? 1 : 0
+        let rotate: Int32 = isSignRotated ? 1 : 0
         if self == .f32 {
             kernels.pointee.merge32(planes, Int64(count), rotate, values.assumingMemoryBound(to: UInt32.self))
         } else {

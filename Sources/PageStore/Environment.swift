@@ -121,10 +121,11 @@ final class Environment: @unchecked Sendable {
         try Self.check(mdb_env_sync(handle, 1), "sync", dataFile)
     }
 
-    func begin(writing: Bool) throws -> Transaction {
+    func begin(isWriting: Bool) throws -> Transaction {
         var transaction: OpaquePointer?
         try Self.check(
-            mdb_txn_begin(handle, nil, writing ? 0 : UInt32(MDB_RDONLY), &transaction), "begin a transaction", dataFile)
+            mdb_txn_begin(handle, nil, isWriting ? 0 : UInt32(MDB_RDONLY), &transaction), "begin a transaction",
+            dataFile)
         guard let transaction else { throw Fault(.inputOutput, "LMDB made no transaction", at: Place(file: dataFile)) }
         return Transaction(transaction, of: self)
     }
@@ -209,10 +210,10 @@ struct Transaction: ~Copyable {
         return UnsafeRawBufferPointer(start: found.mv_data, count: found.mv_size)
     }
 
-    /// - Parameter append: the key is beyond every key of the table.
-    func put(_ table: Table, _ key: Table.Key, _ bytes: UnsafeRawBufferPointer, append: Bool = false) throws {
+    /// - Parameter isAppending: the key is beyond every key of the table.
+    func put(_ table: Table, _ key: Table.Key, _ bytes: UnsafeRawBufferPointer, isAppending: Bool = false) throws {
         var data = MDB_val(mv_size: bytes.count, mv_data: UnsafeMutableRawPointer(mutating: bytes.baseAddress))
-        let status = key.withValue { mdb_put(handle, table.id, &$0, &data, append ? UInt32(MDB_APPEND) : 0) }
+        let status = key.withValue { mdb_put(handle, table.id, &$0, &data, isAppending ? UInt32(MDB_APPEND) : 0) }
         try Environment.check(status, "write", file)
     }
 }

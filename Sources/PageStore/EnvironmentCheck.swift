@@ -167,8 +167,8 @@ struct EnvironmentCheck: ~Copyable {
         let size = page.u32(node), flags = page.u16(node + 4), keySize = page.u16(node + 6)
         if content == .tables {
             guard flags == Flags.valueIsTree, size == 48 else { throw damaged("a table without a tree", place) }
-            let changes = page.key(node, content) == Array(GenerationIdentity.table.utf8)
-            return try walk(page, at: data, of: number, changes ? .changingValues : .values)
+            let isChanging = page.key(node, content) == Array(GenerationIdentity.table.utf8)
+            return try walk(page, at: data, of: number, isChanging ? .changingValues : .values)
         }
         guard flags == 0 || flags == Flags.valueOnOwnPages else { throw damaged("a value of unknown kind", place + 4) }
         var start = number * pageSize + data

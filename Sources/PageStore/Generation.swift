@@ -39,7 +39,7 @@ package struct GenerationIdentity: Sendable, Equatable {
         guard let size = File.size(file) else { return false }
         if Environment.isUnmade(size) { return Environment.isBeginning(file) }
         guard let environment = try? Environment(directory: directory, access: .read),
-            let transaction = try? environment.begin(writing: false)
+            let transaction = try? environment.begin(isWriting: false)
         else {
             return false
         }
@@ -53,7 +53,7 @@ package struct GenerationIdentity: Sendable, Equatable {
     /// - Throws: `Fault` where there is a file that cannot be read as one.
     static func statement(in directory: String) throws -> Statement? {
         guard let size = File.size("\(directory)/data.mdb"), !Environment.isUnmade(size) else { return nil }
-        let transaction = try Environment(directory: directory, access: .read).begin(writing: false)
+        let transaction = try Environment(directory: directory, access: .read).begin(isWriting: false)
         guard let about = try transaction.table(table), let identity = try transaction.value(about, key) else {
             return nil
         }
@@ -95,7 +95,7 @@ package final class GenerationReader: @unchecked Sendable {
         posix_fadvise(descriptor, 0, 0, POSIX_FADV_RANDOM)
 
         let place = Place(file: environment.dataFile, generation: record.index)
-        let transaction = try environment.begin(writing: false)
+        let transaction = try environment.begin(isWriting: false)
         guard let about = try transaction.table(GenerationIdentity.table),
             let stated = try transaction.value(about, GenerationIdentity.key)
         else {
@@ -142,7 +142,7 @@ package final class GenerationReader: @unchecked Sendable {
         guard let id = tables[table] else {
             throw Fault(.usage, "generation \(record.index) holds no \(table.rawValue)", at: place)
         }
-        let transaction = try environment.begin(writing: false)
+        let transaction = try environment.begin(isWriting: false)
         guard let value = try transaction.value(id, .number(block)), let address = value.baseAddress else {
             throw Fault(.badData, "the block is missing", at: place, advice: PageHeader.damageAdvice)
         }
@@ -159,13 +159,13 @@ package final class GenerationReader: @unchecked Sendable {
     /// Blocks present in a table.
     package func blocksPresent(_ table: PageTable) throws -> Int {
         guard let id = tables[table] else { return 0 }
-        return try environment.begin(writing: false).entries(id)
+        return try environment.begin(isWriting: false).entries(id)
     }
 
     /// Bytes of all pages of a table, by what LMDB's index says of them: the pages themselves are not touched.
     package func storedBytes(_ table: PageTable) throws -> Int {
         guard let id = tables[table] else { return 0 }
-        let transaction = try environment.begin(writing: false)
+        let transaction = try environment.begin(isWriting: false)
         return try (0..<grid.blocks).reduce(0) { sum, block in
             guard let page = try transaction.value(id, .number(block)) else {
                 throw Fault(
@@ -226,7 +226,7 @@ package final class GenerationWriter: @unchecked Sendable {
     private let directory: String
     private var open: OpenTransaction?
     /// Committed pages leave the page cache, for nobody reads them soon.
-    package var forgetsCommitted = false
+    package var isCommittedForgotten = false
     /// The progress of the last commit, if any: opaque to the store.
     package let progress: [UInt8]?
     /// Blocks that every table held then, and the length of the file.
@@ -250,7 +250,7 @@ package final class GenerationWriter: @unchecked Sendable {
         directory = "\(store)/\(record.directory)"
         try File.makeDirectory(directory)
         let environment = try Environment(directory: directory, access: .write)
-        let transaction = try environment.begin(writing: true)
+        let transaction = try environment.begin(isWriting: true)
         let about = try transaction.createTable(GenerationIdentity.table)
         var blocks: [PageTable: Int] = [:]
         for kind in PageTable.allCases where record.holds(kind) {
@@ -286,14 +286,14 @@ package final class GenerationWriter: @unchecked Sendable {
         guard let id = open?.tables[table] else {
             throw Fault(.usage, "generation \(record.index) keeps no \(table.rawValue)")
         }
-        try open?.transaction.put(id, .number(block), page, append: true)
+        try open?.transaction.put(id, .number(block), page, isAppending: true)
         uncommittedBytes += page.count
     }
 
     private func begin() throws {
         guard open == nil else { return }
         let environment = try Environment(directory: directory, access: .append)
-        let transaction = try environment.begin(writing: true)
+        let transaction = try environment.begin(isWriting: true)
         let about = try transaction.createTable(GenerationIdentity.table)
         var tables: [PageTable: Table] = [:]
         for kind in PageTable.allCases where record.holds(kind) {
@@ -311,7 +311,7 @@ package final class GenerationWriter: @unchecked Sendable {
         // A commit consumes its transaction, whether it succeeds or not.
         if let ending = open.take() { try ending.commit() }
         uncommittedBytes = 0
-        if forgetsCommitted { File.forget("\(directory)/data.mdb") }
+        if isCommittedForgotten { File.forget("\(directory)/data.mdb") }
     }
 
     /// Syncs data and meta page of a generation that is not whole yet.
@@ -324,7 +324,7 @@ package final class GenerationWriter: @unchecked Sendable {
     /// the manifest.
     package func finish() throws {
         let environment = try Environment(directory: directory, access: .append)
-        let transaction = try environment.begin(writing: true)
+        let transaction = try environment.begin(isWriting: true)
         let about = try transaction.createTable(GenerationIdentity.table)
         // Written once: a writer that was stopped after this leaves the same bytes.
         if try transaction.value(about, GenerationIdentity.complete) == nil {

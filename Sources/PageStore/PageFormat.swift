@@ -201,7 +201,7 @@ extension PageHeader {
             let base = Self.size + number * ColumnEntry.size
             var planes = (0..<element.size).map { get(UInt32.self, base + 16 + 4 * $0) }
             let isFolded =
-                element.rotatesSign && get(UInt16.self, 4) > Self.oldestVersion
+                element.isSignRotated && get(UInt16.self, 4) > Self.oldestVersion
                 && planes[element.size - 1] & ColumnEntry.foldedFlag != 0
             if isFolded { planes[element.size - 1] &= ~ColumnEntry.foldedFlag }
             var entry = ColumnEntry(

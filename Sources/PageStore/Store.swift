@@ -50,16 +50,16 @@ public final class Store {
 
     /// Opens a store to compute in: takes its lock and clears what an interrupted command left.
     ///
-    /// - Parameter droppingStates: its states are going to be dropped, and need not be whole.
+    /// - Parameter isDroppingStates: its states are going to be dropped, and need not be whole.
     /// - Throws: `Fault` (`badData`) where a folder that the manifest names is not what it should be; nothing is
     ///   removed then.
-    package static func openForWriting(_ directory: String, droppingStates: Bool = false) throws -> Store {
+    package static func openForWriting(_ directory: String, isDroppingStates: Bool = false) throws -> Store {
         let file = manifestFile(directory)
         _ = try Manifest.read(file, store: directory)
         let lock = try StoreLock(directory)
         // Read again: what stood there before the lock was ours may have changed.
         let store = Store(directory: directory, manifest: try Manifest.read(file, store: directory), lock: lock)
-        try store.checkFolders(droppingStates: droppingStates)
+        try store.checkFolders(isDroppingStates: isDroppingStates)
         try store.removeDropped()
         try store.removeLeftovers()
         return store
@@ -69,24 +69,24 @@ public final class Store {
     ///
     /// - Parameters:
     ///   - name: of the store to be made; what an ingest under this name leaves when it is killed is known by it.
-    ///   - replacing: an existing store there may be replaced; it stays whole until `publish`.
-    package static func prepare(_ directory: String, name: String, replacing: Bool) throws -> StoreLock {
-        let existed = File.exists(directory)
-        if existed { try checkPlace(directory, replacing: replacing) } else { try File.makeDirectory(directory) }
-        let lock = try StoreLock(directory, isNew: !existed)
+    ///   - isReplacing: an existing store there may be replaced; it stays whole until `publish`.
+    package static func prepare(_ directory: String, name: String, isReplacing: Bool) throws -> StoreLock {
+        let isThere = File.exists(directory)
+        if isThere { try checkPlace(directory, isReplacing: isReplacing) } else { try File.makeDirectory(directory) }
+        let lock = try StoreLock(directory, isNew: !isThere)
         // Asked again: until the lock was ours, others may have made a store here.
-        try checkPlace(directory, replacing: replacing)
+        try checkPlace(directory, isReplacing: isReplacing)
         try removeAbandoned(in: directory, by: lock)
         lock.announce(name)
         return lock
     }
 
-    private static func checkPlace(_ directory: String, replacing: Bool) throws {
+    private static func checkPlace(_ directory: String, isReplacing: Bool) throws {
         let place = Place(file: directory)
         guard File.isDirectory(directory) else {
             throw Fault(.cannotCreate, "this is a file; a store is a folder", at: place)
         }
-        if File.exists(manifestFile(directory)) && !replacing {
+        if File.exists(manifestFile(directory)) && !isReplacing {
             throw Fault(
                 .cannotCreate, "there is a store here already", at: place,
                 remedies: [.replaceStore, .otherStore])
@@ -130,7 +130,7 @@ public final class Store {
         if manifest.dropped?.isEmpty == true { manifest.dropped = nil }
         // What could not be read again is not written.
         try manifest.check(manifestFile)
-        try File.replace(manifestFile, with: manifest.encoded(), followingLinks: false)
+        try File.replace(manifestFile, with: manifest.encoded(), isFollowingLinks: false)
         self.manifest = manifest
         try removeDropped()
     }
@@ -176,9 +176,9 @@ public final class Store {
 
     /// Checks that the folders that the manifest names are the generations that it takes them for.
     ///
-    /// - Parameter droppingStates: only the tokens need be.
-    package func checkFolders(droppingStates: Bool = false) throws {
-        for record in manifest.generations where record.index == 0 || !droppingStates {
+    /// - Parameter isDroppingStates: only the tokens need be.
+    package func checkFolders(isDroppingStates: Bool = false) throws {
+        for record in manifest.generations where record.index == 0 || !isDroppingStates {
             let (folder, wanted) = (folder(record.directory), identity(of: record).text)
             let found = try GenerationIdentity.statement(in: folder)?.identity
             // One that is being computed need not have been begun.
@@ -225,7 +225,7 @@ public final class Store {
         }
         var manifest = manifest
         manifest.dropped = nil
-        try File.replace(manifestFile, with: manifest.encoded(), followingLinks: false)
+        try File.replace(manifestFile, with: manifest.encoded(), isFollowingLinks: false)
         self.manifest = manifest
     }
 
@@ -294,23 +294,23 @@ public final class Store {
 
     /// Opens a complete generation for reading. The first time, the sequence's length is checked.
     ///
-    /// - Parameter checkingLength: false where the caller calls `checkLength` by itself.
+    /// - Parameter isCheckingLength: false where the caller calls `checkLength` by itself.
     /// - Throws: `Fault` with kind `usage` when the store has none of that index.
-    package func reader(_ index: Int, checkingLength: Bool = true) throws -> GenerationReader {
+    package func reader(_ index: Int, isCheckingLength: Bool = true) throws -> GenerationReader {
         let held = manifest.generations.filter(\.isComplete).map { String($0.index) }.joined(separator: ", ")
         guard let record = manifest.generation(index), record.isComplete, let geometry = geometry() else {
             throw Fault(
                 .usage, "the store holds no complete generation \(index)", at: Place(file: directory),
                 advice: "It holds: \(held).", remedies: [.keepAll])
         }
-        if checkingLength && checkedLength != LengthCheck(manifest) { try checkLength() }
+        if isCheckingLength && checkedLength != LengthCheck(manifest) { try checkLength() }
         return try GenerationReader(
             store: directory, identity: identity(of: record), record: record, geometry: geometry)
     }
 
     /// Checks n against the tokens: the last block of generation 0 has n's last token, and no token after it.
     package func checkLength() throws {
-        let tokens = try reader(0, checkingLength: false)
+        let tokens = try reader(0, isCheckingLength: false)
         let (P, n, last) = (tokens.geometry.patchSize, tokens.geometry.tokens, tokens.grid.blocks - 1)
         let present = try tokens.blocksPresent(.states)
         let place = Place(file: tokens.file, generation: 0)

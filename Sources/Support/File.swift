@@ -124,9 +124,9 @@ package enum File {
     /// Replaces `path` by `bytes` in one step: written beside it, synced, renamed, and the folder synced.
     /// A reader sees the old file or the new one, also after a power cut.
     ///
-    /// - Parameter followingLinks: what a link leads to is replaced; else the name itself is, whatever stands there.
-    package static func replace(_ path: String, with bytes: [UInt8], followingLinks: Bool = true) throws {
-        let output = try OutputFile(path, followingLinks: followingLinks)
+    /// - Parameter isFollowingLinks: what a link leads to is replaced; else the name itself is, whatever stands there.
+    package static func replace(_ path: String, with bytes: [UInt8], isFollowingLinks: Bool = true) throws {
+        let output = try OutputFile(path, isFollowingLinks: isFollowingLinks)
         try bytes.withUnsafeBytes { try output.write($0) }
         try output.publish()
     }

@@ -34,11 +34,11 @@ package final class OutputFile {
 
     /// - Parameters:
     ///   - isNameless: write without a name where the file system can.
-    ///   - followingLinks: links, streams and devices are what they stand for; else the name is replaced.
+    ///   - isFollowingLinks: links, streams and devices are what they stand for; else the name is replaced.
     /// - Throws: `Fault` (`cannotCreate`).
-    package init(_ path: String, isNameless: Bool = true, followingLinks: Bool = true) throws {
+    package init(_ path: String, isNameless: Bool = true, isFollowingLinks: Bool = true) throws {
         self.path = path
-        place = try followingLinks ? Self.place(of: path) : .file(path)
+        place = try isFollowingLinks ? Self.place(of: path) : .file(path)
         switch place {
         case .stream(let given):
             folder = nil
@@ -196,8 +196,8 @@ package final class OutputFile {
         guard case .file(let target) = place else {
             isPublished = true
             // Pipes and terminals cannot be synced.
-            let synced = fsync(descriptor) == 0 || errno == EINVAL || errno == EROFS
-            guard close(descriptor) == 0, synced else { throw File.fault(.inputOutput, "cannot write", path) }
+            let isSynced = fsync(descriptor) == 0 || errno == EINVAL || errno == EROFS
+            guard close(descriptor) == 0, isSynced else { throw File.fault(.inputOutput, "cannot write", path) }
             return
         }
         guard fsync(descriptor) == 0 || errno == EINVAL else { throw File.fault(.inputOutput, "cannot sync", path) }

@@ -35,7 +35,7 @@ struct BBPStream: ParsableCommand {
 
     static func main() {
         StandardStreams.occupy()
-        Interruption.install(speaksJSON: Console.mode == .json)
+        Interruption.install(isSpeakingJSON: Console.mode == .json)
         do {
             try Suggestion.checkCommand()
             var command = try parseAsRoot(Array(Console.arguments.dropFirst()))

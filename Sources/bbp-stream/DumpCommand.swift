@@ -49,7 +49,7 @@ struct DumpCommand: ParsableCommand {
         case (let generation?, let block?, nil) where order:
             report = Report(order: try inspection.order(ofBlock: block, of: generation))
         case (let generation?, let block?, nil): report = Report(try inspection.block(block, of: generation))
-        case (let generation?, nil, _): report = Report(try inspection.generation(generation, all: all))
+        case (let generation?, nil, _): report = Report(try inspection.generation(generation, isOfAllBlocks: all))
         default: report = Report(inspection.store)
         }
         try report.print(asJSON: json)

@@ -74,7 +74,7 @@ extension Report {
                 if let model = table.record.modelFingerprint { report.add("model fingerprint", model) }
                 report.add(table.statistics)
                 return report
-            }, linesOfTheirOwn: true)
+            }, hasLinesOfTheirOwn: true)
     }
 
     /// ρ of a block's patches.

@@ -100,7 +100,7 @@ struct ForwardCommand: ParsableCommand {
             summary = try run.run()
         }
         if let failure = display.failure { throw failure }
-        if summary?.wasComplete ?? display.isComplete { Console.note("--restart begins anew.") }
+        if summary?.isAlreadyComplete ?? display.isComplete { Console.note("--restart begins anew.") }
         guard let summary else { return }
         try json ? Console.print(json: summary.json()) : Console.print(describe(summary))
         if let nll, Console.mode == .line { Console.note("surprisal : \(nll.escaped)") }

@@ -106,7 +106,7 @@ final class ForwardDisplay: ForwardObserver {
             let s = pass.layers.count == 1 ? "s" : ""
             let source = pass.readsGeneration == 0 ? "tokens" : "generation \(pass.readsGeneration)"
             var results = pass.writesGeneration.map { ["generation \($0)" + amount(pass.writes)] } ?? []
-            if pass.writesSurprisal { results.append("surprisal") }
+            if pass.hasSurprisal { results.append("surprisal") }
             return pass.layers.text + " read\(s) \(source)"
                 + (pass.reads > 0 ? amount(pass.reads) : "")
                 + (results.isEmpty

@@ -68,7 +68,7 @@ struct IngestCommand: ParsableCommand {
             defer { line.close() }
             summary = try Ingest.run(
                 files, store: store, format: tokens ? .tokens : raw ? .raw : .documents, patchSize: patchSize,
-                replacing: force
+                isReplacing: force
             ) { bytes in
                 // Short inputs need no progress.
                 if line.seconds > 1 {

@@ -88,7 +88,7 @@ struct ModelCommand: ParsableCommand {
             config.positionalEncoding = positionalEncoding
             config.isCausal = !bidirectional
             if let mixers { try set(mixers, in: &config) }
-            try Model.initialize(directory, config: config, seed: seed, replacing: force)
+            try Model.initialize(directory, config: config, seed: seed, isReplacing: force)
             try ModelCommand.print(try Model(directory: directory), asJSON: json)
         }
 

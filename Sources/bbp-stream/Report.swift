@@ -10,7 +10,7 @@ struct Report {
         case real(Double)
         case list([Value])
         /// A list of objects. As text a line each, under its first key and value; or each with lines of its own.
-        case objects([Report], linesOfTheirOwn: Bool)
+        case objects([Report], hasLinesOfTheirOwn: Bool)
     }
 
     // No tuple: the compiler finds a circle in that, unless it compiles all files at once.
@@ -28,8 +28,8 @@ struct Report {
     mutating func add(_ key: String, bytes: Int) { add(key, value: .number(bytes, shown: exactBytes(bytes))) }
     mutating func add(_ key: String, _ real: Double) { add(key, value: .real(real)) }
     mutating func add(_ key: String, _ list: [Value]) { add(key, value: .list(list)) }
-    mutating func add(_ key: String, objects: [Report], linesOfTheirOwn: Bool = false) {
-        add(key, value: .objects(objects, linesOfTheirOwn: linesOfTheirOwn))
+    mutating func add(_ key: String, objects: [Report], hasLinesOfTheirOwn: Bool = false) {
+        add(key, value: .objects(objects, hasLinesOfTheirOwn: hasLinesOfTheirOwn))
     }
 
     // MARK: Text
@@ -46,10 +46,10 @@ struct Report {
 
     private var lines: [(key: String, value: String)] {
         rows.flatMap { row -> [(key: String, value: String)] in
-            guard case .objects(let objects, let linesOfTheirOwn) = row.value else {
+            guard case .objects(let objects, let hasLinesOfTheirOwn) = row.value else {
                 return [(row.key, Self.shown(row.value))]
             }
-            if linesOfTheirOwn { return objects.flatMap(\.lines) }
+            if hasLinesOfTheirOwn { return objects.flatMap(\.lines) }
             return objects.compactMap { object in
                 guard let first = object.rows.first else { return nil }
                 let rest = object.rows.dropFirst()

@@ -83,7 +83,7 @@ struct ScoreCommand: ParsableCommand {
             display.onScore = { try Console.print(Self.row($0)) }
         }
         // A reader who left wants no more lines, but the array is wanted by others.
-        display.goesOnUnread = nll != nil && nll.map(OutputFile.isStandardOutput) == false
+        display.isUnreadIgnored = nll != nil && nll.map(OutputFile.isStandardOutput) == false
         let faults: [Fault]
         do {
             defer { display.line.close() }

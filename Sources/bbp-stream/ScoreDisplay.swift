@@ -7,7 +7,7 @@ final class ScoreDisplay: ScoringObserver {
     private(set) var scores: [Scoring.Score] = []
     var onScore: ((Scoring.Score) throws -> Void)?
     /// Goes on when nobody reads the scores any more.
-    var goesOnUnread = false
+    var isUnreadIgnored = false
     private(set) var isUnread = false
     private let model: String
     private var eta = Eta()
@@ -115,7 +115,7 @@ final class ScoreDisplay: ScoringObserver {
         guard let onScore, !isUnread else { return }
         line.clear()
         do { try onScore(score) } catch let closed as Console.OutputClosed {
-            guard goesOnUnread else { throw closed }
+            guard isUnreadIgnored else { throw closed }
             isUnread = true
         }
     }

@@ -14,15 +14,15 @@ struct HybridInterruptionTests {
         var mixers: String
         var generation: Int
         /// The last generation's states are kept.
-        var keepsStates: Bool
+        var areStatesKept: Bool
         var testDescription: String { mixers }
     }
 
     static let hybrid = Case(
-        name: "hybrid", mixers: "m,w:60x2,r,m", generation: 3, keepsStates: true)
+        name: "hybrid", mixers: "m,w:60x2,r,m", generation: 3, areStatesKept: true)
     static let streaming = Case(
-        name: "streaming", mixers: "w:60,r,w:30x5", generation: 3, keepsStates: false)
-    static let recurrences = Case(name: "recurrences", mixers: "l,t:lrpe,m2:8", generation: 3, keepsStates: false)
+        name: "streaming", mixers: "w:60,r,w:30x5", generation: 3, areStatesKept: false)
+    static let recurrences = Case(name: "recurrences", mixers: "l,t:lrpe,m2:8", generation: 3, areStatesKept: false)
 
     /// Stores that take a while, with several commits a pass, their models, and what comes out undisturbed.
     private struct Original {
@@ -74,7 +74,7 @@ struct HybridInterruptionTests {
 
     private static func outputs(_ bench: Bench, _ each: Case) throws -> [Data] {
         let bits = try bench.bytes("nll.npy")
-        if !each.keepsStates { return [bits] }
+        if !each.areStatesKept { return [bits] }
         try run("export", "--store", bench.file("store"), "--generation", "4", "--out", bench.file("states.npy"))
             .expect(0)
         return [bits, try bench.bytes("states.npy")]

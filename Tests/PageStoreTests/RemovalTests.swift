@@ -80,7 +80,7 @@ struct RemovalTests {
         // States that are to be dropped need not be there.
         if what == "a missing folder" {
             #expect(found?.place.generation == 1)
-            _ = try Store.openForWriting(store.directory, droppingStates: true)
+            _ = try Store.openForWriting(store.directory, isDroppingStates: true)
         }
     }
 
@@ -149,7 +149,7 @@ struct RemovalTests {
     @Test func whatAKilledIngestLeftGoesWithTheNext() throws {
         let folder = try TemporaryFolder()
         func begin(_ name: String) throws -> StoreLock {
-            let lock = try Store.prepare(folder.path, name: name, replacing: true)
+            let lock = try Store.prepare(folder.path, name: name, isReplacing: true)
             let record = GenerationRecord(
                 index: 0, directory: Store.unusedDirectory(folder.path, generation: 0), element: .token,
                 patchesPerBlock: 4, width: 1, tables: [.states])
@@ -165,7 +165,7 @@ struct RemovalTests {
         #expect(File.names(in: folder.path) == ["generation-0", "lock"])
         // One that came to its end is forgotten.
         try begin("third").settle()
-        _ = try Store.prepare(folder.path, name: "fourth", replacing: true)
+        _ = try Store.prepare(folder.path, name: "fourth", isReplacing: true)
         #expect(File.names(in: folder.path) == ["generation-0", "lock"])
         #expect(try String(contentsOfFile: folder.file("lock"), encoding: .utf8) == "ingest fourth\n")
     }
@@ -173,7 +173,7 @@ struct RemovalTests {
     @Test func aLockFileThatSomebodyElseWroteIsLeftAsItIs() throws {
         let folder = try TemporaryFolder()
         try folder.write("lock", Array("a diary".utf8))
-        try Store.prepare(folder.path, name: "n", replacing: false).settle()
+        try Store.prepare(folder.path, name: "n", isReplacing: false).settle()
         #expect(try String(contentsOfFile: folder.file("lock"), encoding: .utf8) == "a diary")
     }
 }

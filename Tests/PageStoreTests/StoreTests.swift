@@ -243,7 +243,7 @@ struct StoreTests {
             let first = try Store.openForWriting(store.directory)
             for again in [
                 { _ = try Store.openForWriting(store.directory) },
-                { _ = try Store.prepare(store.directory, name: "n", replacing: true) },
+                { _ = try Store.prepare(store.directory, name: "n", isReplacing: true) },
             ] as [() throws -> Void] {
                 let refused = try fault(again)
                 #expect(refused?.kind == .cannotCreate && refused?.place.file == store.directory)
@@ -258,19 +258,19 @@ struct StoreTests {
         let folder = try TemporaryFolder()
         try folder.write("notes.txt", [1])
         for replacing in [false, true] {
-            let foreign = try fault { _ = try Store.prepare(folder.path, name: "n", replacing: replacing) }
+            let foreign = try fault { _ = try Store.prepare(folder.path, name: "n", isReplacing: replacing) }
             #expect(foreign?.kind == .cannotCreate && foreign?.problem.contains("notes.txt") == true)
             #expect(
-                try fault { _ = try Store.prepare(folder.file("notes.txt"), name: "n", replacing: replacing) }?.kind
+                try fault { _ = try Store.prepare(folder.file("notes.txt"), name: "n", isReplacing: replacing) }?.kind
                     == .cannotCreate)
         }
         #expect(File.names(in: folder.path) == ["notes.txt"])
 
         let store = try sample()
-        let existing = try fault { _ = try Store.prepare(store.directory, name: "n", replacing: false) }
+        let existing = try fault { _ = try Store.prepare(store.directory, name: "n", isReplacing: false) }
         #expect(existing?.kind == .cannotCreate && existing?.remedies == [.replaceStore, .otherStore])
         // Being replaced, a store stays whole until the new one is published.
-        let lock = try Store.prepare(store.directory, name: "n", replacing: true)
+        let lock = try Store.prepare(store.directory, name: "n", isReplacing: true)
         #expect(try store.readAll() == store.values)
         let fresh = Store.unusedDirectory(store.directory, generation: 0)
         #expect(fresh == "generation-0.1")

@@ -58,7 +58,7 @@ struct TestStore {
             store: name, tokens: tokens, patchSize: patchSize, tokensFingerprint: "0",
             documents: [Document(name: "a", firstToken: 0, tokens: tokens)],
             generations: [record])
-        let lock = try Store.prepare(folder.file("store"), name: name, replacing: false)
+        let lock = try Store.prepare(folder.file("store"), name: name, isReplacing: false)
         if !isTokens {
             let before = try TestStore(
                 tokens: tokens, patchSize: patchSize, patchesPerBlock: patchesPerBlock, element: .token, width: 1,

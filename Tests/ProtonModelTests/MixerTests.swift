@@ -260,7 +260,7 @@ import Testing
             RetentionShape(heads: 2, keySize: 32, valueSize: 64)
         )
         try Model.initialize(
-            folder.file("model"), config: config([window, retention], hiddenSize: D), seed: 3, replacing: false)
+            folder.file("model"), config: config([window, retention], hiddenSize: D), seed: 3, isReplacing: false)
         let model = try Model(directory: folder.file("model"))
         func values(_ name: String, _ shape: [Int]) throws -> [Double] {
             let tensor = try model.tensor(name)

@@ -32,8 +32,8 @@ import Testing
             name, state: state,
             [
                 (Cut(blockTiles: 2, overlap: .full, resident: true, once: true, threads: 2), false),
-                (Cut(windowBlocks: 1, spare: 40, overlap: .full, threads: 3, keepsAll: false), false),
-                (Cut(windowBlocks: 2, spare: 7, overlap: .full, threads: 2, keepsAll: false, stretchTiles: 1), true),
+                (Cut(windowBlocks: 1, spare: 40, overlap: .full, threads: 3, isAllKept: false), false),
+                (Cut(windowBlocks: 2, spare: 7, overlap: .full, threads: 2, isAllKept: false, stretchTiles: 1), true),
             ])
     }
 

@@ -57,7 +57,7 @@ struct FiniteTests {
         let folder = try TemporaryFolder()
         _ = try Ingest.run(
             ["\(Fixtures.path(fixture))/tokens.u16"], store: folder.file("store"), format: .tokens,
-            patchSize: Model(directory: Fixtures.path(fixture)).config.patchSize, replacing: false)
+            patchSize: Model(directory: Fixtures.path(fixture)).config.patchSize, isReplacing: false)
         _ = try ForwardRun(options(folder, fixture, state), observer: Silent()).run()
         return folder
     }
@@ -137,7 +137,8 @@ struct FiniteTests {
         #expect(!File.exists(out))
         // Rows that are whole can be read, the others looked at.
         _ = try Export.run(store: store, generation: 1, range: TokenRange(0..<77), to: out)
-        #expect(try Inspection(store: store).generation(1, all: true)[0].statistics.notANumber == (value.isNaN ? 1 : 0))
+        let summaries = try Inspection(store: store).generation(1, isOfAllBlocks: true)
+        #expect(summaries[0].statistics.notANumber == (value.isNaN ? 1 : 0))
         #expect(try Verify.run(store: store).faults.map(\.problem).contains { $0.contains("token 77") })
 
         // A run that goes on from these states stops there.

@@ -34,11 +34,11 @@ import Testing
         var way = ConvolutionWay.direct
         var order = ColumnCache.Order.latestNextUse
         /// Every layer's generation is written; else streaming layers share passes.
-        var keepsAll = true
+        var isAllKept = true
         /// Tiles that go from layer to layer together; nil for as many as memory would have it.
         var stretchTiles: Int?
         var description: String {
-            "blocks of \(blockTiles) tiles, windows of \(windowBlocks ?? 0) blocks, stretches of \(stretchTiles ?? 0) tiles, \(spare) columns to spare, overlap \(overlap), resident \(resident), hosts visited once \(once), \(threads) threads, \(way), all kept \(keepsAll)"
+            "blocks of \(blockTiles) tiles, windows of \(windowBlocks ?? 0) blocks, stretches of \(stretchTiles ?? 0) tiles, \(spare) columns to spare, overlap \(overlap), resident \(resident), hosts visited once \(once), \(threads) threads, \(way), all kept \(isAllKept)"
         }
     }
 
@@ -60,11 +60,11 @@ import Testing
         let folder = try TemporaryFolder()
         let model = try Model(directory: directory)
         _ = try Ingest.run(
-            [file], store: folder.file("store"), format: .tokens, patchSize: model.config.patchSize, replacing: false)
+            [file], store: folder.file("store"), format: .tokens, patchSize: model.config.patchSize, isReplacing: false)
         let store = try Store.openForWriting(folder.file("store"))
         let geometry = try #require(store.geometry())
         let kernels = try Kernels.select()
-        let passes = PassPlan(model.config, keepsAll: cut.keepsAll)
+        let passes = PassPlan(model.config, isAllKept: cut.isAllKept)
         let needs = WorkingSetNeeds(
             sizes: try ModelSizes(model.config, geometry: geometry, way: cut.way, on: backend), passes: passes,
             state: state, threads: cut.threads, copiedWeightBytes: 0, baseBytes: 0,
@@ -78,7 +78,7 @@ import Testing
         let least = passes.passes.indices.dropFirst().map { needs.access(ofPass: $0).demand(stateShape).least }.max()
         let slots = min(stateShape.allColumns, (least ?? 0) + cut.spare)
         var set = needs.workingSet(
-            T: T, W: W, slots: cut.resident ? nil : slots, visitsOnce: cut.once, overlap: cut.overlap, commit: 1)
+            T: T, W: W, slots: cut.resident ? nil : slots, isVisitedOnce: cut.once, overlap: cut.overlap, commit: 1)
         if let tiles = cut.stretchTiles, model.config.reach.after == 0 {
             set.stretchPatches = min(T, tiles * Tiling(patchSize: geometry.patchSize).patchesPerTile)
         }
@@ -160,7 +160,7 @@ import Testing
         cuts
             + cuts.map {
                 var cut = $0
-                cut.keepsAll = false
+                cut.isAllKept = false
                 return cut
             }
     }
@@ -209,7 +209,7 @@ import Testing
             var config = ModelConfig(
                 hiddenSize: 32, intermediateSize: 32, layers: 2, heads: 2, patchSize: P, kernelSize: 3)
             family(&config)
-            try Model.initialize(folder.file("model"), config: config, seed: 1, replacing: true)
+            try Model.initialize(folder.file("model"), config: config, seed: 1, isReplacing: true)
             // The blocks that runs of hosts stand on are kept, and not much beside them.
             return try self.run(
                 model: folder.file("model"), tokens: folder.file("tokens.u16"), state: .bf16,
@@ -312,7 +312,7 @@ import Testing
         var numbers = TestNumbers(UInt64(seed))
         let (config, tokens) = randomModel(&numbers)
         #expect(config.impossibleField() == nil)
-        try Model.initialize(folder.file("model"), config: config, seed: UInt64(seed), replacing: true)
+        try Model.initialize(folder.file("model"), config: config, seed: UInt64(seed), isReplacing: true)
         try folder.write("tokens.u16", (0..<tokens).flatMap { _ in [UInt8.random(in: 0...255, using: &numbers), 0] })
         func run(_ cut: Cut, _ state: Element) throws -> Result {
             var cut = cut
@@ -342,15 +342,15 @@ import Testing
             LayerMixer(SlidingWindowShape(heads: 2, headSize: 16, window: 100)),
             LayerMixer(RetentionShape(heads: 2, keySize: 16, valueSize: 32))
         )
-        func run(_ mixers: [LayerMixer], keepsAll: Bool) throws -> Result {
+        func run(_ mixers: [LayerMixer], isAllKept: Bool) throws -> Result {
             config.layers = mixers.count
             config.mixers = mixers
-            try Model.initialize(folder.file("model"), config: config, seed: 1, replacing: true)
+            try Model.initialize(folder.file("model"), config: config, seed: 1, isReplacing: true)
             return try self.run(
                 model: folder.file("model"), tokens: folder.file("tokens.u16"), state: .bf16,
-                Cut(windowBlocks: 4, spare: 70, overlap: .full, threads: 2, keepsAll: keepsAll))
+                Cut(windowBlocks: 4, spare: 70, overlap: .full, threads: 2, isAllKept: isAllKept))
         }
-        let alone = try run([.monteCarlo, window, retention, .monteCarlo], keepsAll: true)
+        let alone = try run([.monteCarlo, window, retention, .monteCarlo], isAllKept: true)
         #expect(alone.generations == [1, 2, 3, 4])
         for layer in 1...2 {
             let traffic = alone.traffic[layer]
@@ -358,12 +358,12 @@ import Testing
             #expect(traffic.own == alone.stored[layer - 1])
             #expect(traffic.hosts == 0 && traffic.guests == 0 && traffic.tokens == 0)
         }
-        let together = try run([.monteCarlo, window, retention, .monteCarlo], keepsAll: false)
+        let together = try run([.monteCarlo, window, retention, .monteCarlo], isAllKept: false)
         #expect(together.generations == [3, 4] && together.stored.first == alone.stored[2])
         let (N, second) = (Double(together.stored[0]), together.traffic[1])
         #expect(Double(second.own + second.hosts + second.guests) / N <= 2.1)
         #expect(second.hosts > 0 && second.guests > 0)
-        let streaming = try run([window, retention, window], keepsAll: false)
+        let streaming = try run([window, retention, window], isAllKept: false)
         #expect(streaming.generations == [3])
         #expect(streaming.traffic[0].hosts == 0 && streaming.traffic[0].guests == 0)
         // Tokens: 2 bytes each, as they are stored.
@@ -378,7 +378,7 @@ import Testing
         var config = ModelConfig(hiddenSize: 8, intermediateSize: 8, layers: 2, heads: 2, patchSize: 8, kernelSize: 1)
         config.stack = [ConvolutionShape(kernelSize: 3, dilation: dilation, channels: 8)]
         config.isCausal = false
-        try Model.initialize(folder.file("model"), config: config, seed: 1, replacing: true)
+        try Model.initialize(folder.file("model"), config: config, seed: 1, isReplacing: true)
         let tokens = folder.file("tokens.u16")
         let whole = try run(
             model: folder.file("model"), tokens: tokens, state: .f32, Cut(blockTiles: 4, resident: true))

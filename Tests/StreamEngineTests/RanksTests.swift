@@ -38,11 +38,11 @@ import Testing
         let model = try Model(directory: Fixtures.path(name))
         _ = try Ingest.run(
             ["\(Fixtures.path(name))/tokens.u16"], store: folder.file("store"), format: .tokens,
-            patchSize: model.config.patchSize, replacing: false)
+            patchSize: model.config.patchSize, isReplacing: false)
         let store = try Store.openForWriting(folder.file("store"))
         let geometry = try #require(store.geometry())
         let kernels = try Kernels.select()
-        let passes = PassPlan(model.config, keepsAll: false)
+        let passes = PassPlan(model.config, isAllKept: false)
         let needs = WorkingSetNeeds(
             sizes: try ModelSizes(model.config, geometry: geometry, way: .direct, on: CPUBackend(kernels)),
             passes: passes, state: .bf16, threads: 2, copiedWeightBytes: 0, baseBytes: 0,

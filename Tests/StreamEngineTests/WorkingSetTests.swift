@@ -19,7 +19,7 @@ import Testing
         family(&config)
         return WorkingSetNeeds(
             sizes: try ModelSizes(config, geometry: geometry, way: .fourier, on: CPUBackend(try Kernels.select())),
-            passes: PassPlan(config, keepsAll: false), state: state, threads: 2, copiedWeightBytes: 1 << 20,
+            passes: PassPlan(config, isAllKept: false), state: state, threads: 2, copiedWeightBytes: 1 << 20,
             baseBytes: 16 << 20, tokenPatchesPerBlock: TokenWriter.patchesPerBlock(patchSize: P))
     }
 
@@ -155,11 +155,12 @@ import Testing
                 family(&$0)
             }
             let directory = folder.file("model-\(index)")
-            try Model.initialize(directory, config: needs.config, seed: 1, replacing: true)
+            try Model.initialize(directory, config: needs.config, seed: 1, isReplacing: true)
             let model = try Model(directory: directory)
             let T = 2 * needs.tile
             let set = needs.workingSet(
-                T: T, W: 2 * T, slots: isResident ? nil : 50, visitsOnce: isResident, overlap: .full, commit: 1 << 20)
+                T: T, W: 2 * T, slots: isResident ? nil : 50, isVisitedOnce: isResident, overlap: .full,
+                commit: 1 << 20)
             let backend = needs.sizes.backend
             func taken<Owner>(_ what: String, plan: Int, _ owner: () throws -> Owner) throws {
                 let ledger = MemoryLedger()
@@ -181,8 +182,8 @@ import Testing
             if needs.config.hasGathering {
                 try taken("mixed", plan: MixedRows.footprint(needs, set)) { try MixedRows(needs, set) }
                 let rows = set.windowPatches * P
-                try taken("answers", plan: needs.sizes.answerBytes(rows: rows, isOnce: set.visitsOnce)) {
-                    try DelegateAnswers(needs.config, rows: rows, isOnce: set.visitsOnce, workers: 2, on: backend)
+                try taken("answers", plan: needs.sizes.answerBytes(rows: rows, isOnce: set.isVisitedOnce)) {
+                    try DelegateAnswers(needs.config, rows: rows, isOnce: set.isVisitedOnce, workers: 2, on: backend)
                 }
             }
             try taken(
@@ -238,7 +239,7 @@ import Testing
                 LayerMixer(Mamba2Shape(heads: 4, headSize: D / 2, state: 7, groups: 2, taps: 9)),
             ]
         }
-        try Model.initialize(folder.file("model"), config: needs.config, seed: 1, replacing: true)
+        try Model.initialize(folder.file("model"), config: needs.config, seed: 1, isReplacing: true)
         let model = try Model(directory: folder.file("model"))
         let T = 3 * needs.tile
         for overlap in [WorkingSetNeeds.Overlap.none, .full] {

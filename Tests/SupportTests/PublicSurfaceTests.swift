@@ -104,7 +104,8 @@ private enum PublicDeclarations {
                 problems.append("line \(index + 1): '\(code)' does not say what it throws")
             }
             let members: [(String, [String])] = [
-                ("public enum ", ["case ", "indirect case "]), ("public protocol ", ["func ", "var ", "init", "static "]),
+                ("public enum ", ["case ", "indirect case "]),
+                ("public protocol ", ["func ", "var ", "init", "static "]),
             ]
             if let kind = members.first(where: { code.hasPrefix($0.0) }), !code.hasSuffix("}") {
                 outer.append((indent, kind.1))

@@ -184,7 +184,7 @@ final class Case {
         let column = numbers.below(8)
         attempt("dump generation \(generation)") {
             let inspection = try Inspection(store: store)
-            _ = try inspection.generation(generation, all: true)
+            _ = try inspection.generation(generation, isOfAllBlocks: true)
             _ = try inspection.block(0, of: generation)
             try inspection.columns(of: 0, of: generation, only: column) { _ in }
             if inspection.store.manifest.generation(generation)?.order != nil {

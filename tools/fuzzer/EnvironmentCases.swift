@@ -194,7 +194,7 @@ extension Case {
         let made = "\(out)/made"
         let done = attemptReading("ingest") {
             try Ingest.run(
-                [input], store: made, format: format, patchSize: patchSize, replacing: numbers.once(in: 2))
+                [input], store: made, format: format, patchSize: patchSize, isReplacing: numbers.once(in: 2))
         }
         let plain = format == .tokens ? bytes : bytes.flatMap { [$0, 0] }
         let wanted = format == .documents ? [0, 1] + plain + [1, 1] : plain

@@ -96,7 +96,7 @@ enum Preparation {
         let folder = "\(base)/\(name)"
         let (store, model, done) = ("\(folder)/store", "\(folder)/model", "\(folder)/done")
         try File.makeDirectory(folder)
-        try Model.initialize(model, config: config, seed: 3, replacing: false)
+        try Model.initialize(model, config: config, seed: 3, isReplacing: false)
         if halves { try halve("\(model)/model.safetensors") }
         try writeTokens(store, named: name, tokens: tokens, patchesPerBlock: patchesPerBlock)
         try Files.copy(store, to: done)
@@ -174,7 +174,7 @@ enum Preparation {
         let ids = (0..<tokens).map { $0 == 0 ? 256 : $0 == tokens - 1 ? 257 : UInt16(97 + numbers.below(5)) }
         // As long as those that `ingest` makes, and the same at every start.
         let name = "00000000-0000-4000-8000-" + String(repeating: "0", count: 12 - scene.count) + scene
-        let lock = try Store.prepare(store, name: name, replacing: false)
+        let lock = try Store.prepare(store, name: name, isReplacing: false)
         var record = GenerationRecord(
             index: 0, directory: "generation-0", element: .token, patchesPerBlock: patchesPerBlock, width: 1,
             tables: [.states])

@@ -316,7 +316,7 @@ final class CPULane: Lane {
                 queryRows[place] = query + Int(plan.query[row]) * queryStride
                 outputRows[place] = target.start + Int(plan.output[row]) * target.stride
             }
-            let from = plan.seesFirst ? nil : UnsafePointer(plan.from.start + group.queries.lowerBound)
+            let from = plan.isFirstSeen ? nil : UnsafePointer(plan.from.start + group.queries.lowerBound)
             kernels.pointee.attend(
                 Int64(group.queries.count), queryRows.start, from, plan.to.start + group.queries.lowerBound,
                 outputRows.start, Int64(group.rows.count), contextRows.start, Int64(heads.count), Int64(heads.group),

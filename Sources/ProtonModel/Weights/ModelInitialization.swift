@@ -5,7 +5,7 @@ extension Model {
     /// Writes a model directory with random weights, for trying the engine out: the same seed gives the same bytes.
     ///
     /// `TensorLayout` says what a tensor holds; optional ones are written.
-    package static func initialize(_ directory: String, config: ModelConfig, seed: UInt64, replacing: Bool) throws {
+    package static func initialize(_ directory: String, config: ModelConfig, seed: UInt64, isReplacing: Bool) throws {
         if let found = config.impossibleField() { throw Fault(.usage, "\(found.field) \(found.problem)") }
         guard let parameters = config.parameters, parameters < 1 << 40 else {
             throw Fault(.usage, "these sizes make more than 2^40 parameters")
@@ -19,7 +19,7 @@ extension Model {
             )
         }
         let weightsFile = "\(directory)/model.safetensors"
-        if !replacing,
+        if !isReplacing,
             let taken = ["config.json", "model.safetensors"].first(where: { File.exists("\(directory)/\($0)") })
         {
             throw Fault(

@@ -51,13 +51,13 @@ extension ForwardRun {
         try file.publish()
     }
 
-    func summary(_ computed: Computed, isResumed: Bool, wasComplete: Bool) -> ForwardSummary {
+    func summary(_ computed: Computed, isResumed: Bool, isAlreadyComplete: Bool) -> ForwardSummary {
         let tokens = store.manifest.tokens
         let seconds = began.seconds
         let share = computed.share / Double(model.config.depth)
         return ForwardSummary(
             tokens: tokens, scoredTokens: computed.bitsCount, seconds: seconds,
-            tokensPerSecond: .init(wasComplete ? nil : Double(tokens) * share / seconds),
+            tokensPerSecond: .init(isAlreadyComplete ? nil : Double(tokens) * share / seconds),
             bitsPerByte: .init(computed.bitsCount > 0 ? computed.bits / Double(computed.bitsCount) : nil),
             peakAnonymousBytes: watch.finish(),
             memoryBudgetBytes: computed.budget, readsPerLayer: computed.layers.map(\.reads).max() ?? 0,
@@ -73,8 +73,8 @@ extension ForwardRun {
                     isInMemory: $0.isResident)
             },
             model: model.directory, fingerprint: model.fingerprint, isUntrained: model.untrained != nil,
-            isResumed: isResumed && !wasComplete, wasComplete: wasComplete,
-            bounds: wasComplete ? nil : bounds(computed))
+            isResumed: isResumed && !isAlreadyComplete, isAlreadyComplete: isAlreadyComplete,
+            bounds: isAlreadyComplete ? nil : bounds(computed))
     }
 
     /// The layers of this process against what the machine can do. Measured, if it never was, where the run was long

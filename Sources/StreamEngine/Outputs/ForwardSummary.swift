@@ -45,7 +45,7 @@ public struct ForwardSummary: Encodable, Sendable {
     /// The run had been begun before.
     public var isResumed: Bool
     /// Nothing was computed: the store was finished.
-    public var wasComplete: Bool
+    public var isAlreadyComplete: Bool
 
     /// What the machine could do at best, by its self-test; nil where it was not measured (`bbp-stream tune`).
     public var bounds: Bounds?
@@ -56,7 +56,7 @@ public struct ForwardSummary: Encodable, Sendable {
         case convolution, surprisalCaveat, threads, window, model, fingerprint, bounds
         case isUntrained = "untrained"
         case isResumed = "resumed"
-        case wasComplete = "alreadyComplete"
+        case isAlreadyComplete = "alreadyComplete"
     }
 
     /// What the machine's limits say of a run.

@@ -74,16 +74,16 @@ public struct Inspection {
 
     /// The tables of a complete generation.
     ///
-    /// - Parameter all: whether the statistics are of all blocks, however many.
+    /// - Parameter isOfAllBlocks: whether the statistics are of all blocks, however many.
     /// - Throws: `Fault`: `usage` where there is no such generation, `badData` where a page is damaged.
-    public func generation(_ index: Int, all: Bool) throws -> [GenerationSummary] {
+    public func generation(_ index: Int, isOfAllBlocks: Bool) throws -> [GenerationSummary] {
         let generation = try store.reader(index)
         let (blocks, P) = (generation.grid.blocks, generation.geometry.patchSize)
         return try PageTable.allCases.filter { generation.record.holds($0) }.map { table in
-            let stream = try RowStream(generation, table, kernels: kernels, allowsAnyValue: true)
+            let stream = try RowStream(generation, table, kernels: kernels, isAnyValueAllowed: true)
             let blockBytes = generation.expectedHeader(table, block: 0).rawBytes
             let most = max(Sample.leastBlocks, min(Sample.blocks, Sample.bytes / max(1, blockBytes)))
-            let count = all ? blocks : min(blocks, most)
+            let count = isOfAllBlocks ? blocks : min(blocks, most)
             var statistics = Statistics()
             let element: Element = table == .surprisal ? .f32 : generation.element
             for step in 0..<count {

@@ -15,7 +15,7 @@ public final class RowStream {
     public let rowBytes: Int
 
     private let element: Element
-    private let allowsAnyValue: Bool
+    private let isAnyValueAllowed: Bool
 
     /// Rows of a complete generation: u16 ids (0), states [D] or surprisal [1] in the numbers that it records. Memory
     /// holds a block of them twice.
@@ -30,11 +30,12 @@ public final class RowStream {
         try self.init(generation, table, kernels: Kernels.select())
     }
 
-    /// - Parameter allowsAnyValue: to look at what is there; else values that cannot be results are an error.
+    /// - Parameter isAnyValueAllowed: to look at what is there; else values that cannot be results are an error.
     package init(
-        _ generation: GenerationReader, _ table: PageTable = .states, kernels: KernelTable, allowsAnyValue: Bool = false
+        _ generation: GenerationReader, _ table: PageTable = .states, kernels: KernelTable,
+        isAnyValueAllowed: Bool = false
     ) throws {
-        self.allowsAnyValue = allowsAnyValue
+        self.isAnyValueAllowed = isAnyValueAllowed
         self.generation = generation
         self.table = table
         let header = generation.expectedHeader(table, block: 0)
@@ -71,7 +72,7 @@ public final class RowStream {
             let start = (tokens.lowerBound - held.lowerBound * P) * rowBytes
             let rows = UnsafeRawBufferPointer(
                 rebasing: UnsafeRawBufferPointer(natural.bytes)[start..<start + tokens.count * rowBytes])
-            if !allowsAnyValue { try check(rows, of: tokens, block: block) }
+            if !isAnyValueAllowed { try check(rows, of: tokens, block: block) }
             try body(tokens.lowerBound, rows)
         }
     }

@@ -124,7 +124,7 @@ package struct Scoring {
                 // What is not there as a whole may keep one waiting.
                 if file == "-" || File.exists(file) && File.size(file) == nil { observer.reading(file, bytes: 0) }
                 let read = try Ingest.run(
-                    [file], store: path, format: .documents, patchSize: model.config.patchSize, replacing: false
+                    [file], store: path, format: .documents, patchSize: model.config.patchSize, isReplacing: false
                 ) {
                     observer.reading(file, bytes: $0)
                 }

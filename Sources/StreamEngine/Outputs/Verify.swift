@@ -44,7 +44,7 @@ public enum Verify {
             }
             report.generations += 1
             do {
-                let generation = try store.reader(record.index, checkingLength: false)
+                let generation = try store.reader(record.index, isCheckingLength: false)
                 for table in PageTable.allCases where record.holds(table) {
                     try check(
                         generation, table, kernels: kernels, fingerprint: record.index == 0 ? fingerprint : nil,

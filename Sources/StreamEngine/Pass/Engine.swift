@@ -67,7 +67,7 @@ final class Engine: @unchecked Sendable {
         if answers.isEmpty {
             answers = try (0..<set.windowsInFlight).map { _ in
                 try mixer.answers(
-                    rows: set.windowPatches * geometry.patchSize, workers: workers.count, isOnce: set.visitsOnce,
+                    rows: set.windowPatches * geometry.patchSize, workers: workers.count, isOnce: set.isVisitedOnce,
                     on: backend)
             }
         }

@@ -206,9 +206,9 @@ extension Pass {
     ) throws {
         let rowBytes = input.rowBytes(width: D)
         let patches = generation.grid.patches(ofBlock: block)
-        let last = patches.upperBound == geometry.patches
+        let isLast = patches.upperBound == geometry.patches
         // A column's rows are of consecutive patches: padding is in the last one alone.
-        for rows in last ? [0..<patches.count - 1, patches.count - 1..<patches.count] : [0..<patches.count] {
+        for rows in isLast ? [0..<patches.count - 1, patches.count - 1..<patches.count] : [0..<patches.count] {
             let bytes = UnsafeRawBufferPointer(
                 rebasing: values[rows.lowerBound * rowBytes..<rows.upperBound * rowBytes])
             guard let index = Finite.firstOverflow(bytes, of: generation.element) else { continue }

@@ -14,11 +14,16 @@ extension ForwardPlan {
         /// The generation that it stores; nil where its states are not stored, or stay in memory.
         public var writesGeneration: Int?
         /// Whether it stores surprisal: the last one.
-        public var writesSurprisal: Bool
+        public var hasSurprisal: Bool
         /// States from the disk, about, in N: one N is one pass over the states as stored.
         public var reads: Double
         /// States to the disk, about, in N.
         public var writes: Double
+
+        private enum CodingKeys: String, CodingKey {
+            case firstLayer, lastLayer, readsGeneration, writesGeneration, reads, writes
+            case hasSurprisal = "writesSurprisal"
+        }
 
         /// All its layers.
         public var layers: ClosedRange<Int> { firstLayer...lastLayer }
@@ -32,7 +37,7 @@ extension ForwardPlan {
             let isStored = isLast ? keep != .none : !set.isResident || keep == .all
             return PlannedPass(
                 firstLayer: layers.lowerBound, lastLayer: layer, readsGeneration: source,
-                writesGeneration: isStored ? layer : nil, writesSurprisal: isLast,
+                writesGeneration: isStored ? layer : nil, hasSurprisal: isLast,
                 reads: source == 0 || set.isResident ? 0 : reads(ofPassFrom: layers.lowerBound),
                 writes: isStored ? 1 : 0)
         }

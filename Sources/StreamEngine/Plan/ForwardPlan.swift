@@ -83,7 +83,7 @@ public struct ForwardPlan: Sendable {
         let results = keep == .none ? 0 : 1
         let written = passes.passes.count - 1 + results
         // A long run in memory writes a pass's states to disk now and then, while the one before is still there.
-        let spills = passes.storesStates && (seconds ?? 0) > ForwardRun.checkpointSeconds / 2 ? 2 : 0
+        let spills = passes.hasStoredStates && (seconds ?? 0) > ForwardRun.checkpointSeconds / 2 ? 2 : 0
         let atOnce = keep == .all ? written : set.isResident ? max(results, min(spills, written)) : min(2, written)
         let tokens = isRelaidOut ? Double(geometry.paddedTokens) * (config.delegation == .transpose ? 2 : 4) : 0
         let bytes =

@@ -115,7 +115,7 @@ extension ForwardRun {
         let tokenPatches =
             store.manifest.patchSize == config.patchSize
             ? store.manifest.generations[0].patchesPerBlock : TokenWriter.patchesPerBlock(patchSize: config.patchSize)
-        let passes = PassPlan(config, keepsAll: keep == .all)
+        let passes = PassPlan(config, isAllKept: keep == .all)
         let needs = WorkingSetNeeds(
             sizes: try ModelSizes(config, geometry: geometry, way: way, on: backend), passes: passes, state: state,
             threads: threads, copiedWeightBytes: model.copiedBlockBytes, baseBytes: Self.programBytes(threads: threads),
@@ -175,14 +175,14 @@ extension ForwardRun {
     /// others are on disk.
     func isStranded(_ record: GenerationRecord) -> Bool {
         let keep = options.keep ?? begun?.kept ?? defaultKeep
-        let passes = PassPlan(model.config, keepsAll: keep == .all)
+        let passes = PassPlan(model.config, isAllKept: keep == .all)
         let next = passes.next(after: store.manifest.generations.last { $0.isComplete }?.index ?? 0)
         return !record.isComplete && (next == passes.passes.count || record.index != passes.passes[next].upperBound)
     }
 
     /// A model that stores no states on the way stores none at the end, unless it is asked to.
     var defaultKeep: ForwardOptions.Keep {
-        PassPlan(model.config, keepsAll: false).storesStates || model.config.hasGathering ? .last : .none
+        PassPlan(model.config, isAllKept: false).hasStoredStates || model.config.hasGathering ? .last : .none
     }
 
     /// Anonymous memory of the process beside what the plan names: what it has now, and stacks, generated code and

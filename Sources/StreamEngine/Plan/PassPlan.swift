@@ -10,11 +10,11 @@ package struct PassPlan: Sendable, Equatable {
     /// The layers of each pass, from 1. A pass reads the generation before its first layer and makes that of its last.
     package let passes: [ClosedRange<Int>]
 
-    /// - Parameter keepsAll: every layer's generation is to be written.
-    package init(_ config: ModelConfig, keepsAll: Bool) {
+    /// - Parameter isAllKept: every layer's generation is to be written.
+    package init(_ config: ModelConfig, isAllKept: Bool) {
         var passes: [ClosedRange<Int>] = []
         for layer in 1...config.depth {
-            if let last = passes.last, !keepsAll, !config.isGathering(layer) {
+            if let last = passes.last, !isAllKept, !config.isGathering(layer) {
                 passes[passes.count - 1] = last.lowerBound...layer
             } else {
                 passes.append(layer...layer)
@@ -30,7 +30,7 @@ package struct PassPlan: Sendable, Equatable {
     func pass(making generation: Int) -> Int? { passes.firstIndex { $0.upperBound == generation } }
 
     /// Whether states are stored by any pass but the last.
-    var storesStates: Bool { passes.count > 1 }
+    var hasStoredStates: Bool { passes.count > 1 }
 
     /// A pass by index, for people.
     func name(_ pass: Int) -> String {

@@ -9,7 +9,7 @@ public struct WorkingSet: Sendable, Equatable {
     /// Both generations stay in memory; only results go to disk.
     public var isResident: Bool
     /// The window is the whole sequence, and all answers to local rows are kept until they are mixed.
-    package var visitsOnce: Bool
+    package var isVisitedOnce: Bool
     /// Bytes for the generation that is read: the whole of it where it is resident, else the cache of columns; there is
     /// as much again for the one that is made where both are resident.
     package var statesBytes: Int

@@ -136,13 +136,14 @@ struct WorkingSetNeeds {
 
     /// - Parameters:
     ///   - slots: columns of states to keep; nil for both generations in memory.
-    ///   - visitsOnce: with a window that is the whole sequence: visit hosts once for local rows and delegates.
-    func workingSet(T: Int, W: Int, slots: Int?, visitsOnce: Bool = false, overlap: Overlap, commit: Int) -> WorkingSet
-    {
+    ///   - isVisitedOnce: with a window that is the whole sequence: visit hosts once for local rows and delegates.
+    func workingSet(
+        T: Int, W: Int, slots: Int?, isVisitedOnce: Bool = false, overlap: Overlap, commit: Int
+    ) -> WorkingSet {
         let (tokens, states) = (tokenShape(T: T, W: W), stateShape(T: T, W: W))
         // The first pass reads tokens, a hundredth of the bytes: its slots are bounded for the sake of their
         // bookkeeping.
-        let stateSlots = passes.storesStates ? slots ?? 0 : 0
+        let stateSlots = passes.hasStoredStates ? slots ?? 0 : 0
         let demand = tokenDemand(tokens)
         let tokenSlots = min(
             tokens.allColumns,
@@ -155,9 +156,10 @@ struct WorkingSetNeeds {
             slots == nil ? whole.overflow ? Int.max : whole.partialValue : stateSlots * columns.columnBytes,
             tokenSlots * tokenColumns.columnBytes)
         var set = WorkingSet(
-            patchesPerBlock: T, windowPatches: W, stretchPatches: stretch(T: T, overlap, isResident: slots == nil), isResident: slots == nil,
-            visitsOnce: visitsOnce, statesBytes: statesBytes, stateSlots: stateSlots, tokenSlots: tokenSlots,
-            windowsInFlight: overlap == .full && !visitsOnce ? 2 : 1, blocksInFlight: overlap.blocks,
+            patchesPerBlock: T, windowPatches: W,
+            stretchPatches: stretch(T: T, overlap, isResident: slots == nil), isResident: slots == nil,
+            isVisitedOnce: isVisitedOnce, statesBytes: statesBytes, stateSlots: stateSlots, tokenSlots: tokenSlots,
+            windowsInFlight: overlap == .full && !isVisitedOnce ? 2 : 1, blocksInFlight: overlap.blocks,
             stretchesInFlight: overlap.blocks, stepsInFlight: overlap.blocks, commitBytes: commit, parts: [])
         // The last rows of a window wait for the first ones of the next.
         if config.reach.after > 0 && W < geometry.patches { set.windowsInFlight = 2 }
@@ -193,7 +195,7 @@ struct WorkingSetNeeds {
             (
                 "answers to windows",
                 set.windowsInFlight
-                    * sizes.answerBytes(rows: set.windowPatches * P, isOnce: set.visitsOnce)
+                    * sizes.answerBytes(rows: set.windowPatches * P, isOnce: set.isVisitedOnce)
             ),
             ("rows mixed", isOnlyStreaming ? 0 : MixedRows.footprint(self, set)),
             ("streaming layers", streams.max() ?? 0),
@@ -254,13 +256,13 @@ struct WorkingSetNeeds {
         // arithmetic; narrow ones lose as much to the memory that its rows take (tools/bench).
         if config.hiddenSize >= 128, config.hasGathering, generationBytes.map({ $0 < min(budget, 1 << 56) }) == true {
             let whole = workingSet(
-                T: largest, W: (geometry.patches + largest - 1) / largest * largest, slots: nil, visitsOnce: true,
+                T: largest, W: (geometry.patches + largest - 1) / largest * largest, slots: nil, isVisitedOnce: true,
                 overlap: .full, commit: commit)
             if whole.totalBytes <= budget { return whole }
         }
         // A model that stores no states has none to keep.
-        let mayBeResident = generationBytes != nil && (config.hasGathering || passes.storesStates)
-        for window in [widestWindow(T: largest), narrowestWindow(T: largest)] where mayBeResident {
+        let isResidencyPossible = generationBytes != nil && (config.hasGathering || passes.hasStoredStates)
+        for window in [widestWindow(T: largest), narrowestWindow(T: largest)] where isResidencyPossible {
             let resident = workingSet(T: largest, W: window, slots: nil, overlap: .full, commit: commit)
             if resident.totalBytes <= budget { return resident }
         }

@@ -69,7 +69,7 @@ package enum PerturbedReach {
         try File.remove(directory)
         _ = try Ingest.run(
             [input], store: directory, format: .raw, patchSize: ModelConfig(directory: model).patchSize,
-            replacing: false)
+            isReplacing: false)
         var options = ForwardOptions(store: directory, model: model)
         options.memory = 256 << 20
         options.threads = 1

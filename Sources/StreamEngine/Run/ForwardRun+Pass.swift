@@ -43,7 +43,7 @@ extension ForwardRun {
                 store: store.directory, identity: store.identity(of: named), record: named)
             // The last pass makes a result; and what would fill half of the memory does not wait there for the next
             // pass.
-            opened.forgetsCommitted = isLast || plan.diskNeeded / 2 > MemoryUse.available().bytes / 2
+            opened.isCommittedForgotten = isLast || plan.diskNeeded / 2 > MemoryUse.available().bytes / 2
             progress = try progressOf(opened, layers, isLast: isLast, engine)
             (record, writer) = (named, opened)
         }

@@ -109,12 +109,12 @@ public final class ForwardRun {
         let store = try Store.open(options.store)
         let isFinished = !options.isRestart && store.manifest.run?.isComplete == true
         if options.isDryRun || isFinished {
-            try store.checkFolders(droppingStates: options.isRestart)
+            try store.checkFolders(isDroppingStates: options.isRestart)
             // What a kill kept from being removed goes where it can go; that it cannot is no reason not to read.
             guard !options.isDryRun, store.manifest.dropped != nil else { return store }
             return (try? Store.openForWriting(options.store)) ?? store
         }
-        return try Store.openForWriting(options.store, droppingStates: options.isRestart)
+        return try Store.openForWriting(options.store, isDroppingStates: options.isRestart)
     }
 
     /// Says what the store did not remove.
@@ -172,7 +172,7 @@ public final class ForwardRun {
             tellNotes()
         }
         if let path = options.nll { try writeSurprisal(to: path) }
-        return summary(computed, isResumed: begun != nil && !isFinished, wasComplete: isFinished)
+        return summary(computed, isResumed: begun != nil && !isFinished, isAlreadyComplete: isFinished)
     }
 
     /// Brings the store to where the run can begin: without an earlier run's states where it begins anew, and with tokens in

@@ -8,15 +8,15 @@ import Synchronization
 /// was committed; what is half made is removed first (`Cleanup`). A third does not wait for that.
 package enum Interruption {
     private static let signals = Atomic<Int>(0)
-    private static let speaksJSON = Atomic<Bool>(false)
+    private static let isSpeakingJSON = Atomic<Bool>(false)
     /// A byte in this pipe ends the process: its exit status. A signal's handler may do little more than write it.
     private static let ending = Atomic<Int32>(-1)
 
     /// Takes over the signals. Without SA_RESTART, so that a read from a pipe or terminal wakes up.
     ///
-    /// - Parameter speaksJSON: every line of standard error is a JSON object.
-    package static func install(speaksJSON: Bool = false) {
-        Self.speaksJSON.store(speaksJSON, ordering: .relaxed)
+    /// - Parameter isSpeakingJSON: every line of standard error is a JSON object.
+    package static func install(isSpeakingJSON: Bool = false) {
+        Self.isSpeakingJSON.store(isSpeakingJSON, ordering: .relaxed)
         startEnding()
         var action = sigaction()
         action.__sigaction_handler.sa_handler = { _ in
@@ -41,7 +41,7 @@ package enum Interruption {
                 {"event": "error", "status": 74, "text": "a mapped file cannot be read: it was cut short, or its disk failed"}
 
                 """
-            let text = Interruption.speaksJSON.load(ordering: .relaxed) ? programs : people
+            let text = Interruption.isSpeakingJSON.load(ordering: .relaxed) ? programs : people
             write(2, text.utf8Start, text.utf8CodeUnitCount)
             Interruption.end(74)
             // The thread cannot go on from here.

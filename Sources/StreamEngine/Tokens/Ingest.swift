@@ -42,13 +42,13 @@ public enum Ingest {
     /// fails.
     ///
     /// - Parameters:
-    ///   - replacing: an existing store may be replaced.
+    ///   - isReplacing: an existing store may be replaced.
     ///   - patchSize: P, 1 to 16 384; that of the model saves laying the tokens out anew.
     ///   - onProgress: called with the bytes read so far.
     /// - Throws: `Fault`: `noInput` for an input that is missing or empty, `badData` for ids that are none,
     ///   `cannotCreate` where the folder is taken, `interrupted` where a signal came.
     public static func run(
-        _ inputs: [String], store directory: String, format: Format, patchSize: Int, replacing: Bool,
+        _ inputs: [String], store directory: String, format: Format, patchSize: Int, isReplacing: Bool,
         onProgress: (Int) -> Void = { _ in }
     ) throws -> Summary {
         var kept = OutputGuard()
@@ -65,7 +65,7 @@ public enum Ingest {
             throw Fault(.usage, "standard input can be read once only")
         }
         let name = Store.newName()
-        let lock = try Store.prepare(directory, name: name, replacing: replacing)
+        let lock = try Store.prepare(directory, name: name, isReplacing: isReplacing)
         // Nothing half-written stays, and nothing that anybody else put there is removed.
         let made = Locked<String?>(nil)
         let cleanup = Cleanup.add { Store.abandon(directory, generation: made.withLock { $0 }, lock: lock) }

@@ -73,12 +73,12 @@ package final class DelegateMixer: GatheringMixer {
 
     /// Whether hosts are visited once for local rows and delegates: the one window is the whole sequence, so that its
     /// hosts are its own patches, and there is memory for the answers to all local rows.
-    private func visitsOnce(_ plan: WindowPlan, _ answers: DelegateAnswers) -> Bool {
+    private func isVisitedOnce(_ plan: WindowPlan, _ answers: DelegateAnswers) -> Bool {
         answers.local != nil && plan.windows == 0..<1 && plan.shard == 0..<plan.target.blocks
     }
 
     package func gatheringShare(in plan: WindowPlan, answers: any GatheredAnswers) -> Double {
-        visitsOnce(plan, DelegateAnswers.of(answers)) ? 0.5 : 0.25
+        isVisitedOnce(plan, DelegateAnswers.of(answers)) ? 0.5 : 0.25
     }
 
     package func tasks(
@@ -136,15 +136,16 @@ package final class DelegateMixer: GatheringMixer {
         let window = plan.patches(ofWindow: index)
         let firstToken = window.lowerBound * P
         let seen = delegates.seen(by: window, in: geometry)
-        let isOnce = visitsOnce(plan, answers)
+        let isOnce = isVisitedOnce(plan, answers)
         var visits: [Visit] = []
-        var seesLocal = false
+        var areLocalSeen = false
         func attend() {
             self.attend(
-                visits, seesOthers: seesLocal, toLocal: isOnce ? answers.local : nil, toDelegates: answers.delegates,
+                visits, areOthersSeen: areLocalSeen, toLocal: isOnce ? answers.local : nil,
+                toDelegates: answers.delegates,
                 firstToken: firstToken, room, tools.lane)
             visits.removeAll(keepingCapacity: true)
-            seesLocal = false
+            areLocalSeen = false
         }
         for column in asking.lowerBound / geometry.patches...(asking.upperBound - 1) / geometry.patches {
             let slots = geometry.slots(of: window, column: column).clamped(to: asking)
@@ -165,7 +166,7 @@ package final class DelegateMixer: GatheringMixer {
                     taken.clamped(to: 0..<max(taken.lowerBound, seen.upperBound)), place: visits.count, from: columns,
                     as: input, room, tools.lane)
                 {
-                    seesLocal = true
+                    areLocalSeen = true
                 }
                 try loadDelegates(
                     inSlotsOf: taken, seenBy: window, place: visits.count, from: columns, as: input, room, tools.lane)
@@ -187,7 +188,7 @@ package final class DelegateMixer: GatheringMixer {
         let answers = DelegateAnswers.of(answers)
         let room = try room(tools)
         let window = plan.patches(ofWindow: index)
-        let isOnce = visitsOnce(plan, answers)
+        let isOnce = isVisitedOnce(plan, answers)
         for first in stride(from: patches.lowerBound, to: patches.upperBound, by: room.patches) {
             let group = first..<min(patches.upperBound, first + room.patches)
             let gathered = (group.lowerBound - window.lowerBound) * P..<(group.upperBound - window.lowerBound) * P
@@ -196,11 +197,11 @@ package final class DelegateMixer: GatheringMixer {
             if isOnce, let answers = answers.local {
                 local = answers[gathered]
             } else {
-                let seesGuests = try loadDelegates(
+                let areGuestsSeen = try loadDelegates(
                     inSlotsOf: group, seenBy: group, place: 0, from: columns, as: input, room, tools.lane)
                 local = room.attended
                 attend(
-                    group.map { .local($0) }, seesOthers: seesGuests, toLocal: local, toDelegates: nil,
+                    group.map { .local($0) }, areOthersSeen: areGuestsSeen, toLocal: local, toDelegates: nil,
                     firstToken: group.lowerBound * P, room, tools.lane)
             }
             let rows = (group.lowerBound - patches.lowerBound) * P..<(group.upperBound - patches.lowerBound) * P
@@ -295,11 +296,13 @@ package final class DelegateMixer: GatheringMixer {
     /// [·, D].
     ///
     /// - Parameters:
-    ///   - seesOthers: whether any query sees a row of the other kind; their projections are left out where none does.
+    ///   - areOthersSeen: whether any query sees a row of the other kind; their projections are left out where none
+    ///     does.
     ///   - toLocal: where answers to local rows go; nil where none asks.
     ///   - toDelegates: where answers to delegates go; nil where none asks.
     private func attend(
-        _ visits: [Visit], seesOthers: Bool, toLocal: Rows?, toDelegates: Rows?, firstToken: Int, _ room: DelegateRoom,
+        _ visits: [Visit], areOthersSeen: Bool, toLocal: Rows?, toDelegates: Rows?, firstToken: Int,
+        _ room: DelegateRoom,
         _ lane: any Lane
     ) {
         // The last token that asks in a visit. Padding, which nothing depends on, does not.
@@ -316,13 +319,13 @@ package final class DelegateMixer: GatheringMixer {
 
         // 1. u = LayerNorm(x), and 2., 5. the projections: q, k, v of the rows that ask, k, v of the others, as far as
         // some row of the last patch sees them. Delegates use Wqkv·Wd and Wqkv·bd, which is Wqkv·(Wd u + bd).
-        if toLocal != nil || seesOthers {
+        if toLocal != nil || areOthersSeen {
             let seen = max(0, min(Int64(P), lastLimit - Int64(last.patch * P) + 1))
             project(
                 room.local[0..<before + Int(seen)], query: toLocal == nil ? nil : localQuery, keyValue: localKeyValue,
                 into: room.projections[0..<before + Int(seen)], lane)
         }
-        if toDelegates != nil || seesOthers {
+        if toDelegates != nil || areOthersSeen {
             let seen = (0..<P).last { lastGuests[$0] <= lastLimit }.map { $0 + 1 } ?? 0
             project(
                 room.delegates[0..<before + seen], query: toDelegates == nil ? nil : delegateQuery,
