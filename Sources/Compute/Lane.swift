@@ -208,7 +208,7 @@ package struct StoredRows {
 package typealias HeadNorm = Memory<Float>
 
 /// A function of single values.
-public enum RowFunction: Sendable, CaseIterable {
+package enum RowFunction: Sendable, CaseIterable {
     /// a / (1 + e^(-a)).
     case silu
     /// e^a where a is below 0, else a + 1.
@@ -216,7 +216,7 @@ public enum RowFunction: Sendable, CaseIterable {
 }
 
 /// What normalised values are multiplied with.
-public enum HeadGate {
+package enum HeadGate {
     case none
     case linear(Rows)
     /// Silu of these.

@@ -6,14 +6,14 @@ import Support
 ///
 /// What follows of the rows of a chunk is kept as [chunks · heads, 3 · chunk]: the logarithm to base 2 of what a state
 /// has faded by since the chunk began, a row's own decay included, as a float and what that lacks, and the steps.
-public final class RowDecays: Sendable {
-    public let heads: Int
+package final class RowDecays: Sendable {
+    package let heads: Int
     /// How many keys and queries there are; heads h with the same h · groups div heads share one.
-    public let groups: Int
-    public let keySize: Int
-    public let valueSize: Int
+    package let groups: Int
+    package let keySize: Int
+    package let valueSize: Int
     /// Rows of a chunk.
-    public let chunk: Int
+    package let chunk: Int
     private let bias: [Float]
     private let rates: [Double]
 
@@ -88,10 +88,10 @@ public final class RowDecays: Sendable {
 }
 
 /// Weights of a convolution of every channel by itself, on the host.
-public final class ChannelFilter: Sendable {
+package final class ChannelFilter: Sendable {
     /// K.
-    public let taps: Int
-    public let channels: Int
+    package let taps: Int
+    package let channels: Int
     /// [taps, channels].
     let weight: Memory<Float>
     let bias: Memory<Float>

@@ -70,7 +70,7 @@ package final class StreamRun {
         let threads = threads ?? max(1, Int(sysconf(Int32(_SC_NPROCESSORS_ONLN))))
         let needs = WorkingSetNeeds(
             sizes: try ModelSizes(config, geometry: geometry, way: .direct, on: backend),
-            passes: PassPlan(config, keepsAll: false), state: state ?? .bf16, threads: threads,
+            passes: PassPlan(config, isAllKept: false), state: state ?? .bf16, threads: threads,
             copiedWeightBytes: model.copiedBlockBytes, baseBytes: ForwardRun.programBytes(threads: threads),
             tokenPatchesPerBlock: T, fixedPatchesPerBlock: T)
         columns = try Memory(Self.blocksAtOnce * blockTokens)
