@@ -302,7 +302,7 @@ import Testing
             TransNormerShape(heads: 2, headSize: 32, layer: 0, layers: 2, hasAngles: true)
         )
         try Model.initialize(
-            folder.file("model"), config: config([linear, transnormer], hiddenSize: 64), seed: 3, replacing: false)
+            folder.file("model"), config: config([linear, transnormer], hiddenSize: 64), seed: 3, isReplacing: false)
         let model = try Model(directory: folder.file("model"))
         func values(_ name: String, _ shape: [Int]) throws -> [Double] {
             let tensor = try model.tensor(name)
@@ -331,7 +331,7 @@ import Testing
         let folder = try TemporaryFolder()
         let mamba2 = Mamba2Shape(heads: 512, headSize: 4, state: 20)
         try Model.initialize(
-            folder.file("model"), config: config([mamba2], hiddenSize: 1024), seed: 3, replacing: false)
+            folder.file("model"), config: config([mamba2], hiddenSize: 1024), seed: 3, isReplacing: false)
         let model = try Model(directory: folder.file("model"))
         func values(_ name: String, _ count: Int) throws -> [Double] {
             let tensor = try model.tensor("blocks.0.mixer.\(name)")
