@@ -161,6 +161,70 @@ def retention_tensors(hidden, fields):
             "o_proj.weight": (hidden, values)}
 
 
+def logistic(values):
+    return 1.0 / (1.0 + np.exp(-values))
+
+
+def row_before(rows):
+    """Every row's predecessor, zeros for the first. [n, D] -> [n, D]"""
+    return np.concatenate([np.zeros_like(rows[:1]), rows[:-1]])
+
+
+def group_norm(rows, weights, name, heads):
+    """Each head of each row to zero mean and unit variance, then `name`.weight and .bias. [n, D] -> [n, D]"""
+    split = rows.reshape(len(rows), heads, -1)
+    centred = split - split.mean(axis=-1, keepdims=True)
+    normed = centred / np.sqrt(np.mean(centred * centred, axis=-1, keepdims=True) + 64e-5)
+    return normed.reshape(rows.shape) * weights[name + ".weight"] + weights[name + ".bias"]
+
+
+def rwkv6(rows, weights, name, fields):
+    """Each head keeps a matrix whose rows fade at rates of every token's own; inputs are blends of a row and the one
+    before it, in shares of every token's own. [n, D] -> [n, D]"""
+    heads = divisor(fields["num_heads"], rows.shape[1])
+
+    def weight(end):
+        return weights[name + end]
+
+    step = row_before(rows) - rows
+    mixed = np.tanh((rows + step * weight("mu_x")) @ weight("mix_w1"))
+    blends = {}
+    for part, end, through in zip(np.split(mixed, 5, axis=1), "wkvrg", weight("mix_w2")):
+        blends[end] = rows + step * (weight("mu_" + end) + part @ through)
+    kept = np.exp(-np.exp(weight("decay") + np.tanh(blends["w"] @ weight("decay_w1")) @ weight("decay_w2")))
+    kept = kept.reshape(len(rows), heads, -1)
+    query, key, value = (heads_of(blends[end], weights, name + end + "_proj", heads).swapaxes(0, 1) for end in "rkv")
+    size = value.shape[2]
+    state = np.zeros((heads, size, size))
+    read = np.empty((len(rows), heads, size))
+    for row in range(len(rows)):
+        new = key[row, :, :, None] * value[row, :, None, :]
+        read[row] = (query[row, :, None, :] @ (state + weight("bonus")[:, :, None] * new))[:, 0]
+        state = kept[row, :, :, None] * state + new
+    normed = group_norm(read.reshape(rows.shape), weights, name + "norm", heads)
+    return projection(normed * silu(projection(blends["g"], weights, name + "g_proj")), weights, name + "o_proj")
+
+
+def divisor(heads, hidden):
+    if hidden % heads:
+        raise Impossible("num_heads must divide hidden_size")
+    return heads
+
+
+def rwkv6_fields(hidden, heads):
+    return {"num_heads": NEEDED, "mix_rank": 32, "decay_rank": 64}
+
+
+def rwkv6_tensors(hidden, fields):
+    """Matrices called w1 and w2 are [inputs, outputs]."""
+    mix, decay = fields["mix_rank"], fields["decay_rank"]
+    vectors = ["mu_x", "mu_w", "mu_k", "mu_v", "mu_r", "mu_g", "decay", "norm.weight", "norm.bias"]
+    return {end: (hidden,) for end in vectors} | {
+        "mix_w1": (hidden, 5 * mix), "mix_w2": (5, mix, hidden), "decay_w1": (hidden, decay),
+        "decay_w2": (decay, hidden), "bonus": (fields["num_heads"], hidden // fields["num_heads"]),
+    } | {end + "_proj.weight": (hidden, hidden) for end in "rkvgo"}
+
+
 # ---------------------------------------------------------------------------------------------------
 # All kinds
 # ---------------------------------------------------------------------------------------------------
@@ -178,6 +242,7 @@ class Kind(NamedTuple):
 KINDS = {
     "sliding-window": Kind(sliding_window, sliding_window_fields, sliding_window_tensors),
     "retention": Kind(retention, retention_fields, retention_tensors),
+    "rwkv6": Kind(rwkv6, rwkv6_fields, rwkv6_tensors),
 }
 
 

@@ -82,6 +82,7 @@ static void attend(int64_t queries, const float *const *query, const int32_t *fr
 }
 
 #include "plain_mixers.inc"
+#include "plain_fading.inc"
 
 typedef struct {
     double cosine, sine;
@@ -222,6 +223,12 @@ static uint64_t checksum(const void *bytes, int64_t count) {
     .retention_delta = retention_delta, \
     .retention_output = retention_output, \
     .gate_heads = gate_heads, \
+    .apply = apply, \
+    .multiply = multiply, \
+    .blend = blend, \
+    .norm_heads = norm_heads, \
+    .add_head_products = add_head_products, \
+    .fading_scan = fading_scan, \
     .surprisal = surprisal, \
     .bf16_from_f32 = bf16_from_f32, \
     .f32_from_bf16 = f32_from_bf16, \

@@ -68,6 +68,25 @@ public protocol Lane: AnyObject {
     /// - Parameter weight: nil for ones.
     func gateHeads(_ x: Rows, heads: Int, weight: HeadNorm?, epsilon: Float, gate: Rows)
 
+    /// x = f(x), value by value.
+    func apply(_ function: RowFunction, to x: Rows)
+    /// x = x · y, value by value.
+    func multiply(_ x: Rows, by y: Rows)
+
+    /// out = a + (b - a) · (share + plus), value by value. a and b may overlap, as a row and the one before it do; out
+    /// may be a.
+    ///
+    /// - Parameters:
+    ///   - share: [width], for every row; nil for 0.
+    ///   - plus: rows as a's; nil for 0.
+    func blend(_ a: Rows, with b: Rows, share: RowWeights?, plus: Rows?, into out: Rows)
+
+    /// LayerNorm of each head of each row, in place, with `weight` and `bias` [width].
+    func normaliseHeads(_ x: Rows, heads: Int, weight: RowWeights, bias: RowWeights, epsilon: Float)
+
+    /// Per head of each row: x = x + (Σ a · b · weight) v, with `weight` [width].
+    func addHeadProducts(_ a: Rows, _ b: Rows, heads: Int, weight: RowWeights, times v: Rows, to x: Rows)
+
     /// Bits of surprisal of `targets[r]` by the logits that follow from row r: normalised, then multiplied.
     ///
     /// - Parameters:
@@ -115,6 +134,15 @@ public protocol Lane: AnyObject {
     /// - Parameter states: [chunks · heads · key size, value size]: S before each chunk.
     func recall(queries: Rows, keys: Rows, values: Rows, decay: DecayTables, states: Rows, into outputs: Rows)
 
+    /// A matrix whose rows fade, each by a share of its own, over some rows: o_r = q_r S, then S_d = S_d + k_rd v_r -
+    /// loss_rd S_d. Columns of values are independent of one another, so that any of them can be asked for alone.
+    ///
+    /// - Parameters:
+    ///   - queries: [rows, key size], as keys and losses, and as far apart as theirs.
+    ///   - values: [rows, value size], as outputs.
+    ///   - state: [key size, value size]: before the first row, on return after the last one.
+    func fade(queries: Rows, keys: Rows, losses: Rows, values: Rows, state: Rows, into outputs: Rows)
+
     // MARK: In one go, where that is worth while
 
     /// u = LayerNorm(x), and products of it.
@@ -156,6 +184,22 @@ public struct StoredRows {
 
 /// Scale of a norm of every head's values, on the host.
 public typealias HeadNorm = Memory<Float>
+
+/// A weight for every value of a row, on the host.
+public typealias RowWeights = Memory<Float>
+
+/// Functions of one value.
+public enum RowFunction: Sendable, CaseIterable {
+    case tanh
+    /// σ(x) = 1 / (1 + e^-x).
+    case logistic
+    /// x · σ(x).
+    case silu
+    /// What a state loses from one row to the next where e^(-e^x) of it stays.
+    case loss
+    /// The same where e^(-σ(x) / √e) of it stays.
+    case logisticLoss
+}
 
 /// How the heads of an attention lie in their rows.
 public struct AttentionHeads: Sendable, Equatable {

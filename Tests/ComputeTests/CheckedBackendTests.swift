@@ -37,7 +37,7 @@ import Testing
             Set(backend.operations.keys) == [
                 "load", "embed", "store", "download", "upload", "round", "zero", "copy", "firstAbove", "normalise",
                 "product", "average", "add", "rotate", "gateHeads", "surprisal", "attend", "convolve", "retain", "scan",
-                "recall",
+                "recall", "apply", "multiply", "blend", "normaliseHeads", "addHeadProducts", "fade",
             ])
     }
 
@@ -315,6 +315,50 @@ import Testing
             bench.lane.retain(
                 keys: try bench.rows(10, 8), values: try bench.rows(10, 6), decay: try bench.decay(),
                 into: try bench.empty(15, 3))
+        },
+        Violation("apply", "x have gaps between them") { bench in
+            bench.lane.apply(.tanh, to: try bench.rows(3, 4).columns(0..<3))
+        },
+        Violation("multiply", "2 x 4 values for 3 x 4") { bench in
+            bench.lane.multiply(try bench.rows(3, 4), by: try bench.rows(2, 4))
+        },
+        Violation("blend", "3 weights for rows of 4") { bench in
+            let x = try bench.rows(3, 4)
+            bench.lane.blend(x, with: x, share: try bench.weights(3), plus: nil, into: try bench.rows(3, 4))
+        },
+        Violation("blend", "3 x 5 values for 3 x 4") { bench in
+            let x = try bench.rows(3, 4)
+            bench.lane.blend(x, with: x, share: nil, plus: try bench.rows(3, 5), into: try bench.rows(3, 4))
+        },
+        Violation("normaliseHeads", "4 values are not 3 heads") { bench in
+            let weights = try bench.weights(4)
+            bench.lane.normaliseHeads(try bench.rows(3, 4), heads: 3, weight: weights, bias: weights, epsilon: 1)
+        },
+        Violation("normaliseHeads", "5 weights for rows of 4") { bench in
+            bench.lane.normaliseHeads(
+                try bench.rows(3, 4), heads: 2, weight: try bench.weights(4), bias: try bench.weights(5), epsilon: 1)
+        },
+        Violation("addHeadProducts", "2 x 4 values for 3 x 4") { bench in
+            let x = try bench.rows(3, 4), short = try bench.rows(2, 4)
+            bench.lane.addHeadProducts(
+                short, short, heads: 2, weight: try bench.weights(4), times: try bench.rows(3, 4), to: x)
+        },
+        Violation("fade", "not equally far apart") { bench in
+            let keys = try bench.rows(3, 4), values = try bench.rows(3, 2)
+            bench.lane.fade(
+                queries: keys, keys: try bench.rows(3, 5).columns(0..<4), losses: keys, values: values,
+                state: try bench.rows(4, 2), into: try bench.rows(3, 2))
+        },
+        Violation("fade", "a state of 4 x 3 values for 3 rows of 4 keys and 3 of 2 values") { bench in
+            let keys = try bench.rows(3, 4), values = try bench.rows(3, 2)
+            bench.lane.fade(
+                queries: keys, keys: keys, losses: keys, values: values, state: try bench.rows(4, 3),
+                into: try bench.rows(3, 2))
+        },
+        Violation("fade", "outputs overlap values") { bench in
+            let keys = try bench.rows(3, 4), values = try bench.rows(3, 2)
+            bench.lane.fade(
+                queries: keys, keys: keys, losses: keys, values: values, state: try bench.rows(4, 2), into: values)
         },
         Violation("scan", "head 2 of 2 in 8 x 3 values") { bench in
             bench.lane.scan(

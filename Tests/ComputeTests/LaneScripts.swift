@@ -68,6 +68,12 @@ final class Bench {
             position: PositionTerm(weight: weight, scale: 0.5, width: 8, length: length))
     }
 
+    func weights(_ count: Int) throws -> RowWeights {
+        let weights = try RowWeights(count)
+        for (index, value) in numbers(count).enumerated() { weights[index] = value }
+        return weights
+    }
+
     func decay() throws -> DecayTables {
         try DecayTables(decays: [0.9, 0.5], keySize: 4, valueSize: 3, chunk: 8)
     }
@@ -213,6 +219,45 @@ struct LaneScript: Sendable, CustomStringConvertible {
             bench.lane.gateHeads(x, heads: 2, weight: weight, epsilon: 1e-3, gate: gate)
             bench.lane.gateHeads(x, heads: 3, weight: nil, epsilon: 1e-3, gate: gate)
             return try bench.values(x)
+        },
+        LaneScript("apply and multiply") { bench in
+            let x = try bench.rows(5, 6), y = try bench.rows(6, 6)
+            for function in RowFunction.allCases {
+                bench.lane.apply(function, to: x)
+                bench.lane.multiply(x, by: y)
+            }
+            return try bench.values(x)
+        },
+        LaneScript("blend") { bench in
+            // A row and the one before it.
+            let u = try bench.rows(6, 5), plus = try bench.rows(5, 5), mixed = try bench.empty(6, 5)
+            bench.lane.blend(u[1..<6], with: u[0..<5], share: try bench.weights(5), plus: nil, into: mixed[1..<6])
+            bench.lane.blend(mixed[1..<6], with: u[0..<5], share: nil, plus: plus, into: mixed[1..<6])
+            bench.lane.blend(u[1..<3], with: u[0..<2], share: try bench.weights(5), plus: plus, into: plus[3..<5])
+            return try bench.values(u, plus, mixed[1..<6])
+        },
+        LaneScript("normaliseHeads, addHeadProducts") { bench in
+            let x = try bench.rows(5, 6), a = try bench.rows(5, 6), b = try bench.rows(6, 6), v = try bench.rows(5, 6)
+            bench.lane.addHeadProducts(a, b, heads: 3, weight: try bench.weights(6), times: v, to: x)
+            bench.lane.normaliseHeads(
+                x, heads: 2, weight: try bench.weights(6), bias: try bench.weights(6), epsilon: 1e-3)
+            return try bench.values(x)
+        },
+        LaneScript("fade") { bench in
+            let keys = try (0..<3).map { _ in try bench.rows(9, 7) }, values = try bench.rows(9, 6)
+            let state = try bench.rows(4, 5), outputs = try bench.rows(9, 4)
+            // Two columns of values and the third one, the rows in two goes.
+            for columns in [0..<2, 2..<3] {
+                for rows in [0..<4, 4..<9] {
+                    let k = keys.map { $0[rows].columns(2..<6) }
+                    bench.lane.fade(
+                        queries: k[0], keys: k[1], losses: k[2],
+                        values: values[rows].columns(columns.lowerBound + 3..<columns.upperBound + 3),
+                        state: state.columns(columns.lowerBound + 1..<columns.upperBound + 1),
+                        into: outputs[rows].columns(columns))
+                }
+            }
+            return try bench.values(state, outputs)
         },
         LaneScript("surprisal") { bench in
             let states = try bench.rows(150, 12)

@@ -47,7 +47,7 @@ import Testing
         var config = ModelConfig(
             hiddenSize: 2 * D, intermediateSize: 8, layers: 1, heads: 1, patchSize: patchSize, kernelSize: 1)
         config.positionalEncoding = .none
-        config.mixers = [LayerMixer(shape)]
+        config.mixers = [LayerMixer(Self.doubled(shape))]
         let weights = try SafeTensors("\(example.folder)/model.safetensors")
         func values(_ name: String) -> [Float]? {
             weights.tensors[name].map { Array(weights.bytes($0).bindMemory(to: Float.self)) }
@@ -55,28 +55,49 @@ import Testing
         let layout = TensorLayout(config).tensors.filter {
             !$0.name.contains(".mixer.") || weights.tensors[$0.name] != nil
         }
+        let shapes = weights.tensors.mapValues(\.shape)
+        let asked = Dictionary(uniqueKeysWithValues: layout.map { ($0.name, $0.shape) })
         try File.makeDirectory(folder)
         try SafeTensors.write(
             "\(folder)/model.safetensors", shapes: layout.map { ($0.name, $0.shape) }, metadata: [:]
         ) { name, target in
             target.update(repeating: name.contains("norm") && name.hasSuffix("norm.weight") ? 1e6 : 0)
             guard let known = values(name) else { return }
+            if name.contains("norm") { target.update(repeating: 0) }
             if name.hasSuffix("o_proj.weight") || name.hasSuffix("o_proj.bias") {
-                for index in known.indices {
-                    target[index] = known[index]
-                    target[known.count + index] = -known[index]
-                }
-            } else if known.count == target.count {
-                for index in known.indices { target[index] = known[index] }
+                // From the same features to y and -y.
+                let (shape, wide) = (shapes[name] ?? [], asked[name] ?? [])
+                place(known, shape, in: target, wide)
+                place(known.map { -$0 }, shape, in: target, wide, from: target.count / 2)
             } else {
-                for row in 0..<known.count / D {
-                    for column in 0..<D { target[row * 2 * D + column] = known[row * D + column] }
-                }
+                place(known, shapes[name] ?? [], in: target, asked[name] ?? [])
             }
         }
         try File.replace("\(folder)/config.json", with: Array(config.json.utf8))
         config.layerNormEpsilon = 1e12
         return (try Model(directory: folder), config)
+    }
+
+    /// The shape in a model of twice the width, with more heads where they share it.
+    private static func doubled(_ shape: any StreamingShape) -> any StreamingShape {
+        guard var shape = shape as? RWKV6Shape else { return shape }
+        shape.heads *= 2
+        return shape
+    }
+
+    /// Puts values [shape] into the first of larger ones [wide], from value `first` on.
+    private func place(
+        _ values: [Float], _ shape: [Int], in target: UnsafeMutableBufferPointer<Float>, _ wide: [Int], from first: Int = 0
+    ) {
+        for index in values.indices {
+            var (rest, place, step) = (index, first, 1)
+            for (size, wideSize) in zip(shape, wide).reversed() {
+                place += rest % size * step
+                rest /= size
+                step *= wideSize
+            }
+            target[place] = values[index]
+        }
     }
 
     /// y by the engine's arithmetic, stretch after stretch; where `saves` says so through a carry that is saved and
@@ -94,11 +115,11 @@ import Testing
         let backend = CPUBackend(kernels)
         let tensor = TensorReader(model, prefix: "blocks.0.")
         defer { withExtendedLifetime(tensor) {} }
-        let mixer = try shape.mixer(tensor, config, geometry: geometry, on: backend)
+        let mixer = try Self.doubled(shape).mixer(tensor, config, geometry: geometry, on: backend)
         let tile = Tiling(patchSize: patchSize).rows
         let rows = stretchTiles * tile
         let streamShape = StreamShape(geometry: geometry, rows: rows)
-        let tools = LaneTools(try backend.lane(shape.needs(config, tileRows: tile)), rooms: [])
+        let tools = LaneTools(try backend.lane(Self.doubled(shape).needs(config, tileRows: tile)), rooms: [])
         var stream = try mixer.stream(streamShape, on: backend)
         let N = geometry.paddedTokens
         let x = try backend.rows(N, width: 2 * D), s = try backend.rows(N, width: 2 * D)

@@ -16,6 +16,7 @@ import Testing
         RetentionShape(heads: 2, keySize: 8, valueSize: 16),
         RetentionShape(
             heads: 5, keySize: 4, valueSize: 3, normEpsilon: 1e-6, rope: RotaryEncoding(spacing: .inclusive)),
+        RWKV6Shape(heads: 2, headSize: 8), RWKV6Shape(heads: 16, headSize: 1, mixRank: 3, decayRank: 1 << 10),
     ]
 
     private func config(_ shapes: [any MixerShape], hiddenSize: Int = 16) -> ModelConfig {
@@ -112,6 +113,12 @@ import Testing
             RetentionShape(heads: 2, keySize: 2, valueSize: 8, rope: RotaryEncoding(spacing: .inclusive)),
             "head_k_dim"
         ),
+        (RWKV6Shape(heads: 0, headSize: 16), "num_heads"), (RWKV6Shape(heads: .max, headSize: 2), "num_heads"),
+        (RWKV6Shape(heads: 3, headSize: 5), "num_heads"), (RWKV6Shape(heads: 2, headSize: 16), "num_heads"),
+        (RWKV6Shape(heads: 2, headSize: 8, mixRank: 0), "mix_rank"),
+        (RWKV6Shape(heads: 2, headSize: 8, mixRank: 65_537), "mix_rank"),
+        (RWKV6Shape(heads: 2, headSize: 8, decayRank: -1), "decay_rank"),
+        (RWKV6Shape(heads: 2, headSize: 8, decayRank: .max), "decay_rank"),
     ]
 
     @Test("A mixer made in code that cannot work is named", arguments: impossibleShapes.indices)
@@ -127,6 +134,8 @@ import Testing
             SlidingWindowShape(heads: 2, headSize: 8, window: 1 << 10, dilations: [1, 1 << 10]),
             SlidingWindowShape(heads: 2, headSize: 4, window: 1, rope: RotaryEncoding(theta: 1, spacing: .inclusive)),
             RetentionShape(heads: 16, keySize: 1, valueSize: 65_536, normEpsilon: 0.1),
+            RWKV6Shape(heads: 1, headSize: 16, mixRank: 65_536, decayRank: 1),
+            RWKV6Shape(heads: 16, headSize: 1, mixRank: 1, decayRank: 65_536),
         ] as [any MixerShape] {
             #expect(config([shape]).impossibleField() == nil)
         }
@@ -168,6 +177,15 @@ import Testing
                 "g_proj.weight": [15, 16], "norm.weight": [5], "o_proj.weight": [16, 15],
             ])
         #expect(retention.tensors(width: 16).filter(\.isOptional).map(\.name) == ["norm.weight"])
+
+        let rwkv6 = RWKV6Shape(heads: 2, headSize: 8, mixRank: 3, decayRank: 5)
+        #expect(
+            shapes(rwkv6) == [
+                "mu_x": [16], "mu_w": [16], "mu_k": [16], "mu_v": [16], "mu_r": [16], "mu_g": [16],
+                "mix_w1": [16, 15], "mix_w2": [5, 3, 16], "decay": [16], "decay_w1": [16, 5], "decay_w2": [5, 16],
+                "bonus": [2, 8], "r_proj.weight": [16, 16], "k_proj.weight": [16, 16], "v_proj.weight": [16, 16],
+                "g_proj.weight": [16, 16], "norm.weight": [16], "norm.bias": [16], "o_proj.weight": [16, 16],
+            ])
 
         var config = config([MonteCarloShape(), retention])
         config.delegation = .selective
@@ -233,6 +251,48 @@ import Testing
         }
     }
 
+    @Test("New rwkv6 layers begin with shares, decays and bonuses that go up feature by feature, layer by layer")
+    func initialRamps() throws {
+        let folder = try TemporaryFolder()
+        let (D, shape) = (6, RWKV6Shape(heads: 2, headSize: 3, mixRank: 2, decayRank: 4))
+        var config = config([shape, shape, shape], hiddenSize: D)
+        config.positionalEncoding = .none
+        try Model.initialize(folder.file("model"), config: config, seed: 3, replacing: false)
+        let model = try Model(directory: folder.file("model"))
+        func values(_ name: String, _ count: Int = 6) throws -> [Float] {
+            let tensor = try model.tensor("blocks.\(name)")
+            return (0..<count).map { tensor.value($0) }
+        }
+        func close(_ values: [Float], _ formula: (Double) -> Double) -> Bool {
+            values.enumerated().allSatisfy { abs(Double($1) - formula(Double($0))) < 1e-6 }
+        }
+        for layer in 0..<3 {
+            let (depth, rest) = (Double(layer) / 2, 1 - Double(layer) / 3)
+            let name = "\(layer).mixer."
+            for share in ["x", "w", "k"] {
+                #expect(try close(values(name + "mu_\(share)")) { 1 - pow($0 / 6, rest) })
+            }
+            #expect(try close(values(name + "mu_v")) { 1 - pow($0 / 6, rest) - 0.3 * depth })
+            for share in ["r", "g"] {
+                #expect(try close(values(name + "mu_\(share)")) { 1 - pow($0 / 6, rest / 2) })
+            }
+            #expect(try close(values(name + "decay")) { -6 + 5 * pow($0 / 5, 0.7 + 1.3 * depth) })
+            let waver = [0, 0.1, -0.1, 0, 0.1, -0.1]
+            #expect(try close(values(name + "bonus")) { depth * (1 - $0 / 5) + waver[Int($0)] })
+            #expect(try values(name + "mix_w1", 60).allSatisfy { $0 == 0 })
+            #expect(try values(name + "decay_w1", 24).allSatisfy { $0 == 0 })
+            for through in [try values(name + "mix_w2", 60), try values(name + "decay_w2", 24)] {
+                #expect(through.allSatisfy { abs($0) <= 0.01 } && through.contains { abs($0) > 0.008 })
+            }
+            #expect(try values(name + "norm.weight") + values(name + "norm.bias") == [1, 1, 1, 1, 1, 1, 0, 0, 0, 0, 0, 0])
+        }
+        // One layer is the first one.
+        config.layers = 1
+        try Model.initialize(folder.file("one"), config: config, seed: 3, replacing: false)
+        let one = try Model(directory: folder.file("one")).tensor("blocks.0.mixer.decay")
+        #expect(close((0..<6).map { one.value($0) }) { -6 + 5 * pow($0 / 5, 0.7) })
+    }
+
     @Test("Every factor of a mixer's products must have an even width where products take pairs")
     func evenWidths() {
         #expect(config(Self.shapes.filter { $0 is SlidingWindowShape }).hasEvenWidths)
@@ -240,6 +300,10 @@ import Testing
         #expect(!config([RetentionShape(heads: 3, keySize: 4, valueSize: 5)]).hasEvenWidths)
         #expect(!config([SlidingWindowShape(heads: 3, headSize: 5, window: 1)]).hasEvenWidths)
         #expect(!config([MonteCarloShape(), SlidingWindowShape(heads: 1, headSize: 5, window: 1)]).hasEvenWidths)
+        #expect(config([RWKV6Shape(heads: 2, headSize: 5, mixRank: 2, decayRank: 4)], hiddenSize: 10).hasEvenWidths)
+        #expect(!config([RWKV6Shape(heads: 3, headSize: 5, mixRank: 2, decayRank: 4)], hiddenSize: 15).hasEvenWidths)
+        #expect(!config([RWKV6Shape(heads: 2, headSize: 8, mixRank: 3, decayRank: 4)]).hasEvenWidths)
+        #expect(!config([RWKV6Shape(heads: 2, headSize: 8, mixRank: 2, decayRank: 5)]).hasEvenWidths)
         // Keys and values of an odd width are results, no factors.
         #expect(config([SlidingWindowShape(heads: 2, keyValueHeads: 1, headSize: 5, window: 1)]).hasEvenWidths)
     }

@@ -43,6 +43,7 @@ public enum Fixtures {
     public static let mixers = [
         "window", "window-dilated", "window-wide", "retention", "retention-plain", "retention-long",
         "retention-inclusive", "hybrid", "hybrid-carlo", "hybrid-selective", "streaming", "streaming-short",
+        "rwkv6", "rwkv6-one", "rwkv6-long", "rwkv6-hybrid",
     ]
 
     public static let cases = published + family + mixers

@@ -66,6 +66,10 @@ typedef struct {
 /// What follows a sum: nothing, GELU, or ReLU, max(x, 0), which leaves NaN as it is.
 enum bbp_activation { BBP_NO_ACTIVATION = 0, BBP_GELU = 1, BBP_RELU = 2 };
 
+/// Functions of one value: the hyperbolic tangent; the logistic function 1 / (1 + e^-x); silu, x times that; and what a
+/// state loses from one row to the next, 1 less what stays of it, where that is e^(-e^x), or e^(-logistic(x) / sqrt e).
+enum bbp_function { BBP_TANH = 0, BBP_LOGISTIC = 1, BBP_SILU = 2, BBP_LOSS = 3, BBP_LOGISTIC_LOSS = 4 };
+
 /// Context rows that the soft-max of attention is folded over at a time.
 enum { BBP_ATTENTION_ROWS = 128 };
 
@@ -158,6 +162,37 @@ typedef struct {
     /// -infinity, with an absolute error below 1.5e-7 * max(1, |a|). gated may be x or gate.
     void (*gate_heads)(const float *x, const float *gate, int64_t rows, int64_t heads, int64_t size,
                        const float *weight, float eps, float *gated);
+
+    /// x[i] = f(x[i]), f a bbp_function. Absolute error below 2e-7 * max(1, |x|); of losses, for x from -30
+    /// on, below 2e-6 of their value, so that a state that hardly fades lasts as long as it should.
+    void (*apply)(float *x, int64_t count, int function);
+
+    /// x[i] = x[i] * y[i]
+    void (*multiply)(float *x, const float *y, int64_t count);
+
+    /// out[r,:] = a[r,:] + (b[r,:] - a[r,:]) * (share + plus[r,:]), rows of `width` values; share [width] or plus may be
+    /// null, for 0. a and b may overlap, and out may be any of a, b and plus that starts where it does.
+    void (*blend)(const float *a, const float *b, const float *share, const float *plus, int64_t rows, int64_t width,
+                  float *out);
+
+    /// Each of `heads` heads of `size` values in each row of x, as layer_norm takes rows, with weight and bias [heads,
+    /// size]. out may be x.
+    void (*norm_heads)(const float *x, const float *weight, const float *bias, float eps, int64_t rows, int64_t heads,
+                       int64_t size, float *out);
+
+    /// x[r,h,:] += (sum over i of a[r,h,i] * b[r,h,i] * weight[h,i]) * v[r,h,:], all [rows, heads, size], weight [heads,
+    /// size].
+    void (*add_head_products)(const float *a, const float *b, const float *weight, const float *v, int64_t rows,
+                              int64_t heads, int64_t size, float *x);
+
+    /// A matrix whose rows fade, each by a share of its own, over some rows: out[r,:] = q[r,:] state, then state[d,:] +=
+    /// k[r,d] * v[r,:] - loss[r,d] * state[d,:]. q, k and loss are [rows, key_size], key_stride floats from row to row;
+    /// v and out [rows, value_size] and state [key_size, value_size] have strides of their own, so that any columns of
+    /// values can be taken for themselves. A column's results depend on no other column, and are the same however many
+    /// rows are taken at a time.
+    void (*fading_scan)(const float *q, const float *k, const float *loss, int64_t key_stride, const float *v,
+                        int64_t v_stride, int64_t rows, int64_t key_size, int64_t value_size, float *state,
+                        int64_t state_stride, float *out, int64_t out_stride);
 
     /// bits[r] = -log2 softmax(logits[r,:])[target[r]], logits [rows, vocabulary].
     void (*surprisal)(const float *logits, const uint16_t *target, int64_t rows, int64_t vocabulary, float *bits);

@@ -278,6 +278,37 @@ final class CPULane: Lane {
             start(x), start(gate), Int64(x.count), Int64(heads), Int64(size), weight?.start, epsilon, start(x))
     }
 
+    func apply(_ function: RowFunction, to x: Rows) {
+        precondition(x.isContiguous)
+        kernels.pointee.apply(start(x), Int64(x.count * x.width), function.kernel)
+    }
+
+    func multiply(_ x: Rows, by y: Rows) {
+        precondition(x.isContiguous && y.isContiguous && y.count >= x.count && y.width == x.width)
+        kernels.pointee.multiply(start(x), start(y), Int64(x.count * x.width))
+    }
+
+    func blend(_ a: Rows, with b: Rows, share: RowWeights?, plus: Rows?, into out: Rows) {
+        precondition([a, b, plus ?? a, out].allSatisfy { $0.isContiguous && $0.count >= a.count && $0.width == a.width })
+        precondition(share?.count ?? a.width == a.width)
+        kernels.pointee.blend(
+            start(a), start(b), share?.start, plus.map { UnsafePointer(start($0)) }, Int64(a.count), Int64(a.width),
+            start(out))
+    }
+
+    func normaliseHeads(_ x: Rows, heads: Int, weight: RowWeights, bias: RowWeights, epsilon: Float) {
+        precondition(x.isContiguous && x.width % heads == 0 && weight.count == x.width && bias.count == x.width)
+        kernels.pointee.norm_heads(
+            start(x), weight.start, bias.start, epsilon, Int64(x.count), Int64(heads), Int64(x.width / heads), start(x))
+    }
+
+    func addHeadProducts(_ a: Rows, _ b: Rows, heads: Int, weight: RowWeights, times v: Rows, to x: Rows) {
+        precondition([a, b, v, x].allSatisfy { $0.isContiguous && $0.count >= x.count && $0.width == x.width })
+        precondition(x.width % heads == 0 && weight.count == x.width)
+        kernels.pointee.add_head_products(
+            start(a), start(b), weight.start, start(v), Int64(x.count), Int64(heads), Int64(x.width / heads), start(x))
+    }
+
     // MARK: Across rows
 
     func attend(_ plan: AttentionPlan, heads: AttentionHeads, queries: Rows, keysValues: Rows, into outputs: [Rows]) {
@@ -367,6 +398,18 @@ final class CPULane: Lane {
         }
     }
 
+    func fade(queries: Rows, keys: Rows, losses: Rows, values: Rows, state: Rows, into outputs: Rows) {
+        let (rows, keySize, valueSize) = (queries.count, queries.width, values.width)
+        precondition([keys, losses].allSatisfy { $0.count == rows && $0.width == keySize })
+        precondition([keys, losses].allSatisfy { $0.stride == queries.stride || rows <= 1 })
+        precondition([values, outputs].allSatisfy { $0.count == rows && $0.width == valueSize })
+        precondition(state.count == keySize && state.width == valueSize)
+        kernels.pointee.fading_scan(
+            start(queries), start(keys), start(losses), Int64(queries.stride), start(values), Int64(values.stride),
+            Int64(rows), Int64(keySize), Int64(valueSize), start(state), Int64(state.stride), start(outputs),
+            Int64(outputs.stride))
+    }
+
     // MARK: In one go
 
     func project(_ x: Rows, _ norm: any Norm, _ products: [(matrix: any Matrix, into: Rows)]) {
@@ -398,4 +441,17 @@ final class CPULane: Lane {
     }
 
     func finish() {}
+}
+
+extension RowFunction {
+    /// As the kernels call it.
+    fileprivate var kernel: Int32 {
+        switch self {
+        case .tanh: Int32(BBP_TANH.rawValue)
+        case .logistic: Int32(BBP_LOGISTIC.rawValue)
+        case .silu: Int32(BBP_SILU.rawValue)
+        case .loss: Int32(BBP_LOSS.rawValue)
+        case .logisticLoss: Int32(BBP_LOGISTIC_LOSS.rawValue)
+        }
+    }
 }

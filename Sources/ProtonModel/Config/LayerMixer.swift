@@ -8,7 +8,7 @@ public struct LayerMixer: Sendable, Equatable {
 
     /// Every kind that there is.
     public static let kinds: [any MixerShape.Type] = [
-        MonteCarloShape.self, SlidingWindowShape.self, RetentionShape.self,
+        MonteCarloShape.self, SlidingWindowShape.self, RetentionShape.self, RWKV6Shape.self,
     ]
 
     public static let monteCarlo = LayerMixer(MonteCarloShape())
@@ -19,12 +19,12 @@ public struct LayerMixer: Sendable, Equatable {
 
     public static func == (one: LayerMixer, other: LayerMixer) -> Bool { one.shape.json == other.shape.json }
 
-    /// Names the first field that cannot work in a causal model, or in one that is not; nil when all do.
-    func impossibleField(isCausal: Bool) -> (field: String, problem: String)? {
+    /// Names the first field that cannot work in a model of hidden size `width`, causal or not; nil when all do.
+    func impossibleField(isCausal: Bool, width: Int) -> (field: String, problem: String)? {
         guard isCausal || isMonteCarlo else {
             return ("kind", "is '\(kind)', which works in causal models only; \"causal\" is false")
         }
-        return shape.impossibleField()
+        return shape.impossibleField(width: width)
     }
 }
 
@@ -44,7 +44,7 @@ extension LayerMixer {
         }
         self.init(try type.init(&fields, in: model))
         try fields.finish()
-        if let found = impossibleField(isCausal: model.isCausal) { throw fields.fault(found.field, found.problem) }
+        if let found = impossibleField(isCausal: model.isCausal, width: model.hiddenSize) { throw fields.fault(found.field, found.problem) }
     }
 
     /// Reads and checks a list of mixers, one a layer.

@@ -21,12 +21,24 @@ public protocol MixerShape: Sendable {
     /// Names the first field that cannot work; nil when all do.
     func impossibleField() -> (field: String, problem: String)?
 
+    /// The same, and what cannot work in a model of hidden size D.
+    func impossibleField(width D: Int) -> (field: String, problem: String)?
+
     /// Its object in config.json, in which every value that depends on the model is stated: the same text for the same
     /// mixer.
     var json: String { get }
 
     /// Its tensors in a model of hidden size D; names after "blocks.i.mixer.".
     func tensors(width D: Int) -> [TensorDescription]
+
+    /// The same, with what they hold before training where that depends on the layer.
+    ///
+    /// - Parameters:
+    ///   - layer: from 0, of `layers` that the model has; repeats do not count.
+    func tensors(width D: Int, layer: Int, of layers: Int) -> [TensorDescription]
+
+    /// How many values rows have that are multiplied by its matrices.
+    func factorWidths(width D: Int) -> [Int]
 
     /// The rows that a row of the layer sees.
     var view: MixerView { get }
@@ -36,6 +48,16 @@ public protocol MixerShape: Sendable {
 
     /// In one line, for people.
     var summary: String { get }
+}
+
+extension MixerShape {
+    public func impossibleField(width D: Int) -> (field: String, problem: String)? { impossibleField() }
+
+    public func tensors(width D: Int, layer: Int, of layers: Int) -> [TensorDescription] { tensors(width: D) }
+
+    public func factorWidths(width D: Int) -> [Int] {
+        tensors(width: D).filter { $0.shape.count == 2 }.map { $0.shape[1] }
+    }
 }
 
 /// Which rows a mixer shows a row, beside the row itself.
@@ -84,6 +106,16 @@ enum MixerLimit {
     static let width = ModelConfig.Limit.intermediateSize
     /// Of `norm_eps`.
     static let epsilon = 1e-12...1e-1
+
+    /// Of a map that goes through few values.
+    static let rank = 1...65_536
+
+    /// Names `num_heads` where the heads do not share all D features evenly.
+    static func impossible(heads: Int, headSize: Int, dividing D: Int) -> (field: String, problem: String)? {
+        if let found = ModelConfig.outside(heads, self.heads, "num_heads") { return found }
+        let (width, overflow) = heads.multipliedReportingOverflow(by: headSize)
+        return !overflow && width == D ? nil : ("num_heads", "is \(heads), which does not divide hidden_size \(D)")
+    }
 
     /// Names the first of heads and head size that cannot work.
     static func impossible(heads: Int, headSize: Int, _ field: String) -> (field: String, problem: String)? {

@@ -43,6 +43,7 @@ extension Model {
             case .zeros, nil: values.update(repeating: 0)
             case .normal(let deviation):
                 for index in values.indices { values[index] = deviation * random.normal() }
+            case .ramp(let ramp): for index in values.indices { values[index] = ramp.value(index) }
             case .uniform(let bound): for index in values.indices { values[index] = bound * random.uniform() }
             }
         }

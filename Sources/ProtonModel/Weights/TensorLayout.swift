@@ -1,3 +1,5 @@
+import Glibc
+
 /// A tensor that a model has: name, shape, and what it holds before training.
 public struct TensorDescription: Sendable, Equatable {
     public var name: String
@@ -27,10 +29,26 @@ public enum InitialValues: Sendable, Equatable {
     case normal(deviation: Float)
     /// From -bound to bound.
     case uniform(bound: Float)
+    /// The same for every layer of the same place in its model: value i follows from i.
+    case ramp(InitialRamp)
 
     /// Uniform with bound gain·sqrt(6 / (inputs + outputs)), after Glorot and Bengio (2010), for a matrix.
     static func xavier(gain: Double, inputs: Int, outputs: Int) -> InitialValues {
         .uniform(bound: Float(gain * (6 / (Double(inputs) + Double(outputs))).squareRoot()))
+    }
+}
+
+/// first + rise·(i / last)^exponent, and `waver` times -1, 0 or 1 in turn, 0 first.
+public struct InitialRamp: Sendable, Equatable {
+    public var first: Double
+    public var rise: Double
+    public var exponent = 1.0
+    public var last: Int
+    public var waver = 0.0
+
+    func value(_ index: Int) -> Float {
+        Float(
+            first + rise * pow(Double(index) / Double(max(1, last)), exponent) + waver * Double((index + 1) % 3 - 1))
     }
 }
 
@@ -66,7 +84,7 @@ struct TensorLayout {
                     TensorDescription(block + "self_attn.proj.bias", [D], .zeros),
                 ]
             }
-            tensors += mixer.shape.tensors(width: D).map { tensor in
+            tensors += mixer.shape.tensors(width: D, layer: layer, of: config.layers).map { tensor in
                 var tensor = tensor
                 tensor.name = block + "mixer." + tensor.name
                 return tensor
