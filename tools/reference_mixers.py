@@ -205,6 +205,78 @@ def rwkv6(rows, weights, name, fields):
     return projection(normed * silu(projection(blends["g"], weights, name + "g_proj")), weights, name + "o_proj")
 
 
+def rwkv7(rows, weights, name, fields, first_values=None):
+    """Each head keeps a matrix that is corrected by a delta rule: before a row's key and value come in, a part of what
+    it says of the row's direction goes. [n, D] -> [n, D]
+
+    first_values [n, D] are those of the model's first layer (`rwkv7_values`), for a layer that is none itself.
+    """
+    heads = divisor(fields["num_heads"], rows.shape[1])
+
+    def weight(end):
+        return weights[name + end]
+
+    def through(end, blend, function=lambda values: values):
+        return function(blend @ weight(end + "_w1")) @ weight(end + "_w2")
+
+    def by_head(values):
+        return values.reshape(len(rows), heads, -1)
+
+    step = row_before(rows) - rows
+    of_r, of_w, of_k, of_v, of_a, of_g = (rows + step * weight("mu_" + end) for end in "rwkvag")
+    kept = np.exp(-math.exp(-0.5) * logistic(weight("decay") + through("decay", of_w, np.tanh)))
+    rate = logistic(weight("rate") + through("rate", of_a))
+    gate = through("gate", of_g, logistic)
+    query, key, value = (projection(blend, weights, name + end + "_proj")
+                         for blend, end in ((of_r, "r"), (of_k, "k"), (of_v, "v")))
+    if not fields["first"]:
+        if first_values is None:
+            raise Impossible("first is false, and there are no values of a first layer")
+        value = value + (first_values - value) * logistic(weight("value") + through("value", of_v))
+    direction = by_head(key * weight("k_k"))
+    direction = direction / np.maximum(np.linalg.norm(direction, axis=-1, keepdims=True), 1e-12)
+    key = key * (1.0 + (rate - 1.0) * weight("k_a"))
+    query, key, value, kept, rate = map(by_head, (query, key, value, kept, rate))
+    state = np.zeros((heads, value.shape[2], value.shape[2]))  # value by key
+    read = np.empty(value.shape)
+    for row in range(len(rows)):
+        said = state @ direction[row, :, :, None]
+        state = state * kept[row, :, None, :] - said * (direction[row] * rate[row])[:, None, :]
+        state = state + value[row, :, :, None] * key[row, :, None, :]
+        read[row] = (state @ query[row, :, :, None])[:, :, 0]
+    normed = group_norm(read.reshape(rows.shape), weights, name + "norm", heads)
+    bonus = (query * key * weight("r_k")).sum(axis=-1, keepdims=True) * value
+    return projection((normed + bonus.reshape(rows.shape)) * gate, weights, name + "o_proj")
+
+
+def rwkv7_values(rows, weights, name):
+    """The values of a first layer, of its normalised rows. [n, D] -> [n, D]"""
+    blend = rows + (row_before(rows) - rows) * weights[name + "mu_v"]
+    return projection(blend, weights, name + "v_proj")
+
+
+def suggested_rank(hidden, factor):
+    return max(32, round(factor * math.sqrt(hidden) / 32) * 32)
+
+
+def rwkv7_fields(hidden, heads):
+    return {"num_heads": NEEDED, "first": NEEDED, "decay_rank": suggested_rank(hidden, 2.5),
+            "rate_rank": suggested_rank(hidden, 2.5), "value_rank": suggested_rank(hidden, 1.7),
+            "gate_rank": suggested_rank(hidden, 5)}
+
+
+def rwkv7_tensors(hidden, fields):
+    """Matrices called w1 and w2 are [inputs, outputs]."""
+    heads = fields["num_heads"]
+    maps = ["decay", "rate", "gate"] + ([] if fields["first"] else ["value"])
+    vectors = ["mu_" + end for end in "rwkvag"] + ["k_k", "k_a", "norm.weight", "norm.bias"]
+    tensors = {end: (hidden,) for end in vectors + [end for end in maps if end != "gate"]}
+    for end in maps:
+        rank = fields[end + "_rank"]
+        tensors |= {end + "_w1": (hidden, rank), end + "_w2": (rank, hidden)}
+    return tensors | {"r_k": (heads, hidden // heads)} | {end + "_proj.weight": (hidden, hidden) for end in "rkvo"}
+
+
 def divisor(heads, hidden):
     if hidden % heads:
         raise Impossible("num_heads must divide hidden_size")
@@ -243,6 +315,7 @@ KINDS = {
     "sliding-window": Kind(sliding_window, sliding_window_fields, sliding_window_tensors),
     "retention": Kind(retention, retention_fields, retention_tensors),
     "rwkv6": Kind(rwkv6, rwkv6_fields, rwkv6_tensors),
+    "rwkv7": Kind(rwkv7, rwkv7_fields, rwkv7_tensors),
 }
 
 
@@ -275,7 +348,11 @@ def tensors(mixer, hidden):
     return KINDS[fields["kind"]].tensors(hidden, fields)
 
 
-def mix(rows, weights, name, mixer):
-    """What a mixer, an object of config.json, makes of the normalised rows of all tokens. [n, D] -> [n, D]"""
+def mix(rows, weights, name, mixer, first_values=None):
+    """What a mixer, an object of config.json, makes of the normalised rows of all tokens. [n, D] -> [n, D]
+
+    first_values [n, D] are for a layer of rwkv7 that is no first one.
+    """
     fields = complete(mixer, rows.shape[1])
-    return KINDS[fields["kind"]].mix(rows, weights, name, fields)
+    more = {} if first_values is None else {"first_values": first_values}
+    return KINDS[fields["kind"]].mix(rows, weights, name, fields, **more)

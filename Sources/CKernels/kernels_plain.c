@@ -229,6 +229,8 @@ static uint64_t checksum(const void *bytes, int64_t count) {
     .norm_heads = norm_heads, \
     .add_head_products = add_head_products, \
     .fading_scan = fading_scan, \
+    .delta_keys = delta_keys, \
+    .delta_scan = delta_scan, \
     .surprisal = surprisal, \
     .bf16_from_f32 = bf16_from_f32, \
     .f32_from_bf16 = f32_from_bf16, \

@@ -143,6 +143,24 @@ public protocol Lane: AnyObject {
     ///   - state: [key size, value size]: before the first row, on return after the last one.
     func fade(queries: Rows, keys: Rows, losses: Rows, values: Rows, state: Rows, into outputs: Rows)
 
+    /// Directions of a delta rule, per head of each row: n = k · scale / max(|k · scale|, 10⁻¹²), k = k (1 + (rate - 1)
+    /// share), rate = n · rate.
+    ///
+    /// - Parameters:
+    ///   - scale, share: [width].
+    ///   - directions: rows as the keys', which get n.
+    func directKeys(
+        _ keys: Rows, rates: Rows, heads: Int, scale: RowWeights, share: RowWeights, into directions: Rows)
+
+    /// As `fade`, for a state that first gives up what it says of a direction, and is asked after each row: h = n_r S,
+    /// S_d = S_d + k_rd v_r - loss_rd S_d - back_rd h, o_r = q_r S.
+    ///
+    /// - Parameters:
+    ///   - directions: n, [rows, key size] like the keys; so are `backs`.
+    func fadeAndCorrect(
+        queries: Rows, keys: Rows, losses: Rows, directions: Rows, backs: Rows, values: Rows, state: Rows,
+        into outputs: Rows)
+
     // MARK: In one go, where that is worth while
 
     /// u = LayerNorm(x), and products of it.

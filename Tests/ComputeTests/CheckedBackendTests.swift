@@ -38,6 +38,7 @@ import Testing
                 "load", "embed", "store", "download", "upload", "round", "zero", "copy", "firstAbove", "normalise",
                 "product", "average", "add", "rotate", "gateHeads", "surprisal", "attend", "convolve", "retain", "scan",
                 "recall", "apply", "multiply", "blend", "normaliseHeads", "addHeadProducts", "fade",
+                "directKeys", "fadeAndCorrect",
             ])
     }
 
@@ -359,6 +360,23 @@ import Testing
             let keys = try bench.rows(3, 4), values = try bench.rows(3, 2)
             bench.lane.fade(
                 queries: keys, keys: keys, losses: keys, values: values, state: try bench.rows(4, 2), into: values)
+        },
+        Violation("directKeys", "4 values are not 3 heads") { bench in
+            let weights = try bench.weights(4)
+            bench.lane.directKeys(
+                try bench.rows(3, 4), rates: try bench.rows(3, 4), heads: 3, scale: weights, share: weights,
+                into: try bench.rows(3, 4))
+        },
+        Violation("directKeys", "keys overlap rates") { bench in
+            let (weights, keys) = (try bench.weights(4), try bench.rows(3, 4))
+            bench.lane.directKeys(
+                keys, rates: keys, heads: 2, scale: weights, share: weights, into: try bench.rows(3, 4))
+        },
+        Violation("fadeAndCorrect", "2 x 4 values for 3 x 4") { bench in
+            let keys = try bench.rows(3, 4), values = try bench.rows(3, 2)
+            bench.lane.fadeAndCorrect(
+                queries: keys, keys: keys, losses: keys, directions: keys, backs: try bench.rows(2, 4), values: values,
+                state: try bench.rows(4, 2), into: try bench.rows(3, 2))
         },
         Violation("scan", "head 2 of 2 in 8 x 3 values") { bench in
             bench.lane.scan(

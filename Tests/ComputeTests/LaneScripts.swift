@@ -259,6 +259,22 @@ struct LaneScript: Sendable, CustomStringConvertible {
             }
             return try bench.values(state, outputs)
         },
+        LaneScript("directKeys, fadeAndCorrect") { bench in
+            let k = try bench.rows(9, 8), rates = try bench.rows(9, 8), directions = try bench.empty(9, 8)
+            bench.lane.directKeys(
+                k, rates: rates, heads: 2, scale: try bench.weights(8), share: try bench.weights(8), into: directions)
+            let queries = try bench.rows(9, 8), losses = try bench.rows(9, 8), values = try bench.rows(9, 6)
+            let state = try bench.rows(4, 5), outputs = try bench.rows(9, 4)
+            bench.lane.apply(.logistic, to: losses)
+            for rows in [0..<4, 4..<9] {
+                func head(_ x: Rows) -> Rows { x[rows].columns(4..<8) }
+                bench.lane.fadeAndCorrect(
+                    queries: head(queries), keys: head(k), losses: head(losses), directions: head(directions),
+                    backs: head(rates), values: values[rows].columns(2..<5), state: state.columns(1..<4),
+                    into: outputs[rows].columns(0..<3))
+            }
+            return try bench.values(k, rates, directions, state, outputs)
+        },
         LaneScript("surprisal") { bench in
             let states = try bench.rows(150, 12)
             var bits = [Float](repeating: 0, count: 150)

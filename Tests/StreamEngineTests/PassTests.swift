@@ -106,7 +106,8 @@ import Testing
                 let pass = try engine.pass(
                     index,
                     reading: reader.map { .stored(StoredGeneration($0)) } ?? .resident(engine.residentStates(source)),
-                    isKept: cut.resident, writer: writer, tokens: isLast ? tokens : nil, progress: RunProgress(),
+                    isKept: cut.resident, writer: writer, tokens: isLast ? tokens : nil, input: .stored(tokens),
+                    progress: RunProgress(),
                     order: cut.order)
                 for window in pass.plan.windows { try pass.run(window: window) { _ in } }
                 try pass.finish { _ in }
@@ -266,9 +267,14 @@ import Testing
                 ConvolutionShape(kernelSize: 2, channels: config.hiddenSize),
             ]
         }
-        config.mixers = (0..<config.layers).map { _ in
+        let isSeven = config.recurrence == 1 && one([true, false, false])
+        config.mixers = (0..<config.layers).map { layer in
             let heads = one([1, 2, 3])
-            switch one([0, 1, 1, 2, 2]) {
+            if isSeven && layer == 0 { return LayerMixer(Self.rwkv7(config, isFirst: true)) }
+            switch one([0, 1, 1, 2, 2, 3, 4]) {
+            case 3:
+                return LayerMixer(RWKV6Shape(heads: 4, headSize: config.hiddenSize / 4, mixRank: 2, decayRank: 5))
+            case 4: return LayerMixer(Self.rwkv7(config, isFirst: !isSeven))
             case 0: return .monteCarlo
             case 1:
                 return LayerMixer(
@@ -287,6 +293,12 @@ import Testing
             }
         }
         return (config, one([1, 2, 100, 769, 2500, 5000]))
+    }
+
+    private static func rwkv7(_ config: ModelConfig, isFirst: Bool) -> RWKV7Shape {
+        RWKV7Shape(
+            heads: 2, headSize: config.hiddenSize / 2, isFirst: isFirst, decayRank: 3, rateRank: 2, valueRank: 4,
+            gateRank: 5)
     }
 
     @Test(

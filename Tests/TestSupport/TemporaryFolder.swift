@@ -43,7 +43,8 @@ public enum Fixtures {
     public static let mixers = [
         "window", "window-dilated", "window-wide", "retention", "retention-plain", "retention-long",
         "retention-inclusive", "hybrid", "hybrid-carlo", "hybrid-selective", "streaming", "streaming-short",
-        "rwkv6", "rwkv6-one", "rwkv6-long", "rwkv6-hybrid",
+        "rwkv6", "rwkv6-one", "rwkv6-long", "rwkv6-hybrid", "rwkv7", "rwkv7-one",
+        "rwkv7-long", "rwkv7-hybrid", "rwkv7-repeated",
     ]
 
     public static let cases = published + family + mixers

@@ -194,6 +194,18 @@ typedef struct {
                         int64_t v_stride, int64_t rows, int64_t key_size, int64_t value_size, float *state,
                         int64_t state_stride, float *out, int64_t out_stride);
 
+    /// Directions of a delta rule, per head of each row, all [rows, heads, size], scale and share [heads, size]: n =
+    /// k * scale, by max(|n|, 1e-12); k *= 1 + (rate - 1) * share; rate = n * rate. direction gets n.
+    void (*delta_keys)(float *k, float *rate, const float *scale, const float *share, int64_t rows, int64_t heads,
+                       int64_t size, float *direction);
+
+    /// As fading_scan, for a state that also gives up what it says of a direction n: hit = n[r,:] state; then state[d,:]
+    /// += k[r,d] * v[r,:] - loss[r,d] * state[d,:] - back[r,d] * hit; then out[r,:] = q[r,:] state. n and back are
+    /// [rows, key_size] like k.
+    void (*delta_scan)(const float *q, const float *k, const float *loss, const float *n, const float *back,
+                       int64_t key_stride, const float *v, int64_t v_stride, int64_t rows, int64_t key_size,
+                       int64_t value_size, float *state, int64_t state_stride, float *out, int64_t out_stride);
+
     /// bits[r] = -log2 softmax(logits[r,:])[target[r]], logits [rows, vocabulary].
     void (*surprisal)(const float *logits, const uint16_t *target, int64_t rows, int64_t vocabulary, float *bits);
 

@@ -289,7 +289,8 @@ final class CPULane: Lane {
     }
 
     func blend(_ a: Rows, with b: Rows, share: RowWeights?, plus: Rows?, into out: Rows) {
-        precondition([a, b, plus ?? a, out].allSatisfy { $0.isContiguous && $0.count >= a.count && $0.width == a.width })
+        precondition(
+            [a, b, plus ?? a, out].allSatisfy { $0.isContiguous && $0.count >= a.count && $0.width == a.width })
         precondition(share?.count ?? a.width == a.width)
         kernels.pointee.blend(
             start(a), start(b), share?.start, plus.map { UnsafePointer(start($0)) }, Int64(a.count), Int64(a.width),
@@ -408,6 +409,34 @@ final class CPULane: Lane {
             start(queries), start(keys), start(losses), Int64(queries.stride), start(values), Int64(values.stride),
             Int64(rows), Int64(keySize), Int64(valueSize), start(state), Int64(state.stride), start(outputs),
             Int64(outputs.stride))
+    }
+
+    func directKeys(
+        _ keys: Rows, rates: Rows, heads: Int, scale: RowWeights, share: RowWeights, into directions: Rows
+    ) {
+        let width = keys.width
+        precondition([keys, rates, directions].allSatisfy { $0.isContiguous && $0.count >= keys.count })
+        precondition(rates.width == width && directions.width == width && width % heads == 0)
+        precondition(scale.count == width && share.count == width)
+        kernels.pointee.delta_keys(
+            start(keys), start(rates), scale.start, share.start, Int64(keys.count), Int64(heads), Int64(width / heads),
+            start(directions))
+    }
+
+    func fadeAndCorrect(
+        queries: Rows, keys: Rows, losses: Rows, directions: Rows, backs: Rows, values: Rows, state: Rows,
+        into outputs: Rows
+    ) {
+        let (rows, keySize, valueSize) = (queries.count, queries.width, values.width)
+        let alike = [keys, losses, directions, backs]
+        precondition(alike.allSatisfy { $0.count == rows && $0.width == keySize })
+        precondition(alike.allSatisfy { $0.stride == queries.stride || rows <= 1 })
+        precondition([values, outputs].allSatisfy { $0.count == rows && $0.width == valueSize })
+        precondition(state.count == keySize && state.width == valueSize)
+        kernels.pointee.delta_scan(
+            start(queries), start(keys), start(losses), start(directions), start(backs), Int64(queries.stride),
+            start(values), Int64(values.stride), Int64(rows), Int64(keySize), Int64(valueSize), start(state),
+            Int64(state.stride), start(outputs), Int64(outputs.stride))
     }
 
     // MARK: In one go

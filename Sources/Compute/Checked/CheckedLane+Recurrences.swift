@@ -57,15 +57,7 @@ extension CheckedLane {
 
     func fade(queries: Rows, keys: Rows, losses: Rows, values: Rows, state: Rows, into outputs: Rows) {
         ask("fade") { operation in
-            try operation.demandRows(of: queries, isExact: true, keys, losses)
-            try operation.demandRows(of: values, isExact: true, outputs)
-            try operation.demand(
-                queries.count <= 1 || [keys, losses].allSatisfy { $0.stride == queries.stride },
-                "keys, losses and queries are not equally far apart")
-            try operation.demand(
-                values.count == queries.count && state.count == queries.width && state.width == values.width,
-                "a state of \(state.count) x \(state.width) values for \(queries.count) rows of \(queries.width) keys "
-                    + "and \(values.count) of \(values.width) values")
+            try operation.demandScan(queries, [keys, losses], values: values, state: state, outputs: outputs)
             let keyRows = try [queries, keys, losses].map { try operation.reads($0, "keys") }
             let v = try operation.reads(values, "values")
             let hostState = try operation.updates(state, "state")
@@ -77,9 +69,57 @@ extension CheckedLane {
             }
         }
     }
+
+    func directKeys(
+        _ keys: Rows, rates: Rows, heads: Int, scale: RowWeights, share: RowWeights, into directions: Rows
+    ) {
+        ask("directKeys") { operation in
+            try operation.demandHeads(heads, of: keys)
+            try operation.demandRows(of: keys, rates, directions)
+            try operation.demandWeights(scale, of: keys)
+            try operation.demandWeights(share, of: keys)
+            let k = try operation.updates(keys, "keys", isContiguous: true)
+            let a = try operation.updates(rates[0..<keys.count], "rates", isContiguous: true)
+            let target = try operation.writes(directions[0..<keys.count], "directions", isContiguous: true)
+            let (scale, share) = (try operation.copy(scale), try operation.copy(share))
+            return { $0.directKeys(k, rates: a, heads: heads, scale: scale, share: share, into: target) }
+        }
+    }
+
+    func fadeAndCorrect(
+        queries: Rows, keys: Rows, losses: Rows, directions: Rows, backs: Rows, values: Rows, state: Rows,
+        into outputs: Rows
+    ) {
+        ask("fadeAndCorrect") { operation in
+            try operation.demandScan(
+                queries, [keys, losses, directions, backs], values: values, state: state, outputs: outputs)
+            let keyRows = try [queries, keys, losses, directions, backs].map { try operation.reads($0, "keys") }
+            let v = try operation.reads(values, "values")
+            let hostState = try operation.updates(state, "state")
+            let target = try operation.writes(outputs, "outputs")
+            return {
+                $0.fadeAndCorrect(
+                    queries: keyRows[0], keys: keyRows[1], losses: keyRows[2], directions: keyRows[3],
+                    backs: keyRows[4], values: v, state: hostState, into: target)
+            }
+        }
+    }
 }
 
 extension CheckedOperation {
+    /// Refuses what is no scan over rows.
+    fileprivate func demandScan(_ queries: Rows, _ alike: [Rows], values: Rows, state: Rows, outputs: Rows) throws {
+        for rows in alike { try demandRows(of: queries, isExact: true, rows) }
+        try demandRows(of: values, isExact: true, outputs)
+        try demand(
+            queries.count <= 1 || alike.allSatisfy { $0.stride == queries.stride },
+            "keys, losses and queries are not equally far apart")
+        try demand(
+            values.count == queries.count && state.count == queries.width && state.width == values.width,
+            "a state of \(state.count) x \(state.width) values for \(queries.count) rows of \(queries.width) keys "
+                + "and \(values.count) of \(values.width) values")
+    }
+
     /// Refuses rows that are not as wide as `rows`, or fewer; or where it is to be exact, more.
     fileprivate func demandRows(of rows: Rows, isExact: Bool = false, _ others: Rows...) throws {
         for other in others {

@@ -9,6 +9,7 @@ public struct LayerMixer: Sendable, Equatable {
     /// Every kind that there is.
     public static let kinds: [any MixerShape.Type] = [
         MonteCarloShape.self, SlidingWindowShape.self, RetentionShape.self, RWKV6Shape.self,
+        RWKV7Shape.self,
     ]
 
     public static let monteCarlo = LayerMixer(MonteCarloShape())
@@ -44,7 +45,9 @@ extension LayerMixer {
         }
         self.init(try type.init(&fields, in: model))
         try fields.finish()
-        if let found = impossibleField(isCausal: model.isCausal, width: model.hiddenSize) { throw fields.fault(found.field, found.problem) }
+        if let found = impossibleField(isCausal: model.isCausal, width: model.hiddenSize) {
+            throw fields.fault(found.field, found.problem)
+        }
     }
 
     /// Reads and checks a list of mixers, one a layer.

@@ -13,6 +13,10 @@ public protocol MixerShape: Sendable {
     /// nothing is said about takes what new models take, not what the format takes for absent fields.
     static func fields(of text: Substring?) -> [JSONObject.Field]?
 
+    /// More of them, where it depends on the layer: layer `layer`, from 0, of a model whose first layer is of kind
+    /// `first`.
+    static func fields(inLayer layer: Int, first kind: String) -> [JSONObject.Field]
+
     /// Takes its fields, all but `kind`. Their ranges are checked by `impossibleField`.
     ///
     /// - Throws: `Fault` naming a field that is missing or of another type.
@@ -23,6 +27,9 @@ public protocol MixerShape: Sendable {
 
     /// The same, and what cannot work in a model of hidden size D.
     func impossibleField(width D: Int) -> (field: String, problem: String)?
+
+    /// Names the first field that cannot work in a block, from 0, of a model with these mixers.
+    func impossibleField(block: Int, of mixers: [LayerMixer], recurrence: Int) -> (field: String, problem: String)?
 
     /// Its object in config.json, in which every value that depends on the model is stated: the same text for the same
     /// mixer.
@@ -51,6 +58,12 @@ public protocol MixerShape: Sendable {
 }
 
 extension MixerShape {
+    public static func fields(inLayer layer: Int, first kind: String) -> [JSONObject.Field] { [] }
+
+    public func impossibleField(block: Int, of mixers: [LayerMixer], recurrence: Int) -> (
+        field: String, problem: String
+    )? { nil }
+
     public func impossibleField(width D: Int) -> (field: String, problem: String)? { impossibleField() }
 
     public func tensors(width D: Int, layer: Int, of layers: Int) -> [TensorDescription] { tensors(width: D) }

@@ -101,6 +101,11 @@ extension ModelConfig {
     /// Whether some layer needs of earlier rows only what it carries along.
     public var hasStreaming: Bool { !(1...depth).allSatisfy(isGathering) }
 
+    /// Whether a layer asks for the model's input beside its own.
+    public func needsInput(_ layer: Int) -> Bool {
+        (1...depth).contains(layer) && streaming(block: block(ofLayer: layer).index)?.needsInput == true
+    }
+
     /// The mixer of a block that streams; nil for one that gathers.
     func streaming(block: Int) -> (any StreamingShape)? { mixers[block].shape as? any StreamingShape }
 }

@@ -20,9 +20,16 @@ protocol StreamingShape: MixerShape {
     /// Bytes of the weights, and of what preparing them takes.
     func weightBytes(_ config: ModelConfig, on backend: any Backend) -> Int
 
+    /// Whether its streams ask for the model's input.
+    var needsInput: Bool { get }
+
     /// Bytes of a stream, and of its carry as it is kept.
     func streamBytes(_ shape: StreamShape) -> Int
     var carryBytes: Int { get }
+}
+
+extension StreamingShape {
+    var needsInput: Bool { false }
 }
 
 extension TensorReader {

@@ -31,6 +31,9 @@ public enum InitialValues: Sendable, Equatable {
     case uniform(bound: Float)
     /// The same for every layer of the same place in its model: value i follows from i.
     case ramp(InitialRamp)
+    /// Of a matrix: rows of length `scale`, orthogonal to one another; columns where there are fewer, each longer by
+    /// the root of rows / columns.
+    case orthogonal(scale: Double)
 
     /// Uniform with bound gain·sqrt(6 / (inputs + outputs)), after Glorot and Bengio (2010), for a matrix.
     static func xavier(gain: Double, inputs: Int, outputs: Int) -> InitialValues {
@@ -38,17 +41,22 @@ public enum InitialValues: Sendable, Equatable {
     }
 }
 
-/// first + rise·(i / last)^exponent, and `waver` times -1, 0 or 1 in turn, 0 first.
+/// first + rise·(i / last)^exponent, and `waver` times -1, 0 or 1 in turn, 0 first, and `bow` times z·|z| where z goes
+/// from -1 to 1 in every `period` values.
 public struct InitialRamp: Sendable, Equatable {
     public var first: Double
     public var rise: Double
     public var exponent = 1.0
     public var last: Int
     public var waver = 0.0
+    public var bow = 0.0
+    public var period = 1
 
     func value(_ index: Int) -> Float {
-        Float(
-            first + rise * pow(Double(index) / Double(max(1, last)), exponent) + waver * Double((index + 1) % 3 - 1))
+        let z = period > 1 ? 2 * Double(index % period) / Double(period - 1) - 1 : 0
+        return Float(
+            first + rise * pow(Double(index) / Double(max(1, last)), exponent) + waver * Double((index + 1) % 3 - 1)
+                + bow * z * abs(z))
     }
 }
 

@@ -42,6 +42,8 @@ final class Pass {
     let target: ResidentStates?
     /// nil where it stays in memory only.
     let writer: GenerationWriter?
+    /// The model's input of stretches, for layers that ask for it; nil where none does.
+    let modelInput: ModelInput?
     /// Set in the last pass, with the tokens that it predicts.
     let head: (head: Head, tokens: GenerationReader)?
 
@@ -109,7 +111,8 @@ final class Pass {
 
     init(
         _ layers: ClosedRange<Int>, engine: Engine, plan: WindowPlan, source: Source,
-        input: InputRows, target: ResidentStates?, writer: GenerationWriter?, ordering: DelegateOrdering?,
+        input: InputRows, modelInput: ModelInput?, target: ResidentStates?, writer: GenerationWriter?,
+        ordering: DelegateOrdering?,
         head: (Head, GenerationReader)?, progress: RunProgress
     ) throws {
         self.layers = layers
@@ -117,6 +120,7 @@ final class Pass {
         self.plan = plan
         self.source = source
         self.input = input
+        self.modelInput = modelInput
         self.ordering = ordering
         self.target = target
         self.writer = writer
@@ -391,8 +395,11 @@ final class Pass {
         let isLast = index == stretches(ofBlock: block).upperBound - 1
         let (rows, end) = (patches.count * P, patches.upperBound * P)
         var before = before
+        let input = modelInput.map { embed(index, patches, of: block, with: $0) }
         for (number, layer) in streams.enumerated() {
-            let mixed = layer.mix(index, patches, previous: previousStretch(index), after: before)
+            let mixed = layer.mix(
+                index, patches, input: input?.rows, previous: previousStretch(index),
+                after: before + (number == 0 ? input.map { [$0.ready] } ?? [] : []))
             let fed = add(
                 layer.layer.feedForward, of: layer.number, index, s: { [self] in layer.s(index, $0, $1, reach) },
                 after: mixed, next: number + 1 < streams.count ? streams[number + 1] : nil)
@@ -405,6 +412,25 @@ final class Pass {
             before = [fed]
         }
         if let last = before.first { sink(index, after: last) }
+    }
+
+    /// The model's input of a stretch, and the stage after which it is there.
+    private func embed(_ index: Int, _ patches: Range<Int>, of block: Int, with input: ModelInput) -> (
+        rows: Rows, ready: Pipeline.Stage
+    ) {
+        let rows = input.rows(index)
+        let tiles = engine.tiles(of: patches)
+        let (outgoing, first) = (outgoing(block), plan.target.patches(ofBlock: block).lowerBound)
+        // The last layer is the last one that reads what was in its memory.
+        let whenFree = streams.last?.whenFree(index) ?? []
+        let stage = pipeline.add(tiles.count, named: "embed", after: free(block) + whenFree) { [self] worker, task in
+            let tile = tiles[task]
+            let own = (tile.lowerBound - patches.lowerBound) * P..<(tile.upperBound - patches.lowerBound) * P
+            try input.embed(
+                outgoing.tokens.start + (tile.lowerBound - first) * P, from: tile.lowerBound * P, into: rows[own],
+                with: engine.workers[worker].tools)
+        }
+        return (rows, stage)
     }
 
     /// The feed-forward of a stretch.
@@ -486,7 +512,7 @@ final class Pass {
     }
 
     /// The block's place on its way out, and the stages after which it is free: the block before in it went out, and
-    /// the tokens that are to be predicted are there.
+    /// its tokens are there, where they are to be predicted or embedded.
     private func outgoing(_ block: Int) -> OutgoingBlock {
         engine.memory.outgoing[block % engine.memory.outgoing.count]
     }
@@ -495,7 +521,7 @@ final class Pass {
         if let known = freed, known.block == block { return known.stages }
         let written = blocks[block - engine.memory.outgoing.count]?.written.map { [$0] } ?? []
         var stages = written
-        if let tokens = head?.tokens {
+        if let tokens = modelInput?.tokens ?? head.map({ .stored($0.tokens) }) {
             let (patches, outgoing) = (plan.target.patches(ofBlock: block), outgoing(block))
             let stage = pipeline.add(named: "targets", after: written + (targeted.map { [$0] } ?? [])) {
                 [self] worker, _ in

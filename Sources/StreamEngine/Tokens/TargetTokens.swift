@@ -23,6 +23,38 @@ final class TargetTokens {
     /// Forgets what it holds: another layer, or another store, begins.
     func reset() { held = -1 }
 
+    /// Where tokens are.
+    enum Source {
+        case stored(GenerationReader)
+        case resident(ResidentStates)
+    }
+
+    /// Writes the tokens of `patches` and the one after to `target`, which has room for all of them. One caller at a
+    /// time.
+    func load(_ patches: Range<Int>, of tokens: Source, with reader: PageReader, into target: Memory<UInt16>) throws {
+        switch tokens {
+        case .stored(let stored): try load(patches, of: stored, with: reader, into: target)
+        case .resident(let states):
+            let P = geometry.patchSize
+            target[patches.count * P] = Element.noToken
+            for (block, piece) in states.grid.pieces(
+                of: patches.lowerBound..<min(geometry.patches, patches.upperBound + 1))
+            {
+                let skipped = states.grid.patches(ofBlock: block).lowerBound
+                for column in 0..<P {
+                    let ids = UnsafeRawPointer(states.column(column, ofBlock: block)).assumingMemoryBound(
+                        to: UInt16.self)
+                    let indices = states.indices(column, ofBlock: block)
+                    for patch in piece {
+                        let index = indices.map { Int($0[patch - skipped]) } ?? column
+                        let position = (patch - patches.lowerBound) * P + index
+                        if position <= patches.count * P { target[position] = ids[patch - skipped] }
+                    }
+                }
+            }
+        }
+    }
+
     /// Writes the tokens of `patches` and the one after to `target`, which has room for all of them. One caller at a
     /// time.
     func load(_ patches: Range<Int>, of tokens: GenerationReader, with reader: PageReader, into target: Memory<UInt16>)

@@ -45,7 +45,8 @@ final class ShiftedRows: Sendable {
     /// - Parameters:
     ///   - own: rows of the stretch, all of tokens, from the beginning of a tile on.
     ///   - x: the layer's input of these rows, inside that of the stretch.
-    func each(_ own: Range<Int>, x: Rows, _ norm: any Norm, on lane: any Lane, _ body: (Group) throws -> Void) rethrows {
+    func each(_ own: Range<Int>, x: Rows, _ norm: any Norm, on lane: any Lane, _ body: (Group) throws -> Void) rethrows
+    {
         let tile = own.lowerBound / tileRows
         let room = rows[tile * (1 + Self.rowsAtOnce)..<(tile + 1) * (1 + Self.rowsAtOnce)]
         if tile == 0 {
