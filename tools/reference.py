@@ -21,7 +21,8 @@ A case directory holds
     nll_bits.npy        the cost of each token in bits, [n] float32, NaN for the first
 
 `mixer` writes a case of one mixer by itself: config.json (hidden_size, mixer), model.safetensors (its tensors, of block
-0), u.npy, its input, and y.npy, its output, [n, D] float32.
+0), u.npy, its input, and y.npy, its output, [n, D] float32; v_first.npy, the values of the model's first layer, for a
+mixer that blends its own with them.
 
 `check` computes the three outputs again and compares; it exits 1 where they differ by more than 1e-5.
 `make` writes such a directory with random weights and random documents. All arithmetic is float64: the
@@ -190,7 +191,11 @@ def make_mixer(options):
         weights.pop("blocks.0.mixer.norm.weight", None)
     rows = random.standard_normal((options.tokens, options.hidden_size)).astype(np.float32)
     exact = {name: tensor.astype(np.float64) for name, tensor in weights.items()}
-    mixed = reference_mixers.mix(rows.astype(np.float64), exact, "blocks.0.mixer.", options.mixer)
+    values = None
+    if reference_mixers.complete(options.mixer, options.hidden_size).get("first") is False:
+        values = random.standard_normal((options.tokens, options.hidden_size)).astype(np.float32)
+    mixed = reference_mixers.mix(rows.astype(np.float64), exact, "blocks.0.mixer.", options.mixer,
+                                 None if values is None else values.astype(np.float64))
     os.makedirs(options.directory, exist_ok=True)
 
     def at(name):
@@ -200,6 +205,8 @@ def make_mixer(options):
         file.write(json.dumps({"hidden_size": options.hidden_size, "mixer": options.mixer}, indent=2) + "\n")
     write_safetensors(at("model.safetensors"), weights)
     np.save(at("u.npy"), rows)
+    if values is not None:
+        np.save(at("v_first.npy"), values)
     np.save(at("y.npy"), mixed.astype("<f4"))
     print(f"{options.directory}: n={options.tokens}")
 

@@ -131,10 +131,14 @@ def random_mixer(random, mixer, hidden, name):
             tensors[name + end] = normal(0.5, *shape)
         elif end == "A_log":  # memories of a few rows, and of hundreds
             tensors[name + end] = (random.uniform(-6, 1, shape)).astype(np.float32)
+        elif end.endswith(("_w1", "_w2")):
+            tensors[name + end] = normal(shape[-2] ** -0.5, *shape)
         elif len(shape) == 2:
             tensors[name + end] = normal(shape[1] ** -0.5, *shape)
         elif end.endswith("norm.weight"):
             tensors[name + end] = 1 + normal(0.1, *shape)
+        elif end == "decay":
+            tensors[name + end] = normal(1.5, *shape) - 3  # memories of one row to some hundred
         else:
             tensors[name + end] = normal(0.3, *shape)
     return tensors

@@ -287,6 +287,142 @@ def mamba2_tensors(hidden, fields):
             "norm.weight": (channels,), "o_proj.weight": (hidden, channels)}
 
 
+def logistic(values):
+    return 1.0 / (1.0 + np.exp(-values))
+
+
+def row_before(rows):
+    """Every row's predecessor, zeros for the first. [n, D] -> [n, D]"""
+    return np.concatenate([np.zeros_like(rows[:1]), rows[:-1]])
+
+
+def group_norm(rows, weights, name, heads):
+    """Each head of each row to zero mean and unit variance, then `name`.weight and .bias. [n, D] -> [n, D]"""
+    split = rows.reshape(len(rows), heads, -1)
+    centred = split - split.mean(axis=-1, keepdims=True)
+    normed = centred / np.sqrt(np.mean(centred * centred, axis=-1, keepdims=True) + 64e-5)
+    return normed.reshape(rows.shape) * weights[name + ".weight"] + weights[name + ".bias"]
+
+
+def rwkv6(rows, weights, name, fields):
+    """Each head keeps a matrix whose rows fade at rates of every token's own; inputs are blends of a row and the one
+    before it, in shares of every token's own. [n, D] -> [n, D]"""
+    heads = divisor(fields["num_heads"], rows.shape[1])
+
+    def weight(end):
+        return weights[name + end]
+
+    step = row_before(rows) - rows
+    mixed = np.tanh((rows + step * weight("mu_x")) @ weight("mix_w1"))
+    blends = {}
+    for part, end, through in zip(np.split(mixed, 5, axis=1), "wkvrg", weight("mix_w2")):
+        blends[end] = rows + step * (weight("mu_" + end) + part @ through)
+    kept = np.exp(-np.exp(weight("decay") + np.tanh(blends["w"] @ weight("decay_w1")) @ weight("decay_w2")))
+    kept = kept.reshape(len(rows), heads, -1)
+    query, key, value = (heads_of(blends[end], weights, name + end + "_proj", heads).swapaxes(0, 1) for end in "rkv")
+    size = value.shape[2]
+    state = np.zeros((heads, size, size))
+    read = np.empty((len(rows), heads, size))
+    for row in range(len(rows)):
+        new = key[row, :, :, None] * value[row, :, None, :]
+        read[row] = (query[row, :, None, :] @ (state + weight("bonus")[:, :, None] * new))[:, 0]
+        state = kept[row, :, :, None] * state + new
+    normed = group_norm(read.reshape(rows.shape), weights, name + "norm", heads)
+    return projection(normed * silu(projection(blends["g"], weights, name + "g_proj")), weights, name + "o_proj")
+
+
+def rwkv7(rows, weights, name, fields, first_values=None):
+    """Each head keeps a matrix that is corrected by a delta rule: before a row's key and value come in, a part of what
+    it says of the row's direction goes. [n, D] -> [n, D]
+
+    first_values [n, D] are those of the model's first layer (`rwkv7_values`), for a layer that is none itself.
+    """
+    heads = divisor(fields["num_heads"], rows.shape[1])
+
+    def weight(end):
+        return weights[name + end]
+
+    def through(end, blend, function=lambda values: values):
+        return function(blend @ weight(end + "_w1")) @ weight(end + "_w2")
+
+    def by_head(values):
+        return values.reshape(len(rows), heads, -1)
+
+    step = row_before(rows) - rows
+    of_r, of_w, of_k, of_v, of_a, of_g = (rows + step * weight("mu_" + end) for end in "rwkvag")
+    kept = np.exp(-math.exp(-0.5) * logistic(weight("decay") + through("decay", of_w, np.tanh)))
+    rate = logistic(weight("rate") + through("rate", of_a))
+    gate = through("gate", of_g, logistic)
+    query, key, value = (projection(blend, weights, name + end + "_proj")
+                         for blend, end in ((of_r, "r"), (of_k, "k"), (of_v, "v")))
+    if not fields["first"]:
+        if first_values is None:
+            raise Impossible("first is false, and there are no values of a first layer")
+        value = value + (first_values - value) * logistic(weight("value") + through("value", of_v))
+    direction = by_head(key * weight("k_k"))
+    direction = direction / np.maximum(np.linalg.norm(direction, axis=-1, keepdims=True), 1e-12)
+    key = key * (1.0 + (rate - 1.0) * weight("k_a"))
+    query, key, value, kept, rate = map(by_head, (query, key, value, kept, rate))
+    state = np.zeros((heads, value.shape[2], value.shape[2]))  # value by key
+    read = np.empty(value.shape)
+    for row in range(len(rows)):
+        said = state @ direction[row, :, :, None]
+        state = state * kept[row, :, None, :] - said * (direction[row] * rate[row])[:, None, :]
+        state = state + value[row, :, :, None] * key[row, :, None, :]
+        read[row] = (state @ query[row, :, :, None])[:, :, 0]
+    normed = group_norm(read.reshape(rows.shape), weights, name + "norm", heads)
+    bonus = (query * key * weight("r_k")).sum(axis=-1, keepdims=True) * value
+    return projection((normed + bonus.reshape(rows.shape)) * gate, weights, name + "o_proj")
+
+
+def rwkv7_values(rows, weights, name):
+    """The values of a first layer, of its normalised rows. [n, D] -> [n, D]"""
+    blend = rows + (row_before(rows) - rows) * weights[name + "mu_v"]
+    return projection(blend, weights, name + "v_proj")
+
+
+def suggested_rank(hidden, factor):
+    return max(32, round(factor * math.sqrt(hidden) / 32) * 32)
+
+
+def rwkv7_fields(hidden, heads):
+    return {"num_heads": NEEDED, "first": NEEDED, "decay_rank": suggested_rank(hidden, 2.5),
+            "rate_rank": suggested_rank(hidden, 2.5), "value_rank": suggested_rank(hidden, 1.7),
+            "gate_rank": suggested_rank(hidden, 5)}
+
+
+def rwkv7_tensors(hidden, fields):
+    """Matrices called w1 and w2 are [inputs, outputs]."""
+    heads = fields["num_heads"]
+    maps = ["decay", "rate", "gate"] + ([] if fields["first"] else ["value"])
+    vectors = ["mu_" + end for end in "rwkvag"] + ["k_k", "k_a", "norm.weight", "norm.bias"]
+    tensors = {end: (hidden,) for end in vectors + [end for end in maps if end != "gate"]}
+    for end in maps:
+        rank = fields[end + "_rank"]
+        tensors |= {end + "_w1": (hidden, rank), end + "_w2": (rank, hidden)}
+    return tensors | {"r_k": (heads, hidden // heads)} | {end + "_proj.weight": (hidden, hidden) for end in "rkvo"}
+
+
+def divisor(heads, hidden):
+    if hidden % heads:
+        raise Impossible("num_heads must divide hidden_size")
+    return heads
+
+
+def rwkv6_fields(hidden, heads):
+    return {"num_heads": NEEDED, "mix_rank": 32, "decay_rank": 64}
+
+
+def rwkv6_tensors(hidden, fields):
+    """Matrices called w1 and w2 are [inputs, outputs]."""
+    mix, decay = fields["mix_rank"], fields["decay_rank"]
+    vectors = ["mu_x", "mu_w", "mu_k", "mu_v", "mu_r", "mu_g", "decay", "norm.weight", "norm.bias"]
+    return {end: (hidden,) for end in vectors} | {
+        "mix_w1": (hidden, 5 * mix), "mix_w2": (5, mix, hidden), "decay_w1": (hidden, decay),
+        "decay_w2": (decay, hidden), "bonus": (fields["num_heads"], hidden // fields["num_heads"]),
+    } | {end + "_proj.weight": (hidden, hidden) for end in "rkvgo"}
+
+
 # ---------------------------------------------------------------------------------------------------
 # All kinds
 # ---------------------------------------------------------------------------------------------------
@@ -307,6 +443,8 @@ KINDS = {
     "linear-attention": Kind(linear_attention, linear_attention_fields, linear_attention_tensors),
     "transnormer": Kind(transnormer, transnormer_fields, transnormer_tensors),
     "mamba2": Kind(mamba2, mamba2_fields, mamba2_tensors),
+    "rwkv6": Kind(rwkv6, rwkv6_fields, rwkv6_tensors),
+    "rwkv7": Kind(rwkv7, rwkv7_fields, rwkv7_tensors),
 }
 
 
@@ -339,7 +477,11 @@ def tensors(mixer, hidden):
     return KINDS[fields["kind"]].tensors(hidden, fields)
 
 
-def mix(rows, weights, name, mixer):
-    """What a mixer, an object of config.json, makes of the normalised rows of all tokens. [n, D] -> [n, D]"""
+def mix(rows, weights, name, mixer, first_values=None):
+    """What a mixer, an object of config.json, makes of the normalised rows of all tokens. [n, D] -> [n, D]
+
+    first_values [n, D] are for a layer of rwkv7 that is no first one.
+    """
     fields = complete(mixer, rows.shape[1])
-    return KINDS[fields["kind"]].mix(rows, weights, name, fields)
+    more = {} if first_values is None else {"first_values": first_values}
+    return KINDS[fields["kind"]].mix(rows, weights, name, fields, **more)

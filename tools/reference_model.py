@@ -270,7 +270,20 @@ def is_monte_carlo(mixer):
     return mixer.get("kind") == "monte-carlo"
 
 
-def mix(normed, weights, config, layer, repeat, count):
+def first_values(config, weights, tokens):
+    """What layers of rwkv7 blend their values with: the values of the model's first layer. [n, D]; None without any."""
+    later = [mixer_of(config, layer) for layer in range(config["num_hidden_layers"])]
+    if all(mixer["kind"] != "rwkv7" or mixer["first"] for mixer in later):
+        return None
+    firsts = [layer for layer, mixer in enumerate(later) if mixer["kind"] == "rwkv7" and mixer["first"]]
+    last = max(layer for layer, mixer in enumerate(later) if mixer["kind"] == "rwkv7" and not mixer["first"])
+    if [layer for layer in firsts if layer < last] != [0] or config["recurrence"] != 1:
+        raise reference_mixers.Impossible("the model's first layer must be the one first layer of rwkv7, used once")
+    rows = block_input(embed(tokens, weights, config), weights, 0, config)[:len(tokens)]
+    return reference_mixers.rwkv7_values(rows, weights, "blocks.0.mixer.")
+
+
+def mix(normed, weights, config, layer, repeat, count, values):
     """What the mixer of a layer makes of the normalised rows, of which `count` are tokens. [N, D] -> [N, D]
 
     Monte Carlo Attention mixes padding like any other rows. Other mixers do not see it, and it gets zeros.
@@ -280,14 +293,15 @@ def mix(normed, weights, config, layer, repeat, count):
         order = delegate_order(normed, weights, name, config, layer, repeat)
         return monte_carlo_attention(normed, order, weights, name, config)
     result = np.zeros_like(normed)
-    result[:count] = reference_mixers.mix(normed[:count], weights, name + "mixer.", mixer)
+    own = values if mixer["kind"] == "rwkv7" and not mixer["first"] else None
+    result[:count] = reference_mixers.mix(normed[:count], weights, name + "mixer.", mixer, own)
     return result
 
 
-def block(rows, weights, config, layer, repeat, count):
-    """One pass over rows of which `count` are tokens. [N, D] -> [N, D]"""
+def block(rows, weights, config, layer, repeat, count, values=None):
+    """One pass over rows of which `count` are tokens. values: as `first_values` gives them. [N, D] -> [N, D]"""
     name = f"blocks.{layer}."
-    mixed = rows + mix(block_input(rows, weights, layer, config), weights, config, layer, repeat, count)
+    mixed = rows + mix(block_input(rows, weights, layer, config), weights, config, layer, repeat, count, values)
     stream = layer_norm(mixed, weights, name + "norm1.norm", config["layer_norm_eps"])
     return stream + temporal_convolutions(stream, weights, name, config)
 
@@ -301,8 +315,9 @@ def states(config, weights, tokens):
     """The state before the first pass, then the state after each pass, one at a time, each [N, D]."""
     rows = embed(tokens, weights, config)
     yield rows
+    values = first_values(config, weights, tokens)
     for layer, repeat in passes(config):
-        rows = block(rows, weights, config, layer, repeat, len(tokens))
+        rows = block(rows, weights, config, layer, repeat, len(tokens), values)
         yield rows
 
 

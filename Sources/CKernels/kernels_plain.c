@@ -82,6 +82,7 @@ static void attend(int64_t queries, const float *const *query, const int32_t *fr
 }
 
 #include "plain_mixers.inc"
+#include "plain_fading.inc"
 
 typedef struct {
     double cosine, sine;
@@ -226,6 +227,13 @@ static uint64_t checksum(const void *bytes, int64_t count) {
     .convolve_channels = convolve_channels, \
     .apply = apply, \
     .gate_heads = gate_heads, \
+    .multiply = multiply, \
+    .blend = blend, \
+    .norm_heads = norm_heads, \
+    .add_head_products = add_head_products, \
+    .fading_scan = fading_scan, \
+    .delta_keys = delta_keys, \
+    .delta_scan = delta_scan, \
     .surprisal = surprisal, \
     .bf16_from_f32 = bf16_from_f32, \
     .f32_from_bf16 = f32_from_bf16, \

@@ -69,7 +69,7 @@ package protocol Lane: AnyObject {
     /// Per head of each row: x = x / √(mean x² + ε) · weight, then as `gate` says.
     ///
     /// - Parameter weight: of one head's values, or of all heads' one after another; nil for ones.
-    func gateHeads(_ x: Rows, heads: Int, weight: HeadNorm?, epsilon: Float, gate: HeadGate)
+    func gateHeads(_ x: Rows, heads: Int, weight: RowWeights?, epsilon: Float, gate: HeadGate)
 
     /// Per head of each row: all values but the last one, divided by the last one and ε.
     ///
@@ -77,6 +77,23 @@ package protocol Lane: AnyObject {
     ///   - x: [rows, heads · (size + 1)].
     ///   - y: [rows, heads · size].
     func divideHeads(_ x: Rows, heads: Int, epsilon: Float, into y: Rows)
+
+    /// x = x · y, value by value.
+    func multiply(_ x: Rows, by y: Rows)
+
+    /// out = a + (b - a) · (share + plus), value by value. a and b may overlap, as a row and the one before it do; out
+    /// may be a.
+    ///
+    /// - Parameters:
+    ///   - share: [width], for every row; nil for 0.
+    ///   - plus: rows as a's; nil for 0.
+    func blend(_ a: Rows, with b: Rows, share: RowWeights?, plus: Rows?, into out: Rows)
+
+    /// LayerNorm of each head of each row, in place, with `weight` and `bias` [width].
+    func normaliseHeads(_ x: Rows, heads: Int, weight: RowWeights, bias: RowWeights, epsilon: Float)
+
+    /// Per head of each row: x = x + (Σ a · b · weight) v, with `weight` [width].
+    func addHeadProducts(_ a: Rows, _ b: Rows, heads: Int, weight: RowWeights, times v: Rows, to x: Rows)
 
     /// Bits of surprisal of `targets[r]` by the logits that follow from row r: normalised, then multiplied.
     ///
@@ -163,7 +180,33 @@ package protocol Lane: AnyObject {
     /// Per head of each row: x = (x + weight · y) · gate.
     ///
     /// - Parameter weights: [heads].
-    func addHeads(_ y: Rows, weights: HeadNorm, gate: Rows, to x: Rows)
+    func addHeads(_ y: Rows, weights: RowWeights, gate: Rows, to x: Rows)
+    /// A matrix whose rows fade, each by a share of its own, over some rows: o_r = q_r S, then S_d = S_d + k_rd v_r -
+    /// loss_rd S_d. Columns of values are independent of one another, so that any of them can be asked for alone.
+    ///
+    /// - Parameters:
+    ///   - queries: [rows, key size], as keys and losses, and as far apart as theirs.
+    ///   - values: [rows, value size], as outputs.
+    ///   - state: [key size, value size]: before the first row, on return after the last one.
+    func fade(queries: Rows, keys: Rows, losses: Rows, values: Rows, state: Rows, into outputs: Rows)
+
+    /// Directions of a delta rule, per head of each row: n = k · scale / max(|k · scale|, 10⁻¹²), k = k (1 + (rate - 1)
+    /// share), rate = n · rate.
+    ///
+    /// - Parameters:
+    ///   - scale, share: [width].
+    ///   - directions: rows as the keys', which get n.
+    func directKeys(
+        _ keys: Rows, rates: Rows, heads: Int, scale: RowWeights, share: RowWeights, into directions: Rows)
+
+    /// As `fade`, for a state that first gives up what it says of a direction, and is asked after each row: h = n_r S,
+    /// S_d = S_d + k_rd v_r - loss_rd S_d - back_rd h, o_r = q_r S.
+    ///
+    /// - Parameters:
+    ///   - directions: n, [rows, key size] like the keys; so are `backs`.
+    func fadeAndCorrect(
+        queries: Rows, keys: Rows, losses: Rows, directions: Rows, backs: Rows, values: Rows, state: Rows,
+        into outputs: Rows)
 
     // MARK: In one go, where that is worth while
 
@@ -204,15 +247,22 @@ package struct StoredRows {
     }
 }
 
-/// Scale of a norm of every head's values, on the host.
-package typealias HeadNorm = Memory<Float>
+/// Weights on the host: one for every value of a row, for every value of a head, or for every head.
+package typealias RowWeights = Memory<Float>
 
 /// A function of single values.
 package enum RowFunction: Sendable, CaseIterable {
-    /// a / (1 + e^(-a)).
+    case tanh
+    /// σ(x) = 1 / (1 + e^-x).
+    case logistic
+    /// x · σ(x).
     case silu
-    /// e^a where a is below 0, else a + 1.
+    /// e^x where x is below 0, else x + 1.
     case eluPlusOne
+    /// What a state loses from one row to the next where e^(-e^x) of it stays.
+    case loss
+    /// The same where e^(-σ(x) / √e) of it stays.
+    case logisticLoss
 }
 
 /// What normalised values are multiplied with.

@@ -13,8 +13,9 @@ enum MixerNotation {
     /// One layer's.
     struct Entry {
         var text: String
-        /// As config.json has it, but the fields that models have defaults for.
-        var object: JSONObject
+        var kind: any MixerShape.Type
+        /// As config.json has them, but those that models have defaults for, and that depend on the layer.
+        var fields: [JSONObject.Field]
     }
 
     /// For help and errors.
@@ -41,9 +42,10 @@ enum MixerNotation {
         case .file(let file): return try LayerMixer.list(file: file, layers: layers, in: model)
         case .list(let entries):
             return try entries.enumerated().map { layer, entry in
+                let more = entry.kind.fields(inLayer: layer, first: entries[0].kind.kind)
                 do {
                     return try LayerMixer(
-                        .object(entry.object), named: "mixers.\(layer)", file: "--mixers",
+                        .object(JSONObject(entry.fields + more)), named: "mixers.\(layer)", file: "--mixers",
                         in: model.at(layer, of: entries.count))
                 } catch let fault as Fault {
                     throw Fault(.usage, "\(fault.problem) (\(entry.text))", at: fault.place)
@@ -121,7 +123,7 @@ private struct MixerParser {
                 kind.argument.isEmpty
                     ? "'\(text)': nothing follows \(kind.kind)" : "'\(text)': write \(kind.kind):\(kind.argument)")
         }
-        return MixerNotation.Entry(text: text, object: JSONObject([("kind", .string(kind.kind))] + fields))
+        return MixerNotation.Entry(text: text, kind: kind, fields: [("kind", .string(kind.kind))] + fields)
     }
 
     private mutating func take(_ character: Character) -> Bool {

@@ -175,25 +175,41 @@ struct RowKernelTests {
             kernels.apply(Int32(function.rawValue), result.start, Int64(x.count))
             return result.values
         }
+        func logistic(_ a: Double) -> Double { 1 / (1 + exp(-a)) }
+        let functions: [(bbp_function, (Double) -> Double, isLoss: Bool)] = [
+            (BBP_TANH, tanh, false), (BBP_LOGISTIC, logistic, false), (BBP_SILU, { $0 * logistic($0) }, false),
+            (BBP_ELU_PLUS_ONE, { $0 > 0 ? $0 + 1 : exp($0) }, false), (BBP_LOSS, { -expm1(-exp($0)) }, true),
+            (BBP_LOGISTIC_LOSS, { -expm1(-exp(-0.5) * logistic($0)) }, true),
+        ]
         for kernels in [try path.kernels(), try plainKernels()] {
-            for (function, exact) in [
-                (BBP_SILU, { $0 / (1 + exp(-$0)) }), (BBP_ELU_PLUS_ONE, { $0 > 0 ? $0 + 1 : exp($0) }),
-            ] as [(bbp_function, (Double) -> Double)] {
+            for (function, exact, isLoss) in functions {
                 let found = applied(kernels, function, values)
-                for (x, y) in zip(values, found) {
-                    #expect(abs(Double(y) - exact(Double(x))) < 1.5e-7 * max(1, abs(Double(x))), "at \(x)")
+                for (x, y) in zip(values, found) where !isLoss || x >= -30 {
+                    let exact = exact(Double(x))
+                    let bound = isLoss ? 2e-6 * exact : 1.5e-7 * max(1, abs(Double(x)))
+                    #expect(abs(Double(y) - exact) <= bound, "\(function) at \(x): \(y)")
                 }
                 for count in counts {
                     let some = applied(kernels, function, Array(values[3990..<3990 + count]))
                     #expect(some.bits == Array(found[3990..<3990 + count]).bits)
                 }
                 #expect(applied(kernels, function, [1, .nan, 2])[1].isNaN)
-                let ends = applied(kernels, function, [-.infinity, .infinity])
-                #expect(abs(ends[0]) < 1e-37 && ends[1] == .infinity)
                 if let avx2 = bbp_kernels_for(BBP_AVX2)?.pointee, let avx512 = bbp_kernels_for(BBP_AVX512)?.pointee {
                     #expect(applied(avx2, function, values).bits == applied(avx512, function, values).bits)
                 }
             }
+            // Far out, where powers would overflow.
+            #expect(applied(kernels, BBP_TANH, [-.infinity, .infinity]) == [-1, 1])
+            #expect(applied(kernels, BBP_LOGISTIC, [.infinity]) == [1])
+            #expect(applied(kernels, BBP_LOGISTIC, [-.infinity])[0] < 1e-37)
+            #expect(applied(kernels, BBP_SILU, [-.infinity, .infinity]) == [0, .infinity])
+            let ends = applied(kernels, BBP_ELU_PLUS_ONE, [-.infinity, .infinity])
+            #expect(abs(ends[0]) < 1e-37 && ends[1] == .infinity)
+            #expect(applied(kernels, BBP_LOSS, [.infinity, 100]) == [1, 1])
+            #expect(applied(kernels, BBP_LOSS, [-100, -1e30]).allSatisfy { $0 >= 0 && $0 < 2e-38 })
+            // A small tanh has all its digits.
+            let small = applied(kernels, BBP_TANH, [1e-6, -3e-4, 0.2])
+            for (x, y) in zip([1e-6, -3e-4, 0.2], small) { #expect(abs(Double(y) / tanh(x) - 1) < 2e-7) }
         }
     }
 

@@ -25,7 +25,7 @@ struct ForwardTests {
         arguments: Fixtures.published + [
             "recurrent-carlo", "selective-stack", "everything", "long-bidirectional", "narrow", "nowhere",
             "few-selective", "window-wide", "retention", "hybrid", "hybrid-carlo", "hybrid-selective", "streaming",
-            "linear", "transnormer", "mamba2", "mamba2-selective",
+            "linear", "transnormer", "mamba2", "mamba2-selective", "rwkv6-hybrid", "rwkv7-long", "rwkv7-hybrid",
         ])
     func exact(name: String) throws {
         let model = Fixtures.path(name)

@@ -23,6 +23,7 @@ struct HybridInterruptionTests {
     static let streaming = Case(
         name: "streaming", mixers: "w:60,r,w:30x5", generation: 3, areStatesKept: false)
     static let recurrences = Case(name: "recurrences", mixers: "l,t:lrpe,m2:8", generation: 3, areStatesKept: false)
+    static let rwkv = Case(name: "rwkv", mixers: "r6,r,r6", generation: 3, areStatesKept: false)
 
     /// Stores that take a while, with several commits a pass, their models, and what comes out undisturbed.
     private struct Original {
@@ -38,7 +39,7 @@ struct HybridInterruptionTests {
         var original = Original(bench: bench)
         var numbers = TestNumbers(9)
         let bytes = numbers.bytes(250_000)
-        for each in [hybrid, streaming, recurrences] {
+        for each in [hybrid, streaming, recurrences, rwkv] {
             try bench.store(bytes, "--raw", "--patch-size", "16", named: each.name)
             try run(
                 "model", "init", bench.file("\(each.name) model"), "--hidden-size", "16", "--heads", "2",
@@ -115,7 +116,7 @@ struct HybridInterruptionTests {
         "Stopped in the middle of a pass, then the same command again: the same files, byte for byte",
         arguments: [
             (hybrid, SIGINT), (hybrid, SIGKILL), (streaming, SIGINT), (streaming, SIGKILL), (recurrences, SIGINT),
-            (recurrences, SIGKILL),
+            (recurrences, SIGKILL), (rwkv, SIGINT), (rwkv, SIGKILL),
         ])
     func sameFiles(each: Case, signal: Int32) throws {
         let stopped = try begin(each, signal)
@@ -137,7 +138,7 @@ struct HybridInterruptionTests {
         "Stopped in any pass, then with other memory and threads: the same bits",
         arguments: [
             (hybrid, 3, 1024, 1), (hybrid, 3, 32, 3), (hybrid, 4, 1024, 2), (hybrid, 4, 40, 1),
-            (streaming, 3, 1024, 2), (streaming, 3, 32, 3),
+            (streaming, 3, 1024, 2), (streaming, 3, 32, 3), (rwkv, 3, 32, 3),
         ])
     func otherwise(each: Case, in generation: Int, mebibytes: Int, threads: Int) throws {
         for signal in [SIGKILL, SIGTERM] {
@@ -170,7 +171,7 @@ struct HybridInterruptionTests {
 
     @Test(
         "One run killed ten times goes on every time, and ends with the same bits",
-        arguments: [hybrid, streaming, recurrences])
+        arguments: [hybrid, streaming, recurrences, rwkv])
     func tenKills(each: Case) throws {
         try prepare(each)
         var numbers = TestNumbers(10)

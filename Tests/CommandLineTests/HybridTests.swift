@@ -33,7 +33,8 @@ import Testing
 
     static let causal = [
         ("w:30", 2000), ("w:5x7,w:300", 1500), ("r", 1999), ("m,w:40,r,m", 2500), ("r,m,w:1600", 2100),
-        ("2*(w:9,m)", 900), ("l,m,l", 1800), ("t:lrpe,m,t", 1700), ("m2:5,m,m2", 1650),
+        ("2*(w:9,m)", 900), ("l,m,l", 1800), ("t:lrpe,m,t", 1700), ("m2:5,m,m2", 1650), ("r6", 1700),
+        ("r7,r6,m,r7", 1500),
     ]
 
     @Test("A changed byte leaves every output before it as it was, to the last bit, and reaches on", arguments: causal)

@@ -128,6 +128,18 @@ struct MixerTests {
         (#"{"kind": "mamba2", "num_heads": 4, "state": 65537}"#, "mixers.1.state", "must be"),
         ("{\(mamba2), \"norm_eps\": 0}", "mixers.1.norm_eps", "must be"),
         ("{\(mamba2), \"window\": 4}", "mixers.1.window", "unknown"),
+        (#"{"kind": "rwkv6"}"#, "mixers.1.num_heads", "missing"),
+        (#"{"kind": "rwkv6", "num_heads": 3}"#, "mixers.1.num_heads", "does not divide hidden_size 16"),
+        (#"{"kind": "rwkv6", "num_heads": 32}"#, "mixers.1.num_heads", "does not divide"),
+        (#"{"kind": "rwkv6", "num_heads": 4, "mix_rank": 0}"#, "mixers.1.mix_rank", "must be"),
+        (#"{"kind": "rwkv6", "num_heads": 4, "decay_rank": 65537}"#, "mixers.1.decay_rank", "must be"),
+        (#"{"kind": "rwkv6", "num_heads": 4, "decay_rank": "64"}"#, "mixers.1.decay_rank", "integer"),
+        (#"{"kind": "rwkv6", "num_heads": 4, "head_dim": 4}"#, "mixers.1.head_dim", "unknown"),
+        (#"{"kind": "rwkv7", "num_heads": 4}"#, "mixers.1.first", "missing"),
+        (#"{"kind": "rwkv7", "num_heads": 4, "first": 1}"#, "mixers.1.first", "true or false"),
+        (#"{"kind": "rwkv7", "num_heads": 5, "first": true}"#, "mixers.1.num_heads", "does not divide"),
+        (#"{"kind": "rwkv7", "num_heads": 4, "first": true, "gate_rank": 0}"#, "mixers.1.gate_rank", "must be"),
+        (#"{"kind": "rwkv7", "num_heads": 4, "first": true, "rate_rank": 1.5}"#, "mixers.1.rate_rank", "integer"),
     ]
 
     @Test("A field of a mixer that cannot work is named, in a list and where there is one for all", arguments: wrong)
@@ -378,6 +390,34 @@ struct MixerTests {
         try bench.write("one.json", #"{"mixer": {"kind": "transnormer"}}"#.utf8)
         try initialize(bench.file("one.json"), "--layers", "3", "--force").expect(0)
         #expect(try mixers() == (0..<3).map { transnormer($0, of: 3) })
+    }
+
+    @Test("The short notation makes the model's first layer the first one of rwkv7, or every one of them")
+    func firstOfRWKV7() throws {
+        func seven(_ isFirst: Bool) -> NSDictionary {
+            [
+                "kind": "rwkv7", "num_heads": 4, "first": isFirst, "decay_rank": 32, "rate_rank": 32,
+                "value_rank": 32, "gate_rank": 32,
+            ]
+        }
+        let six: NSDictionary = ["kind": "rwkv6", "num_heads": 4, "mix_rank": 32, "decay_rank": 64]
+        try initialize("r7,r6,2*r7").expect(0)
+        #expect(try mixers() == [seven(true), six, seven(false), seven(false)])
+        try initialize("rwkv6,m,2*rwkv7", "--force").expect(0)
+        #expect(try mixers()[0] == six && mixers()[2...] == [seven(true), seven(true)])
+        // Those that blend need the first one.
+        try set("mixers", #"[{"kind": "monte-carlo"}, {"kind": "rwkv7", "num_heads": 4, "first": false}]"#)
+        try set("num_hidden_layers", "2")
+        try run("model", "info", bench.file("model")).expect(
+            65, "'mixers.1.first'", "must be rwkv7 with \"first\" true")
+        try initialize("r7,r7", "--recurrence", "2", named: "other").expect(64, "mixers.1.first", "recurrence is 2")
+        #expect(!bench.exists("other"))
+        // Wider models have maps through more.
+        try run(
+            "model", "init", bench.file("wide"), "--hidden-size", "256", "--intermediate-size", "8", "--mixers", "r7"
+        ).expect(0)
+        let ranks = try ["decay_rank", "rate_rank", "value_rank", "gate_rank"].map { try mixers("wide")[0][$0] as? Int }
+        #expect(ranks == [32, 32, 32, 64])
     }
 
     @Test("--mixers takes a file: a list, or an object that has mixers as config.json does")

@@ -22,8 +22,9 @@ struct StreamScoreTests {
     }
 
     /// Surprisal of all bytes, of one run over a store.
-    private func wanted() throws -> [Float] {
-        try bench.store(bytes, "--patch-size", "16")
+    private func wanted(model: String? = nil, patchSize: Int = 16) throws -> [Float] {
+        let model = model ?? self.model
+        try bench.store(bytes, "--patch-size", "\(patchSize)")
         try run(
             "forward", "--store", bench.file("store"), "--model", model, "--convolution", "direct", "--nll",
             bench.file("wanted.npy")
@@ -54,6 +55,15 @@ struct StreamScoreTests {
         try bench.shell("$P score - --model model --nll - < in > values").expect(0)
         let values = try bench.bytes("values").withUnsafeBytes { Array($0.bindMemory(to: Float.self)) }
         #expect(same(values, wanted))
+    }
+
+    @Test("Layers that ask for the model's input beside their own get it: first values of rwkv7")
+    func firstValues() throws {
+        let model = Fixtures.path("rwkv7-long")
+        let wanted = try wanted(model: model, patchSize: 7)
+        try run(["score", "-", "--model", model, "--threads", "2", "--nll", bench.file("nll.npy")], input: bytes)
+            .expect(0)
+        #expect(same(try bench.array("nll.npy").values, wanted))
     }
 
     @Test("Saved states go on with the bits of one run, wherever it was cut, with other threads")

@@ -36,9 +36,10 @@ import Testing
         #expect(
             Set(backend.operations.keys) == [
                 "load", "embed", "store", "download", "upload", "round", "zero", "copy", "firstAbove", "normalise",
-                "product", "average", "add", "rotate", "apply", "gateHeads", "divideHeads",
-                "surprisal", "attend", "convolve", "retain", "scan",
-                "recall", "convolveChannels", "measure", "retain by rows", "scan by rows", "recall by rows", "addHeads",
+                "product", "average", "add", "rotate", "apply", "gateHeads", "divideHeads", "surprisal", "attend",
+                "convolve", "retain", "scan", "recall", "convolveChannels", "measure", "retain by rows", "scan by rows",
+                "recall by rows", "addHeads", "multiply", "blend", "normaliseHeads", "addHeadProducts", "fade",
+                "directKeys", "fadeAndCorrect",
             ])
     }
 
@@ -74,7 +75,7 @@ import Testing
             func memset<T>(_ memory: Memory<T>) { for index in memory.bytes.indices { memory.bytes[index] = 0xff } }
             let floats = try Memory<Float>(24), ids = try Memory<UInt16>(6), positions = try Memory<Int64>(6)
             let x = try bench.empty(6, 4), y = try bench.empty(6, 4), z = try bench.empty(6, 8)
-            let columns = try Memory<UInt8>(6 * 16), bits = try Memory<Float>(6), head = try HeadNorm(2)
+            let columns = try Memory<UInt8>(6 * 16), bits = try Memory<Float>(6), head = try RowWeights(2)
             call(floats, bench.numbers(24)) { lane.upload(floats.start, to: x) }
             call(floats, bench.numbers(24)) {
                 lane.load([StoredRows(floats.start, count: 6, first: 0, step: 1)], as: .f32, into: y)
@@ -299,7 +300,7 @@ import Testing
         },
         Violation("gateHeads", "6 values are not 2 heads of 2") { bench in
             bench.lane.gateHeads(
-                try bench.rows(2, 6), heads: 2, weight: try HeadNorm(2), epsilon: 1,
+                try bench.rows(2, 6), heads: 2, weight: try RowWeights(2), epsilon: 1,
                 gate: .silu(try bench.rows(2, 6)))
         },
         Violation("divideHeads", "2 x 6 values from 2 x 7 in 2 heads") { bench in
@@ -327,6 +328,67 @@ import Testing
             bench.lane.retain(
                 keys: try bench.rows(10, 8), values: try bench.rows(10, 6), decay: try bench.decay(),
                 into: try bench.empty(15, 3))
+        },
+        Violation("apply", "x have gaps between them") { bench in
+            bench.lane.apply(.tanh, to: try bench.rows(3, 4).columns(0..<3))
+        },
+        Violation("multiply", "2 x 4 values for 3 x 4") { bench in
+            bench.lane.multiply(try bench.rows(3, 4), by: try bench.rows(2, 4))
+        },
+        Violation("blend", "3 weights for rows of 4") { bench in
+            let x = try bench.rows(3, 4)
+            bench.lane.blend(x, with: x, share: try bench.weights(3), plus: nil, into: try bench.rows(3, 4))
+        },
+        Violation("blend", "3 x 5 values for 3 x 4") { bench in
+            let x = try bench.rows(3, 4)
+            bench.lane.blend(x, with: x, share: nil, plus: try bench.rows(3, 5), into: try bench.rows(3, 4))
+        },
+        Violation("normaliseHeads", "4 values are not 3 heads") { bench in
+            let weights = try bench.weights(4)
+            bench.lane.normaliseHeads(try bench.rows(3, 4), heads: 3, weight: weights, bias: weights, epsilon: 1)
+        },
+        Violation("normaliseHeads", "5 weights for rows of 4") { bench in
+            bench.lane.normaliseHeads(
+                try bench.rows(3, 4), heads: 2, weight: try bench.weights(4), bias: try bench.weights(5), epsilon: 1)
+        },
+        Violation("addHeadProducts", "2 x 4 values for 3 x 4") { bench in
+            let x = try bench.rows(3, 4), short = try bench.rows(2, 4)
+            bench.lane.addHeadProducts(
+                short, short, heads: 2, weight: try bench.weights(4), times: try bench.rows(3, 4), to: x)
+        },
+        Violation("fade", "not equally far apart") { bench in
+            let keys = try bench.rows(3, 4), values = try bench.rows(3, 2)
+            bench.lane.fade(
+                queries: keys, keys: try bench.rows(3, 5).columns(0..<4), losses: keys, values: values,
+                state: try bench.rows(4, 2), into: try bench.rows(3, 2))
+        },
+        Violation("fade", "a state of 4 x 3 values for 3 rows of 4 keys and 3 of 2 values") { bench in
+            let keys = try bench.rows(3, 4), values = try bench.rows(3, 2)
+            bench.lane.fade(
+                queries: keys, keys: keys, losses: keys, values: values, state: try bench.rows(4, 3),
+                into: try bench.rows(3, 2))
+        },
+        Violation("fade", "outputs overlap values") { bench in
+            let keys = try bench.rows(3, 4), values = try bench.rows(3, 2)
+            bench.lane.fade(
+                queries: keys, keys: keys, losses: keys, values: values, state: try bench.rows(4, 2), into: values)
+        },
+        Violation("directKeys", "4 values are not 3 heads") { bench in
+            let weights = try bench.weights(4)
+            bench.lane.directKeys(
+                try bench.rows(3, 4), rates: try bench.rows(3, 4), heads: 3, scale: weights, share: weights,
+                into: try bench.rows(3, 4))
+        },
+        Violation("directKeys", "keys overlap rates") { bench in
+            let (weights, keys) = (try bench.weights(4), try bench.rows(3, 4))
+            bench.lane.directKeys(
+                keys, rates: keys, heads: 2, scale: weights, share: weights, into: try bench.rows(3, 4))
+        },
+        Violation("fadeAndCorrect", "2 x 4 values for 3 x 4") { bench in
+            let keys = try bench.rows(3, 4), values = try bench.rows(3, 2)
+            bench.lane.fadeAndCorrect(
+                queries: keys, keys: keys, losses: keys, directions: keys, backs: try bench.rows(2, 4), values: values,
+                state: try bench.rows(4, 2), into: try bench.rows(3, 2))
         },
         Violation("scan", "head 2 of 2 in 8 x 3 values") { bench in
             bench.lane.scan(
@@ -376,7 +438,7 @@ import Testing
         },
         Violation("addHeads", "2 heads of 3 x 4 values, 2 x 4 added") { bench in
             bench.lane.addHeads(
-                try bench.rows(2, 4), weights: try HeadNorm(2), gate: try bench.rows(3, 4), to: try bench.rows(3, 4))
+                try bench.rows(2, 4), weights: try RowWeights(2), gate: try bench.rows(3, 4), to: try bench.rows(3, 4))
         },
         // Plans.
         Violation("attend", "query 4 of 4") { try attend($0, queries: [(4, 0..<1, 0, 0)]) },

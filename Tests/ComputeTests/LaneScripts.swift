@@ -68,6 +68,12 @@ final class Bench {
             position: PositionTerm(weight: weight, scale: 0.5, width: 8, length: length))
     }
 
+    func weights(_ count: Int) throws -> RowWeights {
+        let weights = try RowWeights(count)
+        for (index, value) in numbers(count).enumerated() { weights[index] = value }
+        return weights
+    }
+
     func decay() throws -> DecayTables {
         try DecayTables(decays: [0.9, 0.5], keySize: 4, valueSize: 3, chunk: 8)
     }
@@ -218,25 +224,74 @@ struct LaneScript: Sendable, CustomStringConvertible {
         },
         LaneScript("gateHeads") { bench in
             let x = try bench.rows(5, 6), gate = try bench.rows(6, 6)
-            let weight = try HeadNorm(3)
+            let weight = try RowWeights(3)
             for index in 0..<3 { weight[index] = Float(index) + 0.5 }
             bench.lane.gateHeads(x, heads: 2, weight: weight, epsilon: 1e-3, gate: .silu(gate))
             bench.lane.gateHeads(x, heads: 3, weight: nil, epsilon: 1e-3, gate: .linear(gate))
-            let all = try HeadNorm(6)
+            let all = try RowWeights(6)
             for index in 0..<6 { all[index] = Float(index) - 2 }
             bench.lane.gateHeads(x[1..<4], heads: 3, weight: all, epsilon: 1e-3, gate: .none)
-            return try bench.values(x)
-        },
-        LaneScript("apply") { bench in
-            let x = try bench.rows(5, 7)
-            bench.lane.apply(.silu, to: x[0..<3])
-            bench.lane.apply(.eluPlusOne, to: x[2..<5])
             return try bench.values(x)
         },
         LaneScript("divideHeads") { bench in
             let x = try bench.rows(5, 10), y = try bench.rows(6, 9)
             bench.lane.divideHeads(x.columns(1..<9), heads: 2, epsilon: 1e-3, into: y.columns(2..<8))
             return try bench.values(x, y)
+        },
+        LaneScript("apply, multiply") { bench in
+            let x = try bench.rows(5, 6), y = try bench.rows(6, 6)
+            for function in RowFunction.allCases {
+                bench.lane.apply(function, to: x)
+                bench.lane.multiply(x, by: y)
+            }
+            return try bench.values(x)
+        },
+        LaneScript("blend") { bench in
+            // A row and the one before it.
+            let u = try bench.rows(6, 5), plus = try bench.rows(5, 5), mixed = try bench.empty(6, 5)
+            bench.lane.blend(u[1..<6], with: u[0..<5], share: try bench.weights(5), plus: nil, into: mixed[1..<6])
+            bench.lane.blend(mixed[1..<6], with: u[0..<5], share: nil, plus: plus, into: mixed[1..<6])
+            bench.lane.blend(u[1..<3], with: u[0..<2], share: try bench.weights(5), plus: plus, into: plus[3..<5])
+            return try bench.values(u, plus, mixed[1..<6])
+        },
+        LaneScript("normaliseHeads, addHeadProducts") { bench in
+            let x = try bench.rows(5, 6), a = try bench.rows(5, 6), b = try bench.rows(6, 6), v = try bench.rows(5, 6)
+            bench.lane.addHeadProducts(a, b, heads: 3, weight: try bench.weights(6), times: v, to: x)
+            bench.lane.normaliseHeads(
+                x, heads: 2, weight: try bench.weights(6), bias: try bench.weights(6), epsilon: 1e-3)
+            return try bench.values(x)
+        },
+        LaneScript("fade") { bench in
+            let keys = try (0..<3).map { _ in try bench.rows(9, 7) }, values = try bench.rows(9, 6)
+            let state = try bench.rows(4, 5), outputs = try bench.rows(9, 4)
+            // Two columns of values and the third one, the rows in two goes.
+            for columns in [0..<2, 2..<3] {
+                for rows in [0..<4, 4..<9] {
+                    let k = keys.map { $0[rows].columns(2..<6) }
+                    bench.lane.fade(
+                        queries: k[0], keys: k[1], losses: k[2],
+                        values: values[rows].columns(columns.lowerBound + 3..<columns.upperBound + 3),
+                        state: state.columns(columns.lowerBound + 1..<columns.upperBound + 1),
+                        into: outputs[rows].columns(columns))
+                }
+            }
+            return try bench.values(state, outputs)
+        },
+        LaneScript("directKeys, fadeAndCorrect") { bench in
+            let k = try bench.rows(9, 8), rates = try bench.rows(9, 8), directions = try bench.empty(9, 8)
+            bench.lane.directKeys(
+                k, rates: rates, heads: 2, scale: try bench.weights(8), share: try bench.weights(8), into: directions)
+            let queries = try bench.rows(9, 8), losses = try bench.rows(9, 8), values = try bench.rows(9, 6)
+            let state = try bench.rows(4, 5), outputs = try bench.rows(9, 4)
+            bench.lane.apply(.logistic, to: losses)
+            for rows in [0..<4, 4..<9] {
+                func head(_ x: Rows) -> Rows { x[rows].columns(4..<8) }
+                bench.lane.fadeAndCorrect(
+                    queries: head(queries), keys: head(k), losses: head(losses), directions: head(directions),
+                    backs: head(rates), values: values[rows].columns(2..<5), state: state.columns(1..<4),
+                    into: outputs[rows].columns(0..<3))
+            }
+            return try bench.values(k, rates, directions, state, outputs)
         },
         LaneScript("surprisal") { bench in
             let states = try bench.rows(150, 12)
@@ -309,7 +364,7 @@ struct LaneScript: Sendable, CustomStringConvertible {
         },
         LaneScript("addHeads") { bench in
             let x = try bench.rows(5, 8), y = try bench.rows(6, 8), gate = try bench.rows(5, 6)
-            let weights = try HeadNorm(3)
+            let weights = try RowWeights(3)
             for index in 0..<3 { weights[index] = Float(index) - 0.5 }
             bench.lane.addHeads(y.columns(1..<7), weights: weights, gate: gate, to: x.columns(2..<8))
             return try bench.values(x)

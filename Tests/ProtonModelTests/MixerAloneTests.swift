@@ -15,6 +15,10 @@ import Testing
     struct Case: CustomStringConvertible {
         let folder: String
         var description: String { URL(fileURLWithPath: folder).lastPathComponent }
+        /// Values of the model's first layer, for mixers that blend theirs with them.
+        var first: NpyArray? { try? NpyArray("\(folder)/v_first.npy") }
+        /// The block of the model made of it that has the mixer.
+        var block: Int { first == nil ? 0 : 1 }
     }
 
     static let cases: [Case] = {
@@ -39,50 +43,91 @@ import Testing
         return try #require(mixers[0].shape as? any StreamingShape)
     }
 
-    /// A model of one layer whose norms leave rows as they are: of twice the width, rows [u, -u] have no mean, and
-    /// beside an epsilon of 10^12 their variance is nothing.
+    /// A model of one layer, or of two where the mixer blends its values with those of a first layer, whose norms
+    /// leave rows as they are: of twice the width, rows [u, -u] have no mean, and beside an epsilon of 10^12 their
+    /// variance is nothing.
     private func model(of example: Case, _ shape: any StreamingShape, width D: Int, patchSize: Int, in folder: String)
         throws -> (Model, ModelConfig)
     {
         var config = ModelConfig(
-            hiddenSize: 2 * D, intermediateSize: 8, layers: 1, heads: 1, patchSize: patchSize, kernelSize: 1)
+            hiddenSize: 2 * D, intermediateSize: 8, layers: 1 + example.block, heads: 1, patchSize: patchSize,
+            kernelSize: 1)
         config.positionalEncoding = .none
-        config.mixers = [LayerMixer(shape)]
-        if var mamba2 = shape as? Mamba2Shape {
-            // As many channels, of twice the width.
-            try #require(mamba2.expand % 2 == 0)
-            mamba2.expand /= 2
-            config.mixers = [LayerMixer(mamba2)]
-        }
+        // A first layer whose values are its input.
+        let first = RWKV7Shape(
+            heads: 1, headSize: 2 * D, isFirst: true, decayRank: 1, rateRank: 1, valueRank: 1, gateRank: 1)
+        config.mixers = (example.block == 0 ? [] : [LayerMixer(first)]) + [LayerMixer(try Self.doubled(shape))]
         let weights = try SafeTensors("\(example.folder)/model.safetensors")
+        func stored(_ name: String) -> String {
+            let prefix = "blocks.\(example.block).mixer."
+            return name.hasPrefix(prefix)
+                ? "blocks.0.mixer." + name.dropFirst(prefix.count) : name + " of a first layer"
+        }
         func values(_ name: String) -> [Float]? {
-            weights.tensors[name].map { Array(weights.bytes($0).bindMemory(to: Float.self)) }
+            if example.block == 1 && name == "blocks.0.mixer.v_proj.weight" {
+                return (0..<D * D).map { $0 / D == $0 % D ? 1 : 0 }
+            }
+            return weights.tensors[stored(name)].map { Array(weights.bytes($0).bindMemory(to: Float.self)) }
         }
         let layout = TensorLayout(config).tensors.filter {
-            !$0.name.contains(".mixer.") || weights.tensors[$0.name] != nil
+            !$0.isOptional || weights.tensors[stored($0.name)] != nil
         }
+        func sizes(_ name: String) -> [Int] { weights.tensors[stored(name)]?.shape ?? [D, D] }
+        let asked = Dictionary(uniqueKeysWithValues: layout.map { ($0.name, $0.shape) })
         try File.makeDirectory(folder)
         try SafeTensors.write(
             "\(folder)/model.safetensors", shapes: layout.map { ($0.name, $0.shape) }, metadata: [:]
         ) { name, target in
             target.update(repeating: name.contains("norm") && name.hasSuffix("norm.weight") ? 1e6 : 0)
             guard let known = values(name) else { return }
+            if name.contains("norm") { target.update(repeating: 0) }
             if name.hasSuffix("o_proj.weight") || name.hasSuffix("o_proj.bias") {
-                for index in known.indices {
-                    target[index] = known[index]
-                    target[known.count + index] = -known[index]
-                }
-            } else if known.count == target.count {
-                for index in known.indices { target[index] = known[index] }
+                // From the same features to y and -y.
+                let (own, wide) = (sizes(name), asked[name] ?? [])
+                place(known, own, in: target, wide)
+                place(known.map { -$0 }, own, in: target, wide, from: target.count / 2)
             } else {
-                for row in 0..<known.count / D {
-                    for column in 0..<D { target[row * 2 * D + column] = known[row * D + column] }
-                }
+                place(known, sizes(name), in: target, asked[name] ?? [])
             }
         }
         try File.replace("\(folder)/config.json", with: Array(config.json.utf8))
         config.layerNormEpsilon = 1e12
         return (try Model(directory: folder), config)
+    }
+
+    /// The shape in a model of twice the width, with more heads where they share it.
+    private static func doubled(_ shape: any StreamingShape) throws -> any StreamingShape {
+        if var shape = shape as? Mamba2Shape {
+            // As many channels, of twice the width.
+            try #require(shape.expand % 2 == 0)
+            shape.expand /= 2
+            return shape
+        }
+        if var shape = shape as? RWKV6Shape {
+            shape.heads *= 2
+            return shape
+        }
+        if var shape = shape as? RWKV7Shape {
+            shape.heads *= 2
+            return shape
+        }
+        return shape
+    }
+
+    /// Puts values [shape] into the first of larger ones [wide], from value `first` on.
+    private func place(
+        _ values: [Float], _ shape: [Int], in target: UnsafeMutableBufferPointer<Float>, _ wide: [Int],
+        from first: Int = 0
+    ) {
+        for index in values.indices {
+            var (rest, place, step) = (index, first, 1)
+            for (size, wideSize) in zip(shape, wide).reversed() {
+                place += rest % size * step
+                rest /= size
+                step *= wideSize
+            }
+            target[place] = values[index]
+        }
     }
 
     /// y by the engine's arithmetic, stretch after stretch; where `saves` says so through a carry that is saved and
@@ -98,30 +143,38 @@ import Testing
             of: example, shape, width: D, patchSize: patchSize, in: folder.file("model"))
         let geometry = try #require(SequenceGeometry(tokens: n, patchSize: patchSize))
         let backend = CPUBackend(kernels)
-        let tensor = TensorReader(model, prefix: "blocks.0.")
+        let tensor = TensorReader(model, prefix: "blocks.\(example.block).")
         defer { withExtendedLifetime(tensor) {} }
-        let mixer = try shape.mixer(tensor, config, geometry: geometry, on: backend)
+        let mixer = try Self.doubled(shape).mixer(tensor, config, geometry: geometry, on: backend)
         let tile = Tiling(patchSize: patchSize).rows
         let rows = stretchTiles * tile
         let streamShape = StreamShape(geometry: geometry, rows: rows)
-        let tools = LaneTools(try backend.lane(shape.needs(config, tileRows: tile)), rooms: [])
+        let tools = LaneTools(try backend.lane(Self.doubled(shape).needs(config, tileRows: tile)), rooms: [])
         var stream = try mixer.stream(streamShape, on: backend)
         let N = geometry.paddedTokens
-        let x = try backend.rows(N, width: 2 * D), s = try backend.rows(N, width: 2 * D)
-        var doubled = [Float](repeating: 0, count: N * 2 * D)
-        for row in 0..<n {
-            for column in 0..<D {
-                doubled[row * 2 * D + column] = u.values[row * D + column]
-                doubled[row * 2 * D + D + column] = -u.values[row * D + column]
+        let s = try backend.rows(N, width: 2 * D)
+        /// Rows [u, -u].
+        func doubled(_ u: NpyArray) throws -> Rows {
+            let rows = try backend.rows(N, width: 2 * D)
+            var doubled = [Float](repeating: 0, count: N * 2 * D)
+            for row in 0..<n {
+                for column in 0..<D {
+                    doubled[row * 2 * D + column] = u.values[row * D + column]
+                    doubled[row * 2 * D + D + column] = -u.values[row * D + column]
+                }
             }
+            tools.lane.upload(doubled, to: rows)
+            return rows
         }
-        tools.lane.upload(doubled, to: x)
+        let x = try doubled(u), input = try example.first.map(doubled)
         for first in stride(from: 0, to: N, by: rows) {
             let stretch = first..<min(N, first + rows)
             let tiles = stride(from: first, to: stretch.upperBound, by: tile).map {
                 $0..<min(stretch.upperBound, $0 + tile)
             }
-            for tile in tiles { try stream.prepare(tile, ofStretch: first, x: x[tile], with: tools) }
+            for tile in tiles {
+                try stream.prepare(tile, ofStretch: first, x: x[tile], input: input.map { $0[tile] }, with: tools)
+            }
             for task in 0..<stream.carryingTasks { try stream.carry(task, over: stretch, with: tools) }
             for tile in tiles { try stream.mix(tile, ofStretch: first, x: x[tile], with: tools, into: s[tile]) }
             if saves {

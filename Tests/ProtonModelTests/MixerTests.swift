@@ -23,7 +23,20 @@ import Testing
         TransNormerShape(heads: 3, headSize: 5, layer: 7, layers: 8, hasAngles: true, normEpsilon: 1e-5),
         Mamba2Shape(heads: 4, headSize: 8, state: 16),
         Mamba2Shape(heads: 6, headSize: 8, state: 3, groups: 3, expand: 3, taps: 1, normEpsilon: 1e-4),
+        RWKV6Shape(heads: 2, headSize: 8), RWKV6Shape(heads: 16, headSize: 1, mixRank: 3, decayRank: 1 << 10),
+        RWKV7Shape(
+            heads: 2, headSize: 8, isFirst: true, decayRank: 32, rateRank: 3, valueRank: 32, gateRank: 1 << 10),
+        RWKV7Shape(heads: 16, headSize: 1, isFirst: true, decayRank: 2, rateRank: 32, valueRank: 5, gateRank: 7),
     ]
+
+    static func rwkv7(
+        _ heads: Int = 2, _ headSize: Int = 8, isFirst: Bool = true, decay: Int = 4, rate: Int = 4, value: Int = 4,
+        gate: Int = 4
+    ) -> RWKV7Shape {
+        RWKV7Shape(
+            heads: heads, headSize: headSize, isFirst: isFirst, decayRank: decay, rateRank: rate, valueRank: value,
+            gateRank: gate)
+    }
 
     private func config(_ shapes: [any MixerShape], hiddenSize: Int = 16) -> ModelConfig {
         var config = ModelConfig(
@@ -142,6 +155,15 @@ import Testing
         (Mamba2Shape(heads: 4, headSize: 8, state: 4, taps: 0), "conv"),
         (Mamba2Shape(heads: 4, headSize: 8, state: 4, taps: 257), "conv"),
         (Mamba2Shape(heads: 4, headSize: 8, state: 4, normEpsilon: 0), "norm_eps"),
+        (RWKV6Shape(heads: 0, headSize: 16), "num_heads"), (RWKV6Shape(heads: .max, headSize: 2), "num_heads"),
+        (RWKV6Shape(heads: 3, headSize: 5), "num_heads"), (RWKV6Shape(heads: 2, headSize: 16), "num_heads"),
+        (RWKV6Shape(heads: 2, headSize: 8, mixRank: 0), "mix_rank"),
+        (RWKV6Shape(heads: 2, headSize: 8, mixRank: 65_537), "mix_rank"),
+        (RWKV6Shape(heads: 2, headSize: 8, decayRank: -1), "decay_rank"),
+        (RWKV6Shape(heads: 2, headSize: 8, decayRank: .max), "decay_rank"),
+        (rwkv7(0, 16), "num_heads"), (rwkv7(3, 5), "num_heads"), (rwkv7(.max, .max), "num_heads"),
+        (rwkv7(decay: 0), "decay_rank"), (rwkv7(rate: 65_537), "rate_rank"), (rwkv7(value: -1), "value_rank"),
+        (rwkv7(gate: 0), "gate_rank"), (rwkv7(isFirst: false), "first"),
     ]
 
     @Test("A mixer made in code that cannot work is named", arguments: impossibleShapes.indices)
@@ -157,6 +179,9 @@ import Testing
             SlidingWindowShape(heads: 2, headSize: 8, window: 1 << 10, dilations: [1, 1 << 10]),
             SlidingWindowShape(heads: 2, headSize: 4, window: 1, rope: RotaryEncoding(theta: 1, spacing: .inclusive)),
             RetentionShape(heads: 16, keySize: 1, valueSize: 65_536, normEpsilon: 0.1),
+            RWKV6Shape(heads: 1, headSize: 16, mixRank: 65_536, decayRank: 1),
+            RWKV6Shape(heads: 16, headSize: 1, mixRank: 1, decayRank: 65_536),
+            Self.rwkv7(16, 1, decay: 65_536, rate: 65_536, value: 65_536, gate: 65_536),
         ] as [any MixerShape] {
             #expect(config([shape]).impossibleField() == nil)
         }
@@ -170,6 +195,34 @@ import Testing
             let isFine = shape is MonteCarloShape
             #expect(config.impossibleField()?.field == (isFine ? nil : "mixers.1.kind"))
         }
+    }
+
+    @Test("Layers of rwkv7 that blend their values with the first layer's need that it is one, and the only one")
+    func firstValues() throws {
+        let (first, later) = (Self.rwkv7(), Self.rwkv7(1, 16, isFirst: false, value: 2))
+        let retention = RetentionShape(heads: 2, keySize: 8, valueSize: 16)
+        for shapes in [
+            [first, later], [first, retention, later, MonteCarloShape(), later], [first, later, first], [first, first],
+            [MonteCarloShape(), first],
+        ] as [[any MixerShape]] {
+            #expect(config(shapes).impossibleField() == nil)
+            let config = config(shapes)
+            #expect(try reread(config) == config)
+        }
+        for (shapes, block, word) in [
+            ([later], 0, "must be rwkv7"), ([MonteCarloShape(), first, later], 2, "must be rwkv7"),
+            ([retention, later], 1, "must be rwkv7"), ([later, later], 0, "must be rwkv7"),
+            ([first, later, first, later], 3, "mixers.2 before it"),
+        ] as [([any MixerShape], Int, String)] {
+            let found = try #require(config(shapes).impossibleField())
+            #expect(found.field == "mixers.\(block).first" && found.problem.contains(word), "\(found)")
+        }
+        var repeated = config([first, later])
+        repeated.recurrence = 2
+        let found = try #require(repeated.impossibleField())
+        #expect(found.field == "mixers.1.first" && found.problem.contains("recurrence is 2"))
+        repeated.mixers = [LayerMixer(first), LayerMixer(first)]
+        #expect(repeated.impossibleField() == nil)
     }
 
     // MARK: Tensors
@@ -229,6 +282,26 @@ import Testing
                 "dt_bias": [4], "A_log": [4], "D": [4], "norm.weight": [32], "o_proj.weight": [16, 32],
             ])
         #expect(mamba2.tensors(width: 16).allSatisfy { !$0.isOptional })
+
+        let rwkv6 = RWKV6Shape(heads: 2, headSize: 8, mixRank: 3, decayRank: 5)
+        #expect(
+            shapes(rwkv6) == [
+                "mu_x": [16], "mu_w": [16], "mu_k": [16], "mu_v": [16], "mu_r": [16], "mu_g": [16],
+                "mix_w1": [16, 15], "mix_w2": [5, 3, 16], "decay": [16], "decay_w1": [16, 5], "decay_w2": [5, 16],
+                "bonus": [2, 8], "r_proj.weight": [16, 16], "k_proj.weight": [16, 16], "v_proj.weight": [16, 16],
+                "g_proj.weight": [16, 16], "norm.weight": [16], "norm.bias": [16], "o_proj.weight": [16, 16],
+            ])
+
+        var seven: [String: [Int]] = [
+            "mu_r": [16], "mu_w": [16], "mu_k": [16], "mu_v": [16], "mu_a": [16], "mu_g": [16], "decay": [16],
+            "decay_w1": [16, 3], "decay_w2": [3, 16], "rate": [16], "rate_w1": [16, 4], "rate_w2": [4, 16],
+            "gate_w1": [16, 6], "gate_w2": [6, 16], "k_k": [16], "k_a": [16], "r_k": [2, 8],
+            "r_proj.weight": [16, 16], "k_proj.weight": [16, 16], "v_proj.weight": [16, 16], "norm.weight": [16],
+            "norm.bias": [16], "o_proj.weight": [16, 16],
+        ]
+        #expect(shapes(Self.rwkv7(decay: 3, rate: 4, value: 5, gate: 6)) == seven)
+        seven.merge(["value": [16], "value_w1": [16, 5], "value_w2": [5, 16]]) { $1 }
+        #expect(shapes(Self.rwkv7(isFirst: false, decay: 3, rate: 4, value: 5, gate: 6)) == seven)
 
         var config = config([MonteCarloShape(), retention])
         config.delegation = .selective
@@ -351,6 +424,105 @@ import Testing
         }
     }
 
+    @Test("New rwkv6 layers begin with shares, decays and bonuses that go up feature by feature, layer by layer")
+    func initialRamps() throws {
+        let folder = try TemporaryFolder()
+        let (D, shape) = (6, RWKV6Shape(heads: 2, headSize: 3, mixRank: 2, decayRank: 4))
+        var config = config([shape, shape, shape], hiddenSize: D)
+        config.positionalEncoding = .none
+        try Model.initialize(folder.file("model"), config: config, seed: 3, isReplacing: false)
+        let model = try Model(directory: folder.file("model"))
+        func values(_ name: String, _ count: Int = 6) throws -> [Float] {
+            let tensor = try model.tensor("blocks.\(name)")
+            return (0..<count).map { tensor.value($0) }
+        }
+        func close(_ values: [Float], _ formula: (Double) -> Double) -> Bool {
+            values.enumerated().allSatisfy { abs(Double($1) - formula(Double($0))) < 1e-6 }
+        }
+        for layer in 0..<3 {
+            let (depth, rest) = (Double(layer) / 2, 1 - Double(layer) / 3)
+            let name = "\(layer).mixer."
+            for share in ["x", "w", "k"] {
+                #expect(try close(values(name + "mu_\(share)")) { 1 - pow($0 / 6, rest) })
+            }
+            #expect(try close(values(name + "mu_v")) { 1 - pow($0 / 6, rest) - 0.3 * depth })
+            for share in ["r", "g"] {
+                #expect(try close(values(name + "mu_\(share)")) { 1 - pow($0 / 6, rest / 2) })
+            }
+            #expect(try close(values(name + "decay")) { -6 + 5 * pow($0 / 5, 0.7 + 1.3 * depth) })
+            let waver = [0, 0.1, -0.1, 0, 0.1, -0.1]
+            #expect(try close(values(name + "bonus")) { depth * (1 - $0 / 5) + waver[Int($0)] })
+            #expect(try values(name + "mix_w1", 60).allSatisfy { $0 == 0 })
+            #expect(try values(name + "decay_w1", 24).allSatisfy { $0 == 0 })
+            for through in [try values(name + "mix_w2", 60), try values(name + "decay_w2", 24)] {
+                #expect(through.allSatisfy { abs($0) <= 0.01 } && through.contains { abs($0) > 0.008 })
+            }
+            #expect(
+                try values(name + "norm.weight") + values(name + "norm.bias") == [1, 1, 1, 1, 1, 1, 0, 0, 0, 0, 0, 0])
+        }
+        // One layer is the first one.
+        config.layers = 1
+        try Model.initialize(folder.file("one"), config: config, seed: 3, isReplacing: false)
+        let one = try Model(directory: folder.file("one")).tensor("blocks.0.mixer.decay")
+        #expect(close((0..<6).map { one.value($0) }) { -6 + 5 * pow($0 / 5, 0.7) })
+    }
+
+    @Test("New rwkv7 layers begin as their authors have it")
+    func initialOfRWKV7() throws {
+        let folder = try TemporaryFolder()
+        let D = 8
+        let (first, later) = (
+            Self.rwkv7(2, 4, decay: 3, rate: 12, value: 2, gate: 8),
+            Self.rwkv7(2, 4, isFirst: false, decay: 3, rate: 2, value: 2, gate: 2)
+        )
+        try Model.initialize(
+            folder.file("model"), config: config([first, later, later], hiddenSize: D), seed: 5, isReplacing: false)
+        let model = try Model(directory: folder.file("model"))
+        func values(_ name: String, _ count: Int = 8) throws -> [Double] {
+            let tensor = try model.tensor("blocks.\(name)")
+            return (0..<count).map { Double(tensor.value($0)) }
+        }
+        func close(_ values: [Double], _ formula: (Double) -> Double) -> Bool {
+            values.enumerated().allSatisfy { abs($1 - formula(Double($0))) < 1e-6 }
+        }
+        // z·|z| of -1, -1/3, 1/3, 1 in each head of 4.
+        func bow(_ i: Double) -> Double { [-1, -1.0 / 9, 1.0 / 9, 1][Int(i) % 4] }
+        for layer in 0..<3 {
+            let (name, depth, rest) = ("\(layer).mixer.", Double(layer) / 2, 1 - Double(layer) / 3)
+            for (letter, exponent) in [("r", 0.2), ("w", 0.9), ("k", 0.7), ("v", 0.7), ("a", 0.9), ("g", 0.2)] {
+                #expect(try close(values(name + "mu_" + letter)) { 1 - pow($0 / 8, exponent * rest) })
+            }
+            #expect(
+                try close(values(name + "decay")) { -6 + 6 * pow($0 / 7, 1 + pow(depth, 0.3)) + 0.5 + 2.5 * bow($0) })
+            #expect(try close(values(name + "rate")) { -0.19 + 0.3 * bow($0) + 0.4 * ($0 / 7 - 0.5) })
+            if layer > 0 { #expect(try close(values(name + "value")) { 0.73 - 0.4 * ($0 / 7 - 0.5) }) }
+            #expect(try close(values(name + "k_k")) { 0.71 - 0.1 * ($0 / 7 - 0.5) })
+            #expect(try close(values(name + "k_a")) { _ in 1.02 } && close(values(name + "r_k")) { _ in -0.04 })
+            for zero in ["decay_w1", "rate_w1", "gate_w1"] {
+                #expect(try values(name + zero, 16).allSatisfy { $0 == 0 })
+            }
+            #expect(try values(name + "o_proj.weight", 64).allSatisfy { $0 == 0 })
+            for (letter, gain) in [("r", 0.5), ("k", 0.05), ("v", 0.5)] {
+                let (all, bound) = (try values(name + "\(letter)_proj.weight", 64), gain / 8.0.squareRoot())
+                #expect(all.allSatisfy { abs($0) <= bound } && all.contains { abs($0) > 0.9 * bound })
+            }
+        }
+        /// Products of a matrix's rows, or of its columns.
+        func products(_ values: [Double], rows: Int, columns: Int) -> [Double] {
+            let (count, length) = (min(rows, columns), max(rows, columns))
+            let vectors = (0..<count).map { i in
+                (0..<length).map { values[rows <= columns ? i * columns + $0 : $0 * columns + i] }
+            }
+            return (0..<count * count).map { i in zip(vectors[i / count], vectors[i % count]).map(*).reduce(0, +) }
+        }
+        for (name, rank) in [("0.mixer.decay_w2", 3), ("0.mixer.gate_w2", 8), ("0.mixer.rate_w2", 12)] {
+            let count = min(rank, D)
+            let square = 0.01 * max(1, Double(rank) / Double(D))
+            let found = products(try values(name, rank * D), rows: rank, columns: D)
+            #expect(close(found) { Int($0) / count == Int($0) % count ? square : 0 })
+        }
+    }
+
     @Test("Every factor of a mixer's products must have an even width where products take pairs")
     func evenWidths() {
         #expect(config(Self.shapes.filter { $0 is SlidingWindowShape }).hasEvenWidths)
@@ -358,6 +530,16 @@ import Testing
         #expect(!config([RetentionShape(heads: 3, keySize: 4, valueSize: 5)]).hasEvenWidths)
         #expect(!config([SlidingWindowShape(heads: 3, headSize: 5, window: 1)]).hasEvenWidths)
         #expect(!config([MonteCarloShape(), SlidingWindowShape(heads: 1, headSize: 5, window: 1)]).hasEvenWidths)
+        #expect(config([RWKV6Shape(heads: 2, headSize: 5, mixRank: 2, decayRank: 4)], hiddenSize: 10).hasEvenWidths)
+        #expect(!config([RWKV6Shape(heads: 3, headSize: 5, mixRank: 2, decayRank: 4)], hiddenSize: 15).hasEvenWidths)
+        #expect(!config([RWKV6Shape(heads: 2, headSize: 8, mixRank: 3, decayRank: 4)]).hasEvenWidths)
+        #expect(!config([RWKV6Shape(heads: 2, headSize: 8, mixRank: 2, decayRank: 5)]).hasEvenWidths)
+        #expect(config([Self.rwkv7(2, 5), Self.rwkv7(2, 5, isFirst: false)], hiddenSize: 10).hasEvenWidths)
+        #expect(config([Self.rwkv7(value: 3)]).hasEvenWidths)
+        for odd in [Self.rwkv7(decay: 3), Self.rwkv7(rate: 3), Self.rwkv7(gate: 3)] {
+            #expect(!config([odd]).hasEvenWidths)
+        }
+        #expect(!config([Self.rwkv7(), Self.rwkv7(isFirst: false, value: 3)]).hasEvenWidths)
         #expect(!config([LinearAttentionShape(heads: 1, keySize: 4, valueSize: 5)]).hasEvenWidths)
         // Keys and values of an odd width are results, no factors, and angles are none either.
         #expect(config([LinearAttentionShape(heads: 1, keySize: 5, valueSize: 4)]).hasEvenWidths)

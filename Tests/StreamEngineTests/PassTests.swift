@@ -106,7 +106,8 @@ import Testing
                 let pass = try engine.pass(
                     index,
                     reading: reader.map { .stored(StoredGeneration($0)) } ?? .resident(engine.residentStates(source)),
-                    isKept: cut.resident, writer: writer, targets: isLast ? .stored(tokens) : nil, progress: RunProgress(),
+                    isKept: cut.resident, writer: writer, targets: isLast ? .stored(tokens) : nil,
+                    tokens: .stored(tokens), progress: RunProgress(),
                     order: cut.order)
                 for window in pass.plan.windows { try pass.run(window: window) { _ in } }
                 try pass.finish { _ in }
@@ -266,9 +267,11 @@ import Testing
                 ConvolutionShape(kernelSize: 2, channels: config.hiddenSize),
             ]
         }
-        config.mixers = (0..<config.layers).map { _ in
+        let isSeven = config.recurrence == 1 && one([true, false, false])
+        config.mixers = (0..<config.layers).map { layer in
             let heads = one([1, 2, 3])
-            switch one([0, 1, 1, 2, 2, 3, 4, 5, 5]) {
+            if isSeven && layer == 0 { return LayerMixer(Self.rwkv7(config, isFirst: true)) }
+            switch one([0, 1, 1, 2, 2, 3, 4, 5, 5, 6, 7]) {
             case 0: return .monteCarlo
             case 1:
                 return LayerMixer(
@@ -292,6 +295,9 @@ import Testing
                     Mamba2Shape(
                         heads: heads, headSize: config.hiddenSize, state: one([2, 50]), groups: one([1, heads]),
                         expand: heads, taps: one([1, 4, 100])))
+            case 6:
+                return LayerMixer(RWKV6Shape(heads: 4, headSize: config.hiddenSize / 4, mixRank: 2, decayRank: 5))
+            case 7: return LayerMixer(Self.rwkv7(config, isFirst: !isSeven))
             default:
                 return LayerMixer(
                     RetentionShape(
@@ -304,9 +310,15 @@ import Testing
         return (config, one([1, 2, 100, 769, 2500, 5000]))
     }
 
+    private static func rwkv7(_ config: ModelConfig, isFirst: Bool) -> RWKV7Shape {
+        RWKV7Shape(
+            heads: 2, headSize: config.hiddenSize / 2, isFirst: isFirst, decayRank: 3, rateRank: 2, valueRank: 4,
+            gateRank: 5)
+    }
+
     @Test(
         "layers of any kind, order and size: the same bits for every cut, in passes of one layer or of several",
-        arguments: 1...36)
+        arguments: 1...48)
     func anyLayers(seed: Int) throws {
         let folder = try TemporaryFolder()
         var numbers = TestNumbers(UInt64(seed))

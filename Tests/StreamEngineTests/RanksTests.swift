@@ -98,7 +98,8 @@ import Testing
             }
             let pass = try engine.pass(
                 index, reading: .stored(columns ?? StoredGeneration(tokens)), shard: shard, isKept: false,
-                writer: writer, targets: isLast ? .stored(tokens) : nil, progress: progress ?? RunProgress())
+                writer: writer, targets: isLast ? .stored(tokens) : nil, tokens: .stored(tokens),
+                progress: progress ?? RunProgress())
             for window in pass.plan.windows { try pass.run(window: window) { _ in } }
             try pass.finish { _ in }
             // Before this rank waits for the others to take what they read of it: they wait for this.
@@ -152,7 +153,7 @@ import Testing
         "two and three ranks give the bits of one",
         arguments: [
             "deep", "ragged", "longest", "long-selective", "wide", "hybrid", "streaming", "retention-long", "linear",
-            "transnormer", "mamba2", "seven",
+            "transnormer", "mamba2", "rwkv6-long", "rwkv7-long", "rwkv7-hybrid", "seven",
         ])
     func same(name: String) throws {
         let one = try run(name, ranks: 1)[0]

@@ -225,10 +225,24 @@ import Testing
 
     @Test(
         "a streaming layer takes what it says",
-        arguments: [(3000, 32, 64), (70_000, 8, 24), (5000, 1100, 16), (1, 4, 8)])
-    func streams(tokens: Int, P: Int, D: Int) throws {
+        arguments: [(3000, 32, 64), (70_000, 8, 24), (5000, 1100, 16), (1, 4, 8)], [false, true])
+    func streams(size: (tokens: Int, P: Int, D: Int), isComputed: Bool) throws {
+        let (tokens, P, D) = size
         let folder = try TemporaryFolder()
-        let needs = try needs(tokens: tokens, P: P, D: D, layers: 7) {
+        func seven(isFirst: Bool) -> LayerMixer {
+            LayerMixer(
+                RWKV7Shape(
+                    heads: 2, headSize: D / 2, isFirst: isFirst, decayRank: 3, rateRank: 32, valueRank: 40, gateRank: 7)
+            )
+        }
+        let needs = try needs(tokens: tokens, P: P, D: D, layers: isComputed ? 4 : 7) {
+            if isComputed {
+                $0.mixers = [
+                    seven(isFirst: true), LayerMixer(RWKV6Shape(heads: 4, headSize: D / 4, mixRank: 5)), .monteCarlo,
+                    seven(isFirst: false),
+                ]
+                return
+            }
             $0.mixers = [
                 LayerMixer(RetentionShape(heads: 2, keySize: 5, valueSize: 16, rope: nil)),
                 LayerMixer(SlidingWindowShape(heads: 4, keyValueHeads: 2, headSize: 6, window: 300, dilations: [3])),
@@ -245,7 +259,7 @@ import Testing
         for overlap in [WorkingSetNeeds.Overlap.none, .full] {
             let set = needs.workingSet(T: T, W: T, slots: 500, overlap: overlap, commit: 1 << 20)
             let engine = try Engine(model, needs: needs, set: set, kernels: Kernels.select())
-            for layer in [1, 2, 4, 5, 6, 7] {
+            for layer in isComputed ? [1, 2, 4] : [1, 2, 4, 5, 6, 7] {
                 let ledger = MemoryLedger()
                 let made = try ledger.charged { try engine.layers(layer...layer)[0] }
                 #expect(
@@ -258,10 +272,17 @@ import Testing
                     streamed.bytes <= plan && plan <= streamed.bytes + streamed.bytes / 16 + 4096,
                     "layer \(layer): planned \(plan), took \(streamed.bytes)")
             }
+            let input = MemoryLedger(), ids = try Memory<UInt8>(1)
+            let tokens = ResidentStates(start: ids.start, order: nil, grid: engine.grid, columns: P, rowBytes: 2)
+            let modelInput = try input.charged { try ModelInput(.resident(tokens), of: engine) }
+            withExtendedLifetime((modelInput, ids)) {}
+            let inputBytes = set.parts.first { $0.name == "the model's input" }?.bytes
+            #expect(
+                isComputed ? inputBytes.map { $0 >= input.bytes && $0 <= input.bytes + 4096 } == true : inputBytes == 0)
             let most = set.parts.first { $0.name == "streaming layers" }?.bytes
             #expect(
                 most == (1...2).map { StreamedLayer.footprint(needs, set, layer: $0) }.reduce(0, +)
-                    || most == (4...7).map { StreamedLayer.footprint(needs, set, layer: $0) }.reduce(0, +))
+                    || most == (4...needs.config.layers).map { StreamedLayer.footprint(needs, set, layer: $0) }.reduce(0, +))
         }
     }
 

@@ -45,6 +45,8 @@ package enum Fixtures {
         "retention-inclusive", "hybrid", "hybrid-carlo", "hybrid-selective", "streaming", "streaming-short",
         "linear", "linear-plain", "linear-identity", "transnormer", "transnormer-plain",
         "mamba2", "mamba2-plain", "mamba2-short", "mamba2-selective",
+        "rwkv6", "rwkv6-one", "rwkv6-long", "rwkv6-hybrid", "rwkv7", "rwkv7-one",
+        "rwkv7-long", "rwkv7-hybrid", "rwkv7-repeated",
     ]
 
     package static let cases = published + family + mixers

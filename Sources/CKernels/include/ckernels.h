@@ -66,8 +66,12 @@ typedef struct {
 /// What follows a sum: nothing, GELU, or ReLU, max(x, 0), which leaves NaN as it is.
 enum bbp_activation { BBP_NO_ACTIVATION = 0, BBP_GELU = 1, BBP_RELU = 2 };
 
-/// Functions of single values: a / (1 + e^-a); e^a where a is below 0, else a + 1.
-enum bbp_function { BBP_SILU = 1, BBP_ELU_PLUS_ONE = 2 };
+/// Functions of single values: the hyperbolic tangent; the logistic function 1 / (1 + e^-x); silu, x times that; e^x where x
+/// is below 0, else x + 1; and what a state loses from one row to the next, 1 less what stays of it, where that is
+/// e^(-e^x), or e^(-logistic(x) / sqrt e).
+enum bbp_function {
+    BBP_TANH = 0, BBP_LOGISTIC = 1, BBP_SILU = 2, BBP_ELU_PLUS_ONE = 3, BBP_LOSS = 4, BBP_LOGISTIC_LOSS = 5
+};
 
 /// What values are multiplied with after a norm: nothing, their gates, or silu of these.
 enum bbp_gate { BBP_NO_GATE = 0, BBP_LINEAR_GATE = 1, BBP_SILU_GATE = 2 };
@@ -175,7 +179,8 @@ typedef struct {
     void (*convolve_channels)(const float *x, int64_t x_stride, int64_t rows, int64_t channels, int64_t taps,
                               const float *weight, int64_t weight_step, const float *bias, float *y, int64_t y_stride);
 
-    /// x[i] = f(x[i]), f a bbp_function. Absolute errors are below 1.5e-7 * max(1, |x|); silu is 0 at -infinity.
+    /// x[i] = f(x[i]), f a bbp_function. Absolute errors are below 1.5e-7 * max(1, |x|); of losses, for x from -30 on,
+    /// below 2e-6 of their value, so that a state that hardly fades lasts as long as it should. silu is 0 at -infinity.
     void (*apply)(int function, float *x, int64_t count);
 
     /// Each of `heads` heads of `size` values in each row of x, by its root mean square, and gated: gated = x /
@@ -184,6 +189,45 @@ typedef struct {
     /// `gate` is not read where there is none. gated may be x or gate.
     void (*gate_heads)(const float *x, int kind, const float *gate, int64_t rows, int64_t heads, int64_t size,
                        const float *weight, int64_t weight_step, float eps, float *gated);
+
+    /// x[i] = x[i] * y[i]
+    void (*multiply)(float *x, const float *y, int64_t count);
+
+    /// out[r,:] = a[r,:] + (b[r,:] - a[r,:]) * (share + plus[r,:]), rows of `width` values; share [width] or plus may be
+    /// null, for 0. a and b may overlap, and out may be any of a, b and plus that starts where it does.
+    void (*blend)(const float *a, const float *b, const float *share, const float *plus, int64_t rows, int64_t width,
+                  float *out);
+
+    /// Each of `heads` heads of `size` values in each row of x, as layer_norm takes rows, with weight and bias [heads,
+    /// size]. out may be x.
+    void (*norm_heads)(const float *x, const float *weight, const float *bias, float eps, int64_t rows, int64_t heads,
+                       int64_t size, float *out);
+
+    /// x[r,h,:] += (sum over i of a[r,h,i] * b[r,h,i] * weight[h,i]) * v[r,h,:], all [rows, heads, size], weight [heads,
+    /// size].
+    void (*add_head_products)(const float *a, const float *b, const float *weight, const float *v, int64_t rows,
+                              int64_t heads, int64_t size, float *x);
+
+    /// A matrix whose rows fade, each by a share of its own, over some rows: out[r,:] = q[r,:] state, then state[d,:] +=
+    /// k[r,d] * v[r,:] - loss[r,d] * state[d,:]. q, k and loss are [rows, key_size], key_stride floats from row to row;
+    /// v and out [rows, value_size] and state [key_size, value_size] have strides of their own, so that any columns of
+    /// values can be taken for themselves. A column's results depend on no other column, and are the same however many
+    /// rows are taken at a time.
+    void (*fading_scan)(const float *q, const float *k, const float *loss, int64_t key_stride, const float *v,
+                        int64_t v_stride, int64_t rows, int64_t key_size, int64_t value_size, float *state,
+                        int64_t state_stride, float *out, int64_t out_stride);
+
+    /// Directions of a delta rule, per head of each row, all [rows, heads, size], scale and share [heads, size]: n =
+    /// k * scale, by max(|n|, 1e-12); k *= 1 + (rate - 1) * share; rate = n * rate. direction gets n.
+    void (*delta_keys)(float *k, float *rate, const float *scale, const float *share, int64_t rows, int64_t heads,
+                       int64_t size, float *direction);
+
+    /// As fading_scan, for a state that also gives up what it says of a direction n: hit = n[r,:] state; then state[d,:]
+    /// += k[r,d] * v[r,:] - loss[r,d] * state[d,:] - back[r,d] * hit; then out[r,:] = q[r,:] state. n and back are
+    /// [rows, key_size] like k.
+    void (*delta_scan)(const float *q, const float *k, const float *loss, const float *n, const float *back,
+                       int64_t key_stride, const float *v, int64_t v_stride, int64_t rows, int64_t key_size,
+                       int64_t value_size, float *state, int64_t state_stride, float *out, int64_t out_stride);
 
     /// bits[r] = -log2 softmax(logits[r,:])[target[r]], logits [rows, vocabulary].
     void (*surprisal)(const float *logits, const uint16_t *target, int64_t rows, int64_t vocabulary, float *bits);

@@ -278,7 +278,7 @@ final class CPULane: Lane {
         kernels.pointee.apply(function.kernel, start(x), Int64(x.count * x.width))
     }
 
-    func gateHeads(_ x: Rows, heads: Int, weight: HeadNorm?, epsilon: Float, gate: HeadGate) {
+    func gateHeads(_ x: Rows, heads: Int, weight: RowWeights?, epsilon: Float, gate: HeadGate) {
         let (size, gates) = (x.width / heads, gate.rows)
         precondition(x.isContiguous && size * heads == x.width)
         precondition(gates.map { $0.isContiguous && $0.count >= x.count && $0.width == x.width } ?? true)
@@ -299,6 +299,33 @@ final class CPULane: Lane {
                 for value in 0..<size { target[value] = values[value] / divisor }
             }
         }
+    }
+
+    func multiply(_ x: Rows, by y: Rows) {
+        precondition(x.isContiguous && y.isContiguous && y.count >= x.count && y.width == x.width)
+        kernels.pointee.multiply(start(x), start(y), Int64(x.count * x.width))
+    }
+
+    func blend(_ a: Rows, with b: Rows, share: RowWeights?, plus: Rows?, into out: Rows) {
+        precondition(
+            [a, b, plus ?? a, out].allSatisfy { $0.isContiguous && $0.count >= a.count && $0.width == a.width })
+        precondition(share?.count ?? a.width == a.width)
+        kernels.pointee.blend(
+            start(a), start(b), share?.start, plus.map { UnsafePointer(start($0)) }, Int64(a.count), Int64(a.width),
+            start(out))
+    }
+
+    func normaliseHeads(_ x: Rows, heads: Int, weight: RowWeights, bias: RowWeights, epsilon: Float) {
+        precondition(x.isContiguous && x.width % heads == 0 && weight.count == x.width && bias.count == x.width)
+        kernels.pointee.norm_heads(
+            start(x), weight.start, bias.start, epsilon, Int64(x.count), Int64(heads), Int64(x.width / heads), start(x))
+    }
+
+    func addHeadProducts(_ a: Rows, _ b: Rows, heads: Int, weight: RowWeights, times v: Rows, to x: Rows) {
+        precondition([a, b, v, x].allSatisfy { $0.isContiguous && $0.count >= x.count && $0.width == x.width })
+        precondition(x.width % heads == 0 && weight.count == x.width)
+        kernels.pointee.add_head_products(
+            start(a), start(b), weight.start, start(v), Int64(x.count), Int64(heads), Int64(x.width / heads), start(x))
     }
 
     // MARK: Across rows
@@ -476,7 +503,7 @@ final class CPULane: Lane {
         }
     }
 
-    func addHeads(_ y: Rows, weights: HeadNorm, gate: Rows, to x: Rows) {
+    func addHeads(_ y: Rows, weights: RowWeights, gate: Rows, to x: Rows) {
         let size = x.width / weights.count
         precondition(x.width == weights.count * size && y.width == x.width && gate.width == x.width)
         precondition(y.count >= x.count && gate.count >= x.count)
@@ -489,6 +516,46 @@ final class CPULane: Lane {
                 for value in 0..<size { sum[value] = (sum[value] + weight * other[value]) * gates[value] }
             }
         }
+    }
+
+    func fade(queries: Rows, keys: Rows, losses: Rows, values: Rows, state: Rows, into outputs: Rows) {
+        let (rows, keySize, valueSize) = (queries.count, queries.width, values.width)
+        precondition([keys, losses].allSatisfy { $0.count == rows && $0.width == keySize })
+        precondition([keys, losses].allSatisfy { $0.stride == queries.stride || rows <= 1 })
+        precondition([values, outputs].allSatisfy { $0.count == rows && $0.width == valueSize })
+        precondition(state.count == keySize && state.width == valueSize)
+        kernels.pointee.fading_scan(
+            start(queries), start(keys), start(losses), Int64(queries.stride), start(values), Int64(values.stride),
+            Int64(rows), Int64(keySize), Int64(valueSize), start(state), Int64(state.stride), start(outputs),
+            Int64(outputs.stride))
+    }
+
+    func directKeys(
+        _ keys: Rows, rates: Rows, heads: Int, scale: RowWeights, share: RowWeights, into directions: Rows
+    ) {
+        let width = keys.width
+        precondition([keys, rates, directions].allSatisfy { $0.isContiguous && $0.count >= keys.count })
+        precondition(rates.width == width && directions.width == width && width % heads == 0)
+        precondition(scale.count == width && share.count == width)
+        kernels.pointee.delta_keys(
+            start(keys), start(rates), scale.start, share.start, Int64(keys.count), Int64(heads), Int64(width / heads),
+            start(directions))
+    }
+
+    func fadeAndCorrect(
+        queries: Rows, keys: Rows, losses: Rows, directions: Rows, backs: Rows, values: Rows, state: Rows,
+        into outputs: Rows
+    ) {
+        let (rows, keySize, valueSize) = (queries.count, queries.width, values.width)
+        let alike = [keys, losses, directions, backs]
+        precondition(alike.allSatisfy { $0.count == rows && $0.width == keySize })
+        precondition(alike.allSatisfy { $0.stride == queries.stride || rows <= 1 })
+        precondition([values, outputs].allSatisfy { $0.count == rows && $0.width == valueSize })
+        precondition(state.count == keySize && state.width == valueSize)
+        kernels.pointee.delta_scan(
+            start(queries), start(keys), start(losses), start(directions), start(backs), Int64(queries.stride),
+            start(values), Int64(values.stride), Int64(rows), Int64(keySize), Int64(valueSize), start(state),
+            Int64(state.stride), start(outputs), Int64(outputs.stride))
     }
 
     // MARK: In one go
@@ -525,10 +592,15 @@ final class CPULane: Lane {
 }
 
 extension RowFunction {
+    /// As the kernels call it.
     fileprivate var kernel: Int32 {
         switch self {
+        case .tanh: Int32(BBP_TANH.rawValue)
+        case .logistic: Int32(BBP_LOGISTIC.rawValue)
         case .silu: Int32(BBP_SILU.rawValue)
         case .eluPlusOne: Int32(BBP_ELU_PLUS_ONE.rawValue)
+        case .loss: Int32(BBP_LOSS.rawValue)
+        case .logisticLoss: Int32(BBP_LOGISTIC_LOSS.rawValue)
         }
     }
 }

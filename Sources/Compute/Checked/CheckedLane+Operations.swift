@@ -204,7 +204,7 @@ extension CheckedLane {
         }
     }
 
-    func gateHeads(_ x: Rows, heads: Int, weight: HeadNorm?, epsilon: Float, gate: HeadGate) {
+    func gateHeads(_ x: Rows, heads: Int, weight: RowWeights?, epsilon: Float, gate: HeadGate) {
         ask("gateHeads") { operation in
             try operation.demand(
                 heads > 0 && x.width % heads == 0
@@ -223,11 +223,7 @@ extension CheckedLane {
                 case .linear(let rows): .linear(try gates(rows))
                 case .silu(let rows): .silu(try gates(rows))
                 }
-            let copy = try weight.map { weight in
-                let copy = try HeadNorm(weight.count)
-                copy.start.update(from: weight.start, count: weight.count)
-                return copy
-            }
+            let copy = try weight.map(operation.copy)
             return { $0.gateHeads(gated, heads: heads, weight: copy, epsilon: epsilon, gate: gate) }
         }
     }
@@ -506,7 +502,7 @@ extension CheckedLane {
         }
     }
 
-    func addHeads(_ y: Rows, weights: HeadNorm, gate: Rows, to x: Rows) {
+    func addHeads(_ y: Rows, weights: RowWeights, gate: Rows, to x: Rows) {
         ask("addHeads") { operation in
             try operation.demand(
                 weights.count > 0 && x.width % weights.count == 0 && y.width == x.width && gate.width == x.width
@@ -516,8 +512,7 @@ extension CheckedLane {
             let sum = try operation.updates(x, "x")
             let other = try operation.reads(y[0..<x.count], "y")
             let gates = try operation.reads(gate[0..<x.count], "gate")
-            let copy = try HeadNorm(weights.count)
-            copy.start.update(from: weights.start, count: weights.count)
+            let copy = try operation.copy(weights)
             return { $0.addHeads(other, weights: copy, gate: gates, to: sum) }
         }
     }
@@ -532,7 +527,7 @@ extension Rows {
 
 extension CheckedOperation {
     /// Reads rows and writes others from them, which may be the same.
-    fileprivate mutating func maps(
+    mutating func maps(
         _ x: Rows, _ from: String, to y: Rows, _ to: String, isContiguous: Bool = true
     ) throws -> (Rows, Rows) {
         let y = y[0..<x.count]

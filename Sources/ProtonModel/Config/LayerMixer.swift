@@ -9,7 +9,7 @@ public struct LayerMixer: Sendable, Equatable {
     /// Every kind that there is.
     package static let kinds: [any MixerShape.Type] = [
         MonteCarloShape.self, SlidingWindowShape.self, RetentionShape.self, LinearAttentionShape.self,
-        TransNormerShape.self, Mamba2Shape.self,
+        TransNormerShape.self, Mamba2Shape.self, RWKV6Shape.self, RWKV7Shape.self,
     ]
 
     package static let monteCarlo = LayerMixer(MonteCarloShape())
@@ -26,12 +26,12 @@ public struct LayerMixer: Sendable, Equatable {
     /// Whether both compute the same: kind and every option.
     public static func == (one: LayerMixer, other: LayerMixer) -> Bool { one.shape.json == other.shape.json }
 
-    /// Names the first field that cannot work in a causal model, or in one that is not; nil when all do.
-    func impossibleField(isCausal: Bool) -> (field: String, problem: String)? {
+    /// Names the first field that cannot work in a model of hidden size `width`, causal or not; nil when all do.
+    func impossibleField(isCausal: Bool, width: Int) -> (field: String, problem: String)? {
         guard isCausal || isMonteCarlo else {
             return ("kind", "is '\(kind)', which works in causal models only; \"causal\" is false")
         }
-        return shape.impossibleField()
+        return shape.impossibleField(width: width)
     }
 }
 
@@ -51,7 +51,9 @@ extension LayerMixer {
         }
         self.init(try type.init(&fields, in: model))
         try fields.finish()
-        if let found = impossibleField(isCausal: model.isCausal) { throw fields.fault(found.field, found.problem) }
+        if let found = impossibleField(isCausal: model.isCausal, width: model.hiddenSize) {
+            throw fields.fault(found.field, found.problem)
+        }
     }
 
     /// Reads and checks a list of mixers, one a layer.

@@ -13,6 +13,10 @@ package protocol MixerShape: Sendable {
     /// nothing is said about takes what new models take, not what the format takes for absent fields.
     static func fields(of text: Substring?) -> [JSONObject.Field]?
 
+    /// More of them, where it depends on the layer: layer `layer`, from 0, of a model whose first layer is of kind
+    /// `first`.
+    static func fields(inLayer layer: Int, first kind: String) -> [JSONObject.Field]
+
     /// Takes its fields, all but `kind`. Their ranges are checked by `impossibleField`.
     ///
     /// - Throws: `Fault` naming a field that is missing or of another type.
@@ -21,12 +25,27 @@ package protocol MixerShape: Sendable {
     /// Names the first field that cannot work; nil when all do.
     func impossibleField() -> (field: String, problem: String)?
 
+    /// The same, and what cannot work in a model of hidden size D.
+    func impossibleField(width D: Int) -> (field: String, problem: String)?
+
+    /// Names the first field that cannot work in a block, from 0, of a model with these mixers.
+    func impossibleField(block: Int, of mixers: [LayerMixer], recurrence: Int) -> (field: String, problem: String)?
+
     /// Its object in config.json, in which every value that depends on the model is stated: the same text for the same
     /// mixer.
     var json: String { get }
 
     /// Its tensors in a model of hidden size D; names after "blocks.i.mixer.".
     func tensors(width D: Int) -> [TensorDescription]
+
+    /// The same, with what they hold before training where that depends on the layer.
+    ///
+    /// - Parameters:
+    ///   - layer: from 0, of `layers` that the model has; repeats do not count.
+    func tensors(width D: Int, layer: Int, of layers: Int) -> [TensorDescription]
+
+    /// How many values rows have that are multiplied by its matrices.
+    func factorWidths(width D: Int) -> [Int]
 
     /// The rows that a row of the layer sees.
     var view: MixerView { get }
@@ -36,6 +55,22 @@ package protocol MixerShape: Sendable {
 
     /// In one line, for people.
     var summary: String { get }
+}
+
+extension MixerShape {
+    package static func fields(inLayer layer: Int, first kind: String) -> [JSONObject.Field] { [] }
+
+    package func impossibleField(block: Int, of mixers: [LayerMixer], recurrence: Int) -> (
+        field: String, problem: String
+    )? { nil }
+
+    package func impossibleField(width D: Int) -> (field: String, problem: String)? { impossibleField() }
+
+    package func tensors(width D: Int, layer: Int, of layers: Int) -> [TensorDescription] { tensors(width: D) }
+
+    package func factorWidths(width D: Int) -> [Int] {
+        tensors(width: D).filter { $0.isFactor && $0.shape.count == 2 }.map { $0.shape[1] }
+    }
 }
 
 /// Which rows a mixer shows a row, beside the row itself.
@@ -95,6 +130,16 @@ enum MixerLimit {
     static let epsilon = 1e-12...1e-1
     /// Of a model whose layers know their places.
     static let layers = ModelConfig.Limit.layers.upperBound
+
+    /// Of a map that goes through few values.
+    static let rank = 1...65_536
+
+    /// Names `num_heads` where the heads do not share all D features evenly.
+    static func impossible(heads: Int, headSize: Int, dividing D: Int) -> (field: String, problem: String)? {
+        if let found = ModelConfig.outside(heads, self.heads, "num_heads") { return found }
+        let (width, overflow) = heads.multipliedReportingOverflow(by: headSize)
+        return !overflow && width == D ? nil : ("num_heads", "is \(heads), which does not divide hidden_size \(D)")
+    }
 
     /// Names the first of heads and head size that cannot work.
     static func impossible(heads: Int, headSize: Int, _ field: String) -> (field: String, problem: String)? {

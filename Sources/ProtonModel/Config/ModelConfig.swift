@@ -115,7 +115,9 @@ public struct ModelConfig: Sendable, Equatable {
         let mixers = mixers
         if mixers.count != layers { return ("mixers", "lists \(mixers.count); num_hidden_layers is \(layers)") }
         for (index, mixer) in mixers.enumerated() {
-            if let found = mixer.impossibleField(isCausal: isCausal) {
+            if let found = mixer.impossibleField(isCausal: isCausal, width: hiddenSize)
+                ?? mixer.shape.impossibleField(block: index, of: mixers, recurrence: recurrence)
+            {
                 return ("mixers.\(index).\(found.field)", found.problem)
             }
         }

@@ -72,9 +72,7 @@ extension ModelConfig {
     package var hasEvenWidths: Bool {
         hiddenSize % 2 == 0 && convolutions.allSatisfy { $0.channels % 2 == 0 }
             && mixers.allSatisfy { mixer in
-                mixer.shape.tensors(width: hiddenSize).allSatisfy {
-                    !$0.isFactor || $0.shape.count != 2 || $0.shape[1] % 2 == 0
-                }
+                mixer.shape.factorWidths(width: hiddenSize).allSatisfy { $0 % 2 == 0 }
             }
     }
 
@@ -104,6 +102,11 @@ extension ModelConfig {
 
     /// Whether some layer needs of earlier rows only what it carries along.
     package var hasStreaming: Bool { !(1...depth).allSatisfy(isGathering) }
+
+    /// Whether a layer asks for the model's input beside its own.
+    package func isInputNeeded(byLayer layer: Int) -> Bool {
+        (1...depth).contains(layer) && streaming(block: block(ofLayer: layer).index)?.isInputNeeded == true
+    }
 
     /// The mixer of a block that streams; nil for one that gathers.
     func streaming(block: Int) -> (any StreamingShape)? { mixers[block].shape as? any StreamingShape }

@@ -84,6 +84,20 @@ package final class PatchLoader {
         }
     }
 
+    /// Embeds tokens in natural order, from token `first` on, no more than are loaded at a time.
+    ///
+    /// - Parameter ids: [rows].
+    package func embed(
+        _ ids: UnsafePointer<UInt16>, from first: Int, with embedding: Embedding, into rows: Rows, on lane: any Lane
+    ) {
+        for start in stride(from: 0, to: rows.count, by: positions.count) {
+            let count = min(positions.count, rows.count - start)
+            for row in 0..<count { positions[row] = Int64(first + start + row) }
+            lane.embed(
+                ids + start, positions: positions.start, with: embedding.table, into: rows[start..<start + count])
+        }
+    }
+
     /// The rows of a block's columns, and where they go.
     private func gather(
         _ patches: Range<Int>, _ block: Int, _ skipped: Int, _ columns: any StoredColumns, rowBytes: Int

@@ -63,6 +63,14 @@ package protocol MixerStream: AnyObject, Sendable {
     ///   - x: [rows, D] the layer's input.
     func prepare(_ rows: Range<Int>, ofStretch stretch: Int, x: Rows, with tools: LaneTools) throws
 
+    /// Whether it asks for the model's input of its rows, which is what tokens are before the first layer.
+    var isInputNeeded: Bool { get }
+
+    /// The same with the model's input, where it asks for that.
+    ///
+    /// - Parameter input: [rows, D], as x a part of a stretch's; nil where it does not ask.
+    func prepare(_ rows: Range<Int>, ofStretch stretch: Int, x: Rows, input: Rows?, with tools: LaneTools) throws
+
     /// Tasks that take the carry over a stretch; they may run at once. 0 where there is nothing to do.
     var carryingTasks: Int { get }
 
@@ -82,6 +90,15 @@ package protocol MixerStream: AnyObject, Sendable {
 
     /// Takes up a carry that was saved before row `next`.
     func restore(_ bytes: UnsafeRawBufferPointer, before next: Int, with tools: LaneTools) throws
+}
+
+extension MixerStream {
+    package var isInputNeeded: Bool { false }
+
+    package func prepare(_ rows: Range<Int>, ofStretch stretch: Int, x: Rows, input: Rows?, with tools: LaneTools) throws
+    {
+        try prepare(rows, ofStretch: stretch, x: x, with: tools)
+    }
 }
 
 /// What the memory of a stream follows from.

@@ -1,6 +1,7 @@
 import Compute
 import Geometry
 import Glibc
+import Support
 
 /// The shape of a mixer that streams, and what it takes to make one. The engine asks for nothing else, and names no
 /// kind.
@@ -19,9 +20,40 @@ protocol StreamingShape: MixerShape {
     /// Bytes of the weights, and of what preparing them takes.
     func weightBytes(_ config: ModelConfig, on backend: any Backend) -> Int
 
+    /// Whether its streams ask for the model's input.
+    var isInputNeeded: Bool { get }
+
     /// Bytes of a stream, and of its carry as it is kept.
     func streamBytes(_ shape: StreamShape) -> Int
     var carryBytes: Int { get }
+}
+
+extension StreamingShape {
+    var isInputNeeded: Bool { false }
+}
+
+extension TensorReader {
+    /// Weights of a matrix that is stored [inputs, outputs], of which this is part `part`, made ready.
+    ///
+    /// - Parameter bias: the name of [outputs] values; nil for none.
+    func transposed(
+        _ name: String, part: Int = 0, inputs: Int, outputs: Int, bias: String? = nil, on backend: any Backend
+    ) throws -> any Matrix {
+        let stored = try self(name) + part * inputs * outputs
+        let weight = try Memory<Float>(inputs * outputs)
+        for output in 0..<outputs {
+            for input in 0..<inputs { weight[output * inputs + input] = stored[input * outputs + output] }
+        }
+        return try backend.matrix(
+            UnsafePointer(weight.start), bias: try bias.map { try self($0) }, inputs: inputs, outputs: outputs)
+    }
+
+    /// A copy of a tensor of `count` values.
+    func weights(_ name: String, count: Int) throws -> RowWeights {
+        let copy = try RowWeights(count)
+        copy.start.update(from: try self(name), count: count)
+        return copy
+    }
 }
 
 /// Rows of a stretch by what is computed of them: tokens by the mixer; padding that counts is mixed with nothing, for no

@@ -34,6 +34,7 @@ extension Model {
         try File.makeDirectory(directory)
         var random = RandomNumbers(seed: seed)
         let tensors = TensorLayout(config).tensors
+        let shapes = Dictionary(uniqueKeysWithValues: tensors.map { ($0.name, $0.shape) })
         let initial = Dictionary(uniqueKeysWithValues: tensors.map { ($0.name, $0.initial) })
         try SafeTensors.write(
             weightsFile, shapes: tensors.map { ($0.name, $0.shape) },
@@ -44,6 +45,10 @@ extension Model {
             case .zeros, nil: values.update(repeating: 0)
             case .normal(let deviation):
                 for index in values.indices { values[index] = deviation * random.normal() }
+            case .ramp(let ramp): for index in values.indices { values[index] = ramp.value(index) }
+            case .orthogonal(let scale):
+                let shape = shapes[name] ?? []
+                random.orthogonal(values, rows: shape[0], columns: shape[1], scale: scale)
             case .uniform(let bound): for index in values.indices { values[index] = bound * random.uniform() }
             case .geometric(let base):
                 for index in values.indices {
@@ -81,6 +86,30 @@ struct RandomNumbers {
 
     /// From -1 to 1.
     mutating func uniform() -> Float { Float(Double(bits() >> 11) / 0x1p52 - 1) }
+
+    /// Fills a matrix as `InitialValues.orthogonal` says: random vectors, each less what it shares with those before.
+    mutating func orthogonal(_ values: UnsafeMutableBufferPointer<Float>, rows: Int, columns: Int, scale: Double) {
+        let (count, length) = (min(rows, columns), max(rows, columns))
+        let size = scale * (rows > columns ? (Double(rows) / Double(columns)).squareRoot() : 1)
+        var vectors: [[Double]] = []
+        for _ in 0..<count {
+            var vector = (0..<length).map { _ in Double(normal()) }
+            // Twice: the second time takes away what rounding left.
+            for _ in 0..<2 {
+                for other in vectors {
+                    let shared = zip(vector, other).reduce(0) { $0 + $1.0 * $1.1 }
+                    for index in vector.indices { vector[index] -= shared * other[index] }
+                }
+            }
+            let inverse = 1 / vector.reduce(0) { $0 + $1 * $1 }.squareRoot()
+            vectors.append(vector.map { $0 * inverse })
+        }
+        for (number, vector) in vectors.enumerated() {
+            for (index, value) in vector.enumerated() {
+                values[rows <= columns ? number * columns + index : index * columns + number] = Float(size * value)
+            }
+        }
+    }
 
     /// Of standard deviation 1: the sum of twelve uniforms less six, which needs no libm.
     mutating func normal() -> Float {

@@ -74,6 +74,9 @@ final class TensorReader {
         self.prefix = prefix
     }
 
+    /// Looks up those of another block.
+    func ofBlock(_ block: Int) -> TensorReader { TensorReader(model, prefix: "blocks.\(block).") }
+
     func callAsFunction(_ name: String) throws -> UnsafePointer<Float> {
         let tensor = try model.tensor(prefix + name)
         tensors.append(tensor)

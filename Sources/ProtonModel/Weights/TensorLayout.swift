@@ -1,3 +1,5 @@
+import Glibc
+
 /// A tensor that a model has: name, shape, and what it holds before training.
 package struct TensorDescription: Sendable, Equatable {
     package var name: String
@@ -47,10 +49,34 @@ package enum InitialValues: Sendable, Equatable {
     case logUniform(from: Double, to: Double)
     /// x of which log(1 + e^x) lies between two numbers, its logarithm uniform.
     case inverseSoftplus(from: Double, to: Double)
+    /// The same for every layer of the same place in its model: value i follows from i.
+    case ramp(InitialRamp)
+    /// Of a matrix: rows of length `scale`, orthogonal to one another; columns where there are fewer, each longer by
+    /// the root of rows / columns.
+    case orthogonal(scale: Double)
 
     /// Uniform with bound gain·sqrt(6 / (inputs + outputs)), after Glorot and Bengio (2010), for a matrix.
     static func xavier(gain: Double, inputs: Int, outputs: Int) -> InitialValues {
         .uniform(bound: Float(gain * (6 / (Double(inputs) + Double(outputs))).squareRoot()))
+    }
+}
+
+/// first + rise·(i / last)^exponent, and `waver` times -1, 0 or 1 in turn, 0 first, and `bow` times z·|z| where z goes
+/// from -1 to 1 in every `period` values.
+package struct InitialRamp: Sendable, Equatable {
+    package var first: Double
+    package var rise: Double
+    package var exponent = 1.0
+    package var last: Int
+    package var waver = 0.0
+    package var bow = 0.0
+    package var period = 1
+
+    func value(_ index: Int) -> Float {
+        let z = period > 1 ? 2 * Double(index % period) / Double(period - 1) - 1 : 0
+        return Float(
+            first + rise * pow(Double(index) / Double(max(1, last)), exponent) + waver * Double((index + 1) % 3 - 1)
+                + bow * z * abs(z))
     }
 }
 
@@ -86,7 +112,7 @@ struct TensorLayout {
                     TensorDescription(block + "self_attn.proj.bias", [D], .zeros),
                 ]
             }
-            tensors += mixer.shape.tensors(width: D).map { tensor in
+            tensors += mixer.shape.tensors(width: D, layer: layer, of: config.layers).map { tensor in
                 var tensor = tensor
                 tensor.name = block + "mixer." + tensor.name
                 return tensor

@@ -53,9 +53,11 @@ extension Engine {
     ///   - shard: the blocks to write; nil for those that `progress` leaves.
     ///   - isKept: the new generation stays in memory as a whole.
     ///   - targets: tokens to be predicted, by the last pass; nil where nothing is scored.
+    ///   - tokens: all of the pass, for layers that ask for the model's input.
     func pass(
         _ index: Int, reading input: PassInput, shard: Range<Int>? = nil, isKept: Bool, writer: GenerationWriter?,
-        targets: Pass.Targets?, progress: RunProgress, order: ColumnCache.Order = .latestNextUse
+        targets: TargetTokens.Source?, tokens: TargetTokens.Source, progress: RunProgress,
+        order: ColumnCache.Order = .latestNextUse
     ) throws -> Pass {
         let layers = needs.passes.passes[index]
         let (source, layer) = (layers.lowerBound - 1, layers.upperBound)
@@ -79,6 +81,7 @@ extension Engine {
             layers, engine: self, plan: plan, source: from,
             input: index == 0
                 ? .tokens(try Embedding(model, length: geometry.paddedTokens, on: backend)) : .states(state.format),
+            modelInput: layers.contains(where: config.isInputNeeded) ? try ModelInput(tokens, of: self) : nil,
             target: isKept ? residentStates(layer) : nil, writer: writer,
             ordering: try DelegateOrdering(model, readBy: layer + 1, on: backend),
             head: isScored ? try targets.map { (try Head(model, on: backend), $0) } : nil, progress: progress)

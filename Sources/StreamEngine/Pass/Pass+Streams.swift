@@ -56,6 +56,9 @@ final class StreamedLayer: @unchecked Sendable {
             + set.stretchesInFlight * (needs.config.reach.before + 2 * shape.rows) * needs.config.hiddenSize * 4
     }
 
+    /// Whether it asks for the model's input.
+    var isInputNeeded: Bool { stream.isInputNeeded }
+
     // MARK: Rows
 
     func x(_ index: Int) -> Rows { inputs[index % inputs.count] }
@@ -99,9 +102,13 @@ final class StreamedLayer: @unchecked Sendable {
 
     /// s of a stretch whose input is there after `before`.
     ///
-    /// - Parameter previous: the stretch before it, where the pass has it.
+    /// - Parameters:
+    ///   - input: the model's input of the stretch, where the layer asks for it.
+    ///   - previous: the stretch before it, where the pass has it.
     /// - Returns: the stages after which s is there, and the rows before it.
-    func mix(_ index: Int, _ patches: Range<Int>, previous: Int?, after before: [Pipeline.Stage]) -> [Pipeline.Stage] {
+    func mix(
+        _ index: Int, _ patches: Range<Int>, input: Rows?, previous: Int?, after before: [Pipeline.Stage]
+    ) -> [Pipeline.Stage] {
         let tiles = tiles(of: patches)
         let (x, s, first) = (x(index), mixed[index % mixed.count], patches.lowerBound * P)
         let (count, reach) = (patches.count * P, self.before)
@@ -111,7 +118,9 @@ final class StreamedLayer: @unchecked Sendable {
         let prepared = engine.pipeline.add(tiles.count, named: "project", after: before + whenIdle) {
             [self] worker, task in
             let tools = engine.workers[worker].tools
-            try stream.prepare(tiles[task].tokens, ofStretch: first, x: x[tiles[task].rows], with: tools)
+            let rows = tiles[task].rows
+            try stream.prepare(
+                tiles[task].tokens, ofStretch: first, x: x[rows], input: input.map { $0[rows] }, with: tools)
             try tools.lane.finish()
         }
         let passed = engine.pipeline.add(stream.carryingTasks, named: "scan", after: [prepared]) {

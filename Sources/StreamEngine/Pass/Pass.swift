@@ -47,17 +47,12 @@ final class Pass: @unchecked Sendable {
     let target: ResidentStates?
     /// nil where it stays in memory only.
     let writer: GenerationWriter?
+    /// The model's input of stretches, for layers that ask for it; nil where none does.
+    let modelInput: ModelInput?
     /// Set in the last pass, with the tokens that it predicts.
-    let head: (head: Head, tokens: Targets)?
+    let head: (head: Head, tokens: TargetTokens.Source)?
     /// Told the surprisal of each block's tokens when it is finished; blocks come in their order, one at a time.
     var onScored: (@Sendable (UnsafeBufferPointer<Float>) -> Void)?
-
-    /// Where the tokens that rows predict come from. Nobody writes to the memory while the pass runs.
-    enum Targets: @unchecked Sendable {
-        case stored(GenerationReader)
-        /// In their order, from token `first` on: those of the pass and the one after.
-        case resident(UnsafePointer<UInt16>, first: Int)
-    }
 
     /// A layer that gathers, and its mixer by that kind.
     struct Gathering {
@@ -123,14 +118,15 @@ final class Pass: @unchecked Sendable {
 
     init(
         _ layers: ClosedRange<Int>, engine: Engine, plan: WindowPlan, source: Source,
-        input: InputRows, target: ResidentStates?, writer: GenerationWriter?, ordering: DelegateOrdering?,
-        head: (Head, Targets)?, progress: RunProgress
+        input: InputRows, modelInput: ModelInput?, target: ResidentStates?, writer: GenerationWriter?,
+        ordering: DelegateOrdering?, head: (Head, TargetTokens.Source)?, progress: RunProgress
     ) throws {
         self.layers = layers
         self.engine = engine
         self.plan = plan
         self.source = source
         self.input = input
+        self.modelInput = modelInput
         self.ordering = ordering
         self.target = target
         self.writer = writer
@@ -406,8 +402,11 @@ final class Pass: @unchecked Sendable {
         let isLast = index == stretches(ofBlock: block).upperBound - 1
         let (rows, end) = (patches.count * P, patches.upperBound * P)
         var before = before
+        let input = modelInput.map { embed(index, patches, of: block, with: $0) }
         for (number, layer) in streams.enumerated() {
-            let mixed = layer.mix(index, patches, previous: previousStretch(index), after: before)
+            let mixed = layer.mix(
+                index, patches, input: input?.rows, previous: previousStretch(index),
+                after: before + (number == 0 ? input.map { [$0.ready] } ?? [] : []))
             let fed = add(
                 layer.layer.feedForward, of: layer.number, index, s: { [self] in layer.s(index, $0, $1, reach) },
                 after: mixed, next: number + 1 < streams.count ? streams[number + 1] : nil)
@@ -420,6 +419,25 @@ final class Pass: @unchecked Sendable {
             before = [fed]
         }
         if let last = before.first { sink(index, after: last) }
+    }
+
+    /// The model's input of a stretch, and the stage after which it is there.
+    private func embed(_ index: Int, _ patches: Range<Int>, of block: Int, with input: ModelInput) -> (
+        rows: Rows, ready: Pipeline.Stage
+    ) {
+        let rows = input.rows(index)
+        let tiles = engine.tiles(of: patches)
+        let (outgoing, first) = (outgoing(block), plan.target.patches(ofBlock: block).lowerBound)
+        // The last layer is the last one that reads what was in its memory.
+        let whenFree = streams.last?.whenFree(index) ?? []
+        let stage = pipeline.add(tiles.count, named: "embed", after: free(block) + whenFree) { [self] worker, task in
+            let tile = tiles[task]
+            let own = (tile.lowerBound - patches.lowerBound) * P..<(tile.upperBound - patches.lowerBound) * P
+            try input.embed(
+                outgoing.tokens.start + (tile.lowerBound - first) * P, from: tile.lowerBound * P, into: rows[own],
+                with: engine.workers[worker].tools)
+        }
+        return (rows, stage)
     }
 
     /// The feed-forward of a stretch.
@@ -501,7 +519,7 @@ final class Pass: @unchecked Sendable {
     }
 
     /// The block's place on its way out, and the stages after which it is free: the block before in it went out, and
-    /// the tokens that are to be predicted are there.
+    /// its tokens are there, where they are to be predicted or embedded.
     private func outgoing(_ block: Int) -> OutgoingBlock {
         engine.memory.outgoing[block % engine.memory.outgoing.count]
     }
@@ -510,20 +528,14 @@ final class Pass: @unchecked Sendable {
         if let known = freed, known.block == block { return known.stages }
         let written = blocks[block - engine.memory.outgoing.count]?.written.map { [$0] } ?? []
         var stages = written
-        if let tokens = head?.tokens {
+        if let tokens = modelInput?.tokens ?? head?.tokens {
             let (patches, outgoing) = (plan.target.patches(ofBlock: block), outgoing(block))
             let stage = pipeline.add(named: "targets", after: written + (targeted.map { [$0] } ?? [])) {
                 [self] worker, _ in
-                switch tokens {
-                case .stored(let generation):
-                    let reader = engine.workers[worker].reader
-                    let before = reader.bytesRead
-                    try engine.memory.targets.load(patches, of: generation, with: reader, into: outgoing.tokens)
-                    traffic.withLock { $0.tokens += reader.bytesRead - before }
-                case .resident(let start, let first):
-                    outgoing.tokens.start.update(
-                        from: start + (patches.lowerBound * P - first), count: patches.count * P + 1)
-                }
+                let reader = engine.workers[worker].reader
+                let before = reader.bytesRead
+                try engine.memory.targets.load(patches, of: tokens, with: reader, into: outgoing.tokens)
+                traffic.withLock { $0.tokens += reader.bytesRead - before }
             }
             targeted = stage
             stages.append(stage)

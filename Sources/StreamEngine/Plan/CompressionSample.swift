@@ -77,7 +77,7 @@ struct CompressionSample {
             let (source, layer) = (layers.lowerBound - 1, layers.upperBound)
             let pass = try engine.pass(
                 index, reading: .resident(source == 0 ? tokens : engine.residentStates(source)), isKept: true,
-                writer: nil, targets: nil, progress: RunProgress())
+                writer: nil, targets: nil, tokens: .resident(tokens), progress: RunProgress())
             do {
                 for window in pass.plan.windows { try pass.run(window: window) { _ in } }
                 try pass.finish { _ in }

@@ -199,6 +199,10 @@ struct WorkingSetNeeds {
             ),
             ("rows mixed", isOnlyStreaming ? 0 : MixedRows.footprint(self, set)),
             ("streaming layers", streams.max() ?? 0),
+            (
+                "the model's input",
+                (1...config.depth).contains(where: config.isInputNeeded) ? ModelInput.footprint(self, set) : 0
+            ),
             ("blocks being written", set.blocksInFlight * OutgoingBlock.footprint(self, set)),
             ("tokens to predict", TargetTokens.footprint(blockRows: tokenBlockRows, isOrdered: areTokensOrdered)),
             ("uncommitted pages", set.commitBytes + pageBytes(T: set.patchesPerBlock) + 4 * carryBytes + (3 << 20)),

@@ -52,7 +52,8 @@ extension ForwardRun {
         if let reader { try checkOrder(of: reader, readBy: layers.lowerBound) }
         let pass = try engine.pass(
             index, reading: reader.map { .stored(StoredGeneration($0)) } ?? .resident(engine.residentStates(source)),
-            isKept: plan.set.isResident, writer: writer, targets: isLast ? .stored(tokens) : nil, progress: progress)
+            isKept: plan.set.isResident, writer: writer, targets: isLast ? .stored(tokens) : nil,
+            tokens: .stored(tokens), progress: progress)
         if progress.nextBlock > 0 {
             observer.note(
                 "Going on with \(plan.passes.name(index)) at block \(progress.nextBlock) of \(engine.grid.blocks).")

@@ -124,9 +124,10 @@ package final class StreamRun {
         let input = ResidentStates(
             start: UnsafeMutableRawPointer(columns.start).assumingMemoryBound(to: UInt8.self), order: nil,
             grid: engine.grid, columns: P, rowBytes: 2, firstPatch: first * T)
+        let tokensInOrder = TargetTokens.Source.natural(targets.start, first: first * blockTokens)
         let pass = try engine.pass(
             0, reading: .resident(input), shard: first..<first + blocks, isKept: false, writer: nil,
-            targets: .resident(targets.start, first: first * blockTokens), progress: progress)
+            targets: tokensInOrder, tokens: tokensInOrder, progress: progress)
         let scored = Locked<[Float]>([])
         pass.onScored = { values in scored.withLock { $0 += values } }
         for window in pass.plan.windows where !pass.isInterrupted { try pass.run(window: window) { _ in } }

@@ -119,7 +119,7 @@ extension LinearAttentionShape: RecurrentShape {
         4 * valueSize + MatrixMaker.spacedBytes(rows: heads * stateValueSize, width: D)
     }
 
-    func read(_ outputs: Rows, gates: Rows?, norm: HeadNorm?, room: Rows, on lane: any Lane) -> Rows {
+    func read(_ outputs: Rows, gates: Rows?, norm: RowWeights?, room: Rows, on lane: any Lane) -> Rows {
         var read = outputs
         if isNormalized {
             lane.divideHeads(outputs, heads: heads, epsilon: 1e-10 * Float(keySize).squareRoot(), into: room)

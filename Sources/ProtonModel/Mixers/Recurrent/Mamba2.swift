@@ -21,8 +21,8 @@ final class Mamba2: StreamingMixer {
     let filter: ChannelFilter
     let decays: RowDecays
     /// D of each head.
-    let skip: HeadNorm
-    let norm: HeadNorm
+    let skip: RowWeights
+    let norm: RowWeights
 
     let access: any Access = OwnAccess()
 
@@ -45,13 +45,8 @@ final class Mamba2: StreamingMixer {
         decays = RowDecays(
             bias: (0..<H).map { bias[$0] }, rates: (0..<H).map { -exp(Double(rates[$0])) }, groups: shape.groups,
             keySize: shape.state, valueSize: shape.headSize, chunk: Mamba2Shape.chunk)
-        func copy(_ name: String, _ count: Int) throws -> HeadNorm {
-            let copy = try HeadNorm(count)
-            copy.start.update(from: try tensor(name), count: count)
-            return copy
-        }
-        skip = try copy("mixer.D", H)
-        norm = try copy("mixer.norm.weight", E)
+        skip = try tensor.weights("mixer.D", count: H)
+        norm = try tensor.weights("mixer.norm.weight", count: E)
     }
 
     func stream(_ shape: StreamShape, on backend: any Backend) throws -> any MixerStream {

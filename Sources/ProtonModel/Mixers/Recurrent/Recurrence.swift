@@ -34,7 +34,7 @@ protocol RecurrentShape: StreamingShape {
     ///   - gates: [rows, H · values of the output].
     ///   - room: [rows, H · values of the output], for what does not fit into `outputs` as it is.
     /// - Returns: `outputs` or `room`.
-    func read(_ outputs: Rows, gates: Rows?, norm: HeadNorm?, room: Rows, on lane: any Lane) -> Rows
+    func read(_ outputs: Rows, gates: Rows?, norm: RowWeights?, room: Rows, on lane: any Lane) -> Rows
 }
 
 /// Weights of a recurrence, made ready.
@@ -44,7 +44,7 @@ struct RecurrenceParts {
     var value: any Matrix
     var gate: (any Matrix)?
     var output: any Matrix
-    var norm: HeadNorm?
+    var norm: RowWeights?
     var rotation: RotationTables?
 }
 
@@ -107,7 +107,7 @@ final class Recurrence: StreamingMixer {
     let value: any Matrix
     let gate: (any Matrix)?
     let output: any Matrix
-    let headNorm: HeadNorm?
+    let headNorm: RowWeights?
     let rotation: RotationTables?
     let decay: DecayTables
 
@@ -292,11 +292,9 @@ struct MatrixMaker {
     static func spacedBytes(rows: Int, width: Int) -> Int { 4 * rows * (width + 1) }
 
     /// The mixer's `norm.weight`, where it has one.
-    func norm(size: Int) throws -> HeadNorm? {
-        try tensor.ifPresent("mixer.norm.weight").map { weight in
-            let copy = try HeadNorm(size)
-            copy.start.update(from: weight, count: size)
-            return copy
+    func norm(size: Int) throws -> RowWeights? {
+        try tensor.ifPresent("mixer.norm.weight").map { _ in
+            try tensor.weights("mixer.norm.weight", count: size)
         }
     }
 }

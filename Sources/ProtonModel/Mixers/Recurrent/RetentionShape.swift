@@ -105,7 +105,7 @@ extension RetentionShape: RecurrentShape {
         4 * valueSize + MatrixMaker.spacedBytes(rows: heads * keySize, width: D)
     }
 
-    func read(_ outputs: Rows, gates: Rows?, norm: HeadNorm?, room: Rows, on lane: any Lane) -> Rows {
+    func read(_ outputs: Rows, gates: Rows?, norm: RowWeights?, room: Rows, on lane: any Lane) -> Rows {
         lane.gateHeads(
             outputs, heads: heads, weight: norm, epsilon: Float(normEpsilon), gate: gates.map { .silu($0) } ?? .none)
         return outputs

@@ -140,7 +140,7 @@ extension TransNormerShape: RecurrentShape {
         hasAngles ? MatrixMaker.spacedBytes(rows: heads * stateKeySize, width: D) : 0
     }
 
-    func read(_ outputs: Rows, gates: Rows?, norm: HeadNorm?, room: Rows, on lane: any Lane) -> Rows {
+    func read(_ outputs: Rows, gates: Rows?, norm: RowWeights?, room: Rows, on lane: any Lane) -> Rows {
         // One norm over the features of all heads.
         lane.gateHeads(
             outputs, heads: 1, weight: nil, epsilon: Float(normEpsilon), gate: gates.map { .linear($0) } ?? .none)
