@@ -22,7 +22,7 @@ struct ScoreCommand: ParsableCommand {
               bbp-stream score *.log
               bbp-stream score server.log --model nano --nll bits.npy
               tar c src | bbp-stream score - --json
-              tail -f log | bbp-stream score - --model streaming --nll bits.npy --save-state log.state
+              tail -f log | bbp-stream score - --model m --nll bits.npy --save-state state
             """)
 
     @Argument(help: ArgumentHelp("Files to score; '-' is standard input.", valueName: "file")) var files: [String]
@@ -115,6 +115,9 @@ struct ScoreCommand: ParsableCommand {
     private func scoreStream(_ options: ForwardOptions) throws -> Bool {
         let isAsked = saveState != nil || fromState != nil
         guard files == ["-"], store == nil else {
+            if files == ["-"], !isAsked {
+                Console.note("Standard input is read to its end, into the store, before it is scored.")
+            }
             guard !isAsked else {
                 throw Fault(
                     .usage, "states are saved of standard input, scored as it comes",
@@ -168,10 +171,13 @@ struct ScoreCommand: ParsableCommand {
             }
         }
         if result.isInterrupted {
-            throw Fault(
-                .interrupted,
-                saveState.map { "interrupted: what came is scored, and the next run can go on from \($0.escaped)" }
-                    ?? "interrupted: what came is scored, and no state was to be saved")
+            let hasMore = result.unscored > 0
+            let scored =
+                hasMore ? "\(exactBytes(result.unscored)) more came and are not scored" : "all that came is scored"
+            let next = saveState.map {
+                "the next run can go on from \($0.escaped)\(hasMore ? ", which holds them" : "")"
+            }
+            throw Fault(.interrupted, "interrupted: \(scored); \(next ?? "no state was to be saved")")
         }
         return true
     }

@@ -23,6 +23,8 @@ struct StreamScore {
         var earlier: Int
         var seconds: Double
         var isInterrupted: Bool
+        /// Bytes that came and were not scored before a signal.
+        var unscored: Int
 
         var bitsPerByte: Double { bits / Double(max(1, bytes)) }
     }
@@ -39,8 +41,16 @@ struct StreamScore {
         var kept = OutputGuard()
         kept.keep(model: model.directory)
         kept.keep(input: "-")
-        if let nll { try kept.check(nll, option: "nll") }
         if let saved { try kept.check(saved, option: "save-state") }
+        if let resumed { kept.keep(input: resumed) }
+        if let nll {
+            try kept.check(nll, option: "nll")
+            if let saved, let target = try OutputFile.target(nll), try OutputFile.target(saved) == target {
+                throw Fault(
+                    .usage, "the state is to be saved in the same file", at: Place(file: nll, option: "nll"),
+                    advice: "Name another file.")
+            }
+        }
         let watch = Stopwatch()
         let run = try StreamRun(
             model, memory: memory, threads: threads, state: state, compute: compute,
@@ -48,20 +58,30 @@ struct StreamScore {
         let earlier = run.tokens
         // Documents begin with BOS, as `ingest` has it; an end there may never be.
         if run.tokens == 0 { run.append([256]) }
-        let array = try nll.map { try GrowingArray($0) }
+        // Of an earlier run's values those that are there stay, and nothing is made before there are bytes.
+        let written = resumed == nil ? nil : max(0, run.reported - 1)
+        var array: GrowingArray?
+        if let nll, resumed != nil { array = try GrowingArray(nll, after: written) }
         let chunk = try Memory<UInt8>(Self.chunk)
         var (flushed, isEnded) = (watch.seconds, false)
         while !isEnded && !Interruption.isRequested {
             let count = try read(chunk, atMost: max(0, flushed + Self.patience - watch.seconds))
             if let count {
                 isEnded = count == 0
+                if count > 0, array == nil, let nll { array = try GrowingArray(nll) }
                 run.append((0..<count).map { UInt16(chunk[$0]) })
             }
             let isDue = isEnded || watch.seconds - flushed >= Self.patience
-            try run.compute(isFlush: isDue) { values in
-                // Nothing is said of BOS, which is no byte.
-                let first = run.reported == 0 ? 1 : 0
-                try array?.write(UnsafeBufferPointer(rebasing: values[first...]))
+            do {
+                try run.compute(isFlush: isDue && run.tokens > 1) { values in
+                    // Nothing is said of BOS, which is no byte.
+                    let first = run.reported == 0 ? 1 : 0
+                    try array?.write(UnsafeBufferPointer(rebasing: values[first...]))
+                }
+            } catch {
+                // The bytes do not come again.
+                if let saved { try? run.state.write(to: saved) }
+                throw error
             }
             if isDue {
                 flushed = watch.seconds
@@ -73,7 +93,7 @@ struct StreamScore {
         try array?.close()
         return Result(
             bytes: run.bitsCount, bits: run.bits, earlier: max(0, earlier - 1), seconds: watch.seconds,
-            isInterrupted: !isEnded)
+            isInterrupted: !isEnded, unscored: max(0, run.tokens - max(1, run.reported)))
     }
 
     /// What has come; nil where nothing did within `seconds`, or a signal came. 0 at the end.

@@ -121,7 +121,7 @@ struct HybridInterruptionTests {
     func sameFiles(each: Case, signal: Int32) throws {
         let stopped = try begin(each, signal)
         stopped.expect(signal == SIGKILL ? -SIGKILL : 75)
-        if signal == SIGINT { stopped.expect(75, "layers 1 to 3 is kept through block", "same command") }
+        if signal == SIGINT { stopped.expect(75, "layers 1 to 3 are kept through block", "same command") }
         try run("verify", "--store", bench.file("store")).expect(0)
         // A kill may come before the first commit is made: then nothing was kept.
         let resumed = try run(arguments(each)).expect(0)

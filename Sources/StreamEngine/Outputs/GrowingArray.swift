@@ -5,6 +5,8 @@ import Support
 ///
 /// A file is a NumPy array at every moment: values are appended first, and then its header counts them. What cannot be
 /// gone back in, a pipe or a device, takes the values alone, little-endian f32.
+///
+/// A file that holds what an earlier run wrote is gone on with.
 package final class GrowingArray {
     private let path: String
     /// nil where what is written is a stream.
@@ -13,9 +15,12 @@ package final class GrowingArray {
     private var count = 0
     private static let headerBytes = 128
 
-    /// - Parameter path: "-" for standard output.
-    /// - Throws: `Fault` (`cannotCreate`).
-    package init(_ path: String) throws {
+    /// - Parameters:
+    ///   - path: "-" for standard output.
+    ///   - earlier: values that earlier runs wrote. A file that is there is gone on with where it holds as many, and
+    ///     else left as it is; one that is not there begins with the values of this run. nil: what is there is replaced.
+    /// - Throws: `Fault`: `cannotCreate`; `usage` where a file holds another number of values.
+    package init(_ path: String, after earlier: Int? = nil) throws {
         self.path = path
         guard let target = try OutputFile.target(path) else {
             stream = try OutputFile(path)
@@ -23,23 +28,38 @@ package final class GrowingArray {
             return
         }
         stream = nil
-        let descriptor = File.descriptor(target, O_WRONLY | O_CREAT | O_TRUNC, mode: 0o644)
+        let isThere = earlier != nil && (File.size(target) ?? 0) > 0
+        let descriptor = File.descriptor(target, O_RDWR | O_CREAT | (isThere ? 0 : O_TRUNC), mode: 0o644)
         guard descriptor >= 0 else { throw File.fault(.cannotCreate, "cannot create", path) }
         self.descriptor = descriptor
-        try writeHeader()
+        guard isThere, let earlier else {
+            try writeHeader()
+            return
+        }
+        count = earlier
+        var found = [UInt8](repeating: 0, count: Self.headerBytes)
+        let length = found.withUnsafeMutableBytes { pread(descriptor, $0.baseAddress, $0.count, 0) }
+        let size = File.size(target) ?? 0
+        guard length == Self.headerBytes, found == header, size >= Self.headerBytes + 4 * earlier else {
+            throw Fault(
+                .usage, "this is no array of \(earlier) values, which is what the saved state goes on from",
+                at: Place(file: path), advice: "Name the file that they were written to, or another one.")
+        }
     }
 
     deinit { if let descriptor { close(descriptor) } }
 
-    private func writeHeader() throws {
-        guard let descriptor else { return }
+    private var header: [UInt8] {
         var header = "{'descr': '<f4', 'fortran_order': False, 'shape': (\(count),), }"
         // Magic, version and length take 10 bytes.
         header += String(repeating: " ", count: Self.headerBytes - 11 - header.utf8.count) + "\n"
-        let bytes =
-            [0x93] + Array("NUMPY".utf8) + [1, 0] + withUnsafeBytes(of: UInt16(header.utf8.count).littleEndian, Array.init)
-            + Array(header.utf8)
-        try bytes.withUnsafeBytes { try put($0, at: 0, of: descriptor) }
+        let length = withUnsafeBytes(of: UInt16(header.utf8.count).littleEndian, Array.init)
+        return [0x93] + Array("NUMPY".utf8) + [1, 0] + length + Array(header.utf8)
+    }
+
+    private func writeHeader() throws {
+        guard let descriptor else { return }
+        try header.withUnsafeBytes { try put($0, at: 0, of: descriptor) }
     }
 
     private func put(_ bytes: UnsafeRawBufferPointer, at offset: Int, of descriptor: Int32) throws {

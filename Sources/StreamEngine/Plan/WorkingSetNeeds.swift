@@ -17,8 +17,10 @@ struct WorkingSetNeeds {
     var baseBytes: Int
     /// T of the token generation.
     var tokenPatchesPerBlock: Int
-    /// T of a run already begun.
+    /// T where it is given: by a run already begun, say.
     var fixedPatchesPerBlock: Int?
+    /// Whether it was a run that gave it: begun anew, it could do with less.
+    var isBegun: Bool
 
     var geometry: SequenceGeometry { sizes.geometry }
     var config: ModelConfig { sizes.config }
@@ -37,6 +39,7 @@ struct WorkingSetNeeds {
         self.baseBytes = baseBytes
         self.tokenPatchesPerBlock = tokenPatchesPerBlock
         self.fixedPatchesPerBlock = fixedPatchesPerBlock
+        isBegun = fixedPatchesPerBlock != nil
         delegates = DelegateAccess(isCausal: sizes.config.isCausal)
     }
 
@@ -327,10 +330,10 @@ struct WorkingSetNeeds {
             .usage,
             "a memory budget of \(ByteCount.text(budget)) is too small for any window: "
                 + "the least that works here is \(ByteCount.roundedUp(least.totalBytes + Self.jitter))",
-            advice: (fixedPatchesPerBlock == nil
+            advice: (!isBegun
                 ? "" : "The run was begun with blocks of \(T) patches; begun anew it may do with less. ")
                 + "Of that, \(least.parts.filter { $0.bytes > 0 }.map { "\(ByteCount.text($0.bytes)) for \($0.name)" }.joined(separator: ", ")).",
-            remedies: fixedPatchesPerBlock == nil ? [] : [.restart])
+            remedies: isBegun ? [.restart] : [])
     }
 
     /// `set` with all that is left of the budget for columns.

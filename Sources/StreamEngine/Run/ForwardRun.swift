@@ -277,8 +277,8 @@ public final class ForwardRun {
             let (index, block) = (plan.passes.pass(making: pass.layers.upperBound) ?? 0, pass.progress.nextBlock)
             let kept =
                 block > 0
-                ? "\(plan.passes.name(index)) is kept through block \(block) of \(engine.grid.blocks)"
-                : index > 0 ? "\(plan.passes.name(index - 1)) is kept" : "nothing was computed yet"
+                ? "\(plan.passes.name(index)) \(plan.passes.passes[index].count > 1 ? "are" : "is") kept through block \(block) of \(engine.grid.blocks)"
+                : index > 0 ? "\(plan.passes.name(index - 1)) \(plan.passes.passes[index - 1].count > 1 ? "are" : "is") kept" : "nothing was computed yet"
             throw Fault(.interrupted, "interrupted: \(kept); the same command goes on from there")
         }
         let result = try close(run, engine, plan: plan)

@@ -68,7 +68,7 @@ package final class StreamRun {
             throw Fault(.badData, "patches of \(P) make no sequence", at: Place(file: model.directory))
         }
         let threads = threads ?? max(1, Int(sysconf(Int32(_SC_NPROCESSORS_ONLN))))
-        let needs = WorkingSetNeeds(
+        var needs = WorkingSetNeeds(
             sizes: try ModelSizes(config, geometry: geometry, way: .direct, on: backend),
             passes: PassPlan(config, isAllKept: false), state: state ?? .bf16, threads: threads,
             copiedWeightBytes: model.copiedBlockBytes, baseBytes: ForwardRun.programBytes(threads: threads),
@@ -76,8 +76,9 @@ package final class StreamRun {
         columns = try Memory(Self.blocksAtOnce * blockTokens)
         targets = try Memory(Self.blocksAtOnce * blockTokens + 1)
         let own = 2 * (columns.count + targets.count) + (4 << 20)
-        let budget = try memory ?? MemoryUse.budget()
-        let set = try needs.choose(budget: max(0, budget - own))
+        needs.baseBytes += own
+        needs.isBegun = false
+        let set = try needs.choose(budget: memory ?? MemoryUse.budget())
         engine = try Engine(model, needs: needs, set: set, kernels: kernels)
         computation =
             "kernels \(Kernels.isPlain(kernels) ? "plain" : "vector") revision \(ModelArithmetic.revision) products \(Kernels.compute(of: kernels).rawValue) states \(needs.state.name) convolutions direct"
@@ -136,12 +137,12 @@ package final class StreamRun {
         let start = first * blockTokens
         let known = min(start + values.count, start + tokens)
         guard known > reported else { return pass }
+        try values.withUnsafeBufferPointer {
+            try emit(UnsafeBufferPointer(rebasing: $0[reported - start..<known - start]))
+        }
         for token in reported..<known where token > 0 && targets[token - start] < 256 {
             bits += Double(values[token - start])
             bitsCount += 1
-        }
-        try values.withUnsafeBufferPointer {
-            try emit(UnsafeBufferPointer(rebasing: $0[reported - start..<known - start]))
         }
         reported = known
         return pass
