@@ -129,6 +129,48 @@ def sliding_window_tensors(hidden, fields):
 
 
 # ---------------------------------------------------------------------------------------------------
+# Segments with a memory
+# ---------------------------------------------------------------------------------------------------
+
+def transformer_xl(rows, weights, name, fields):
+    """Attention to the own segment and the rows in memory, by what they are and by how far back. [n, D] -> [n, D]"""
+    heads, segment, memory, clamp = (fields[key] for key in ("num_heads", "segment", "memory", "clamp_length"))
+    count, hidden = rows.shape
+    if hidden % 2 or segment < 1 or memory < fields["same_length"]:
+        raise Impossible("transformer-xl needs an even hidden_size, a segment, and a memory where same_length is true")
+    query, key, value = (heads_of(rows, weights, f"{name}{part}_proj", heads) for part in "qkv")
+    numbers = np.arange(count)
+    apart = numbers[:, None] - numbers
+    begin = numbers // segment * segment - memory
+    if fields["same_length"]:
+        begin = np.maximum(begin, numbers - memory + 1)
+    distances = np.minimum(numbers, clamp) if clamp > 0 else numbers
+    angles = distances[:, None] * 10000.0 ** (-np.arange(0, hidden, 2) / hidden)
+    waves = np.concatenate([np.sin(angles), np.cos(angles)], axis=1)
+    back = heads_of(waves, weights, name + "r_proj", heads)
+    attended = []
+    for head in range(heads):
+        content = (query[head] + weights[name + "u_bias"][head]) @ key[head].T
+        place = (query[head] + weights[name + "v_bias"][head]) @ back[head].T  # [row, distance]
+        scores = content + np.take_along_axis(place, np.maximum(apart, 0), axis=1)
+        scores = np.where((apart >= 0) & (numbers >= begin[:, None]), scores / math.sqrt(key.shape[2]), -np.inf)
+        shares = np.exp(scores - scores.max(axis=1, keepdims=True))
+        attended.append(shares / shares.sum(axis=1, keepdims=True) @ value[head])
+    return projection(np.concatenate(attended, axis=1), weights, name + "o_proj")
+
+
+def transformer_xl_fields(hidden, heads):
+    return {"num_heads": NEEDED, "head_dim": share(hidden, heads), "segment": NEEDED, "memory": NEEDED,
+            "same_length": False, "clamp_length": -1}
+
+
+def transformer_xl_tensors(hidden, fields):
+    inner, biases = fields["num_heads"] * fields["head_dim"], (fields["num_heads"], fields["head_dim"])
+    return {"q_proj.weight": (inner, hidden), "k_proj.weight": (inner, hidden), "v_proj.weight": (inner, hidden),
+            "r_proj.weight": (inner, hidden), "u_bias": biases, "v_bias": biases, "o_proj.weight": (hidden, inner)}
+
+
+# ---------------------------------------------------------------------------------------------------
 # Recurrences
 # ---------------------------------------------------------------------------------------------------
 
@@ -178,6 +220,7 @@ class Kind(NamedTuple):
 KINDS = {
     "sliding-window": Kind(sliding_window, sliding_window_fields, sliding_window_tensors),
     "retention": Kind(retention, retention_fields, retention_tensors),
+    "transformer-xl": Kind(transformer_xl, transformer_xl_fields, transformer_xl_tensors),
 }
 
 

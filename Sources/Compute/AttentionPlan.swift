@@ -10,6 +10,9 @@ public final class AttentionPlan {
     public struct Context {
         public var rows: Range<Int>
         public var queries: Range<Int>
+        /// Where it matters: how many rows the first query comes after the first row, and each query is one row after
+        /// the one before it, as the rows are.
+        public var distance = 0
     }
 
     public private(set) var contexts: [Context] = []
@@ -68,8 +71,9 @@ public final class AttentionPlan {
         (rowCount, queryCount, seesFirst) = (0, 0, true)
     }
 
-    public func beginContext() {
-        contexts.append(Context(rows: rowCount..<rowCount, queries: queryCount..<queryCount))
+    /// - Parameter distance: of the context.
+    public func beginContext(distance: Int = 0) {
+        contexts.append(Context(rows: rowCount..<rowCount, queries: queryCount..<queryCount, distance: distance))
     }
 
     /// Adds a row to the last context.

@@ -85,8 +85,12 @@ public protocol Lane: AnyObject {
     ///   - queries: rows that the plan's queries count in, heads side by side.
     ///   - keysValues: rows that its contexts count in: the keys of `heads.keyHeads` heads side by side, and their
     ///     values `heads.valueOffset` values after the keys' beginning.
+    ///   - distances: what scores gain by the distance of query and row; nil for nothing. The plan's contexts say how
+    ///     far their first ones are apart.
     ///   - outputs: where answers go, by the plan's targets.
-    func attend(_ plan: AttentionPlan, heads: AttentionHeads, queries: Rows, keysValues: Rows, into outputs: [Rows])
+    func attend(
+        _ plan: AttentionPlan, heads: AttentionHeads, queries: Rows, keysValues: Rows, distances: DistanceTable?,
+        into outputs: [Rows])
 
     /// One convolution over time, its bias and activation: row r of c sees rows r to r + (K - 1)·dilation of s.
     ///
@@ -127,6 +131,15 @@ public protocol Lane: AnyObject {
     ///
     /// - Throws: `Fault` (`inputOutput`) where the back end failed.
     func finish() throws
+}
+
+extension Lane {
+    /// Attention whose scores know of no distance.
+    public func attend(
+        _ plan: AttentionPlan, heads: AttentionHeads, queries: Rows, keysValues: Rows, into outputs: [Rows]
+    ) {
+        attend(plan, heads: heads, queries: queries, keysValues: keysValues, distances: nil, into: outputs)
+    }
 }
 
 /// Formats of rows in a store.

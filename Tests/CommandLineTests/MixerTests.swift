@@ -38,11 +38,12 @@ struct MixerTests {
 
     static let window = #""kind": "sliding-window", "num_heads": 4, "window": 8"#
     static let retention = #""kind": "retention", "num_heads": 4"#
+    static let segments = #""kind": "transformer-xl", "num_heads": 4, "segment": 8, "memory": 4"#
 
     /// A mixer as config.json has it, and what the message must name.
     static let wrong: [(mixer: String, field: String, word: String)] = [
         ("7", "mixers.1", "object"), ("null", "mixers.1", "object"), ("{}", "mixers.1.kind", "missing"),
-        (#"{"kind": "attention"}"#, "mixers.1.kind", "one of monte-carlo, sliding-window, retention"),
+        (#"{"kind": "attention"}"#, "mixers.1.kind", "one of monte-carlo, sliding-window, retention, transformer-xl"),
         (#"{"kind": 3}"#, "mixers.1.kind", "string"),
         (#"{"kind": "monte-carlo", "num_heads": 4}"#, "mixers.1.num_heads", "unknown"),
         (#"{"kind": "sliding-window", "window": 8}"#, "mixers.1.num_heads", "missing"),
@@ -83,6 +84,20 @@ struct MixerTests {
         ("{\(retention), \"head_k_dim\": 5, \"rope\": {}}", "mixers.1.head_k_dim", "even"),
         ("{\(retention), \"norm_eps\": 0}", "mixers.1.norm_eps", "must be"),
         ("{\(retention), \"window\": 5}", "mixers.1.window", "unknown"),
+        (#"{"kind": "transformer-xl", "segment": 8, "memory": 4}"#, "mixers.1.num_heads", "missing"),
+        (#"{"kind": "transformer-xl", "num_heads": 4, "memory": 4}"#, "mixers.1.segment", "missing"),
+        (#"{"kind": "transformer-xl", "num_heads": 4, "segment": 8}"#, "mixers.1.memory", "missing"),
+        (#"{"kind": "transformer-xl", "num_heads": 4, "segment": 0, "memory": 4}"#, "mixers.1.segment", "must be"),
+        (#"{"kind": "transformer-xl", "num_heads": 4, "segment": 8, "memory": -1}"#, "mixers.1.memory", "must be"),
+        ("{\(segments), \"head_dim\": 0}", "mixers.1.head_dim", "must be"),
+        ("{\(segments), \"same_length\": 1}", "mixers.1.same_length", "true or false"),
+        ("{\(segments), \"clamp_length\": -2}", "mixers.1.clamp_length", "-1 for none"),
+        ("{\(segments), \"clamp_length\": \"4\"}", "mixers.1.clamp_length", "integer"),
+        ("{\(segments), \"rope\": {}}", "mixers.1.rope", "unknown"),
+        (
+            #"{"kind": "transformer-xl", "num_heads": 4, "segment": 8, "memory": 0, "same_length": true}"#,
+            "mixers.1.memory", "no row would see any"
+        ),
     ]
 
     @Test("A field of a mixer that cannot work is named, in a list and where there is one for all", arguments: wrong)
@@ -285,6 +300,14 @@ struct MixerTests {
         try initialize("w,w:9,w:5x3", "--heads", "2").expect(0)
         #expect(
             try mixers() == [window(256, heads: 2), window(9, heads: 2), window(5, heads: 2, ["dilation": 3])])
+        try initialize("x,x:9,x:5+30", "--force").expect(0)
+        #expect(
+            try mixers() == [(256, 256), (9, 9), (5, 30)].map { segment, memory in
+                [
+                    "kind": "transformer-xl", "num_heads": 4, "head_dim": 4, "segment": segment, "memory": memory,
+                    "same_length": false, "clamp_length": -1,
+                ] as NSDictionary
+            })
         try initialize("r", "--force").expect(0)
         #expect(
             try mixers() == [
@@ -336,7 +359,10 @@ struct MixerTests {
     @Test(
         "A list that cannot be is refused, and says where",
         arguments: [
-            ("", "is no mixer; there are monte-carlo (m), sliding-window[:WINDOW[xDILATION]] (w), retention (r)"),
+            (
+                "",
+                "is no mixer; there are monte-carlo (m), sliding-window[:WINDOW[xDILATION]] (w), retention (r), "
+                    + "transformer-xl[:SEGMENT[+MEMORY]] (x)"),
             ("m,", "'' is no mixer"), ("m,,r", "'' is no mixer"), ("q", "'q' is no mixer"),
             ("m r", "'m r' is no mixer"), ("M", "'M' is no mixer"), ("*m", "'*m' is no mixer"),
             ("2m", "'2m' is no mixer"), ("m:3", "nothing follows monte-carlo"), ("r:", "nothing follows retention"),
@@ -348,6 +374,8 @@ struct MixerTests {
             (String(repeating: "(", count: 100_000), "brackets within one another"),
             ("m,w:0", "'mixers.1.window'"), (String(repeating: "q", count: 100_000), "qqq…' is no mixer"),
             ("w:1024x1025", "reaches over"), ("w:-1", "'mixers.0.window'"),
+            ("x:", "write transformer-xl:SEGMENT[+MEMORY]"), ("x:3x4", "write transformer-xl"),
+            ("x:1+2+3", "write transformer-xl"), ("x:0", "'mixers.0.segment'"), ("x:1048576", "'mixers.0.memory'"),
         ])
     func wrongNotation(text: String, words: String) throws {
         try initialize(text).expect(64, "--mixers", words)
@@ -360,6 +388,10 @@ struct MixerTests {
         try initialize("m,r", "--layers", "0").expect(64, "num_hidden_layers")
         try initialize("r", "--heads", "3").expect(64, "num_attention_heads")
         try initialize("w:3", "--heads", "16").expect(64, "'mixers.0.head_dim'", "rope", "even")
+        try run(
+            "model", "init", bench.file("model"), "--hidden-size", "15", "--heads", "3", "--positional-encoding", "none",
+            "--mixers", "x"
+        ).expect(64, "'mixers.0.kind'", "even hidden_size")
         try initialize("nowhere.json").expect(66, "nowhere.json")
         try initialize("@nowhere").expect(66, "nowhere")
         #expect(!bench.exists("model"))

@@ -147,6 +147,18 @@ import Testing
 
     private static let heads = AttentionHeads(count: 2, size: 2, valueOffset: 4)
 
+    /// A query that sees four rows, with distances.
+    private static func attendFar(distance: Int, _ bench: Bench) throws {
+        let plan = try AttentionPlan(rows: 4, queries: 1)
+        plan.beginContext(distance: distance)
+        for row in 0..<4 { plan.add(row: row) }
+        plan.add(query: 0, sees: 0..<4, target: 0, output: 0)
+        plan.endContext()
+        bench.lane.attend(
+            plan, heads: AttentionHeads(count: 2, size: 3, valueOffset: 6), queries: try bench.rows(1, 6),
+            keysValues: try bench.rows(4, 12), distances: try bench.distances(), into: [try bench.empty(1, 6)])
+    }
+
     private static func attend(
         _ bench: Bench, contexts: [[Int]] = [[0, 1]], queries: [(row: Int, sees: Range<Int>, target: Int, output: Int)],
         heads: AttentionHeads = heads, into outputs: [Rows]? = nil
@@ -187,6 +199,13 @@ import Testing
             bench.lane.zero(s[0..<11])
             bench.lane.convolve(s, try bench.convolution(), into: try bench.empty(10, 6))
         },
+        Violation("attend", "distances of 2 heads of 3") { bench in
+            bench.lane.attend(
+                try bench.plan(), heads: heads, queries: try bench.rows(6, 4), keysValues: try bench.rows(8, 8),
+                distances: try bench.distances(), into: [try bench.empty(6, 4), try bench.empty(6, 4)])
+        },
+        Violation("attend", "distances 1 to 4 of 4") { bench in try attendFar(distance: 4, bench) },
+        Violation("attend", "distances -1 to 2 of 4") { bench in try attendFar(distance: 2, bench) },
         Violation("attend", "nothing wrote value 0 of row 0 of keys") { bench in
             bench.lane.attend(
                 try bench.plan(), heads: heads, queries: try bench.rows(6, 4), keysValues: try bench.empty(8, 8),
@@ -405,8 +424,9 @@ import Testing
             (without { $0.width = 3 }, ["embed", "round", "normalise", "surprisal", "project", "residual"]),
             (without { $0.inputs = 3 }, ["product", "surprisal", "project", "residual"]),
             (without { $0.vocabulary = 39 }, ["surprisal"]),
-            (without { $0.contextRows = 5 }, ["attend"]), (without { $0.queries = 2 }, ["attend"]),
-            (without { $0.headSize = 1 }, ["attend"]),
+            (without { $0.contextRows = 5 }, ["attend", "attend by distance"]),
+            (without { $0.queries = 2 }, ["attend", "attend by distance"]),
+            (without { $0.headSize = 1 }, ["attend", "attend by distance"]),
             (without { $0.convolutionValues = 100 }, ["convolve"]),
             (without { $0.convolutionHalves = 5 }, ["convolve"]),
             (without { $0.rotatedHead = 3 }, ["rotate"]), (without { $0.recurrentKeys = 3 }, ["retain, scan, recall"]),

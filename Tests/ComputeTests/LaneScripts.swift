@@ -72,6 +72,13 @@ final class Bench {
         try DecayTables(decays: [0.9, 0.5], keySize: 4, valueSize: 3, chunk: 8)
     }
 
+    /// Four distances, the last two of them alike, of two heads of 3.
+    func distances() throws -> DistanceTable {
+        try DistanceTable(heads: 2, headSize: 3, count: 4, distinct: 3) { part, values in
+            for index in 0..<2 * 4 * part.count { values[index] = numbers.float() }
+        }
+    }
+
     func rotation() throws -> RotationTables {
         try RotationTables(headSize: 4, frequencies: [1, 0.01], isInterleaved: false)
     }
@@ -232,6 +239,20 @@ struct LaneScript: Sendable, CustomStringConvertible {
                 try bench.plan(), heads: AttentionHeads(count: 4, group: 2, size: 2, valueOffset: 5),
                 queries: queries, keysValues: context, into: [first, second.columns(3..<11)])
             return try bench.values(first, second)
+        },
+        LaneScript("attend by distance") { bench in
+            let queries = try bench.rows(6, 6), context = try bench.rows(8, 13), outputs = try bench.empty(5, 6)
+            let plan = try AttentionPlan(rows: 7, queries: 5)
+            plan.beginContext(distance: 2)
+            for row in [7, 0, 1, 2, 3, 4, 5] { plan.add(row: row) }
+            for query in 0..<5 {
+                plan.add(query: query, sees: max(0, query - 1)..<query + 3, target: 0, output: query)
+            }
+            plan.endContext()
+            bench.lane.attend(
+                plan, heads: AttentionHeads(count: 2, size: 3, valueOffset: 7), queries: queries, keysValues: context,
+                distances: try bench.distances(), into: [outputs])
+            return try bench.values(outputs)
         },
         LaneScript("convolve") { bench in
             let s = try bench.rows(140, 4), c = try bench.empty(100, 6)

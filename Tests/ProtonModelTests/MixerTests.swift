@@ -16,6 +16,9 @@ import Testing
         RetentionShape(heads: 2, keySize: 8, valueSize: 16),
         RetentionShape(
             heads: 5, keySize: 4, valueSize: 3, normEpsilon: 1e-6, rope: RotaryEncoding(spacing: .inclusive)),
+        TransformerXLShape(heads: 2, headSize: 8, segment: 5, memory: 0),
+        TransformerXLShape(
+            heads: 4, headSize: 3, segment: 7, memory: 11, hasSameLength: true, longestDistance: 4),
     ]
 
     private func config(_ shapes: [any MixerShape], hiddenSize: Int = 16) -> ModelConfig {
@@ -112,6 +115,16 @@ import Testing
             RetentionShape(heads: 2, keySize: 2, valueSize: 8, rope: RotaryEncoding(spacing: .inclusive)),
             "head_k_dim"
         ),
+        (TransformerXLShape(heads: 0, headSize: 8, segment: 4, memory: 4), "num_heads"),
+        (TransformerXLShape(heads: 2, headSize: 65_537, segment: 4, memory: 4), "head_dim"),
+        (TransformerXLShape(heads: 2, headSize: 8, segment: 0, memory: 4), "segment"),
+        (TransformerXLShape(heads: 2, headSize: 8, segment: .max, memory: 4), "segment"),
+        (TransformerXLShape(heads: 2, headSize: 8, segment: 4, memory: -1), "memory"),
+        (TransformerXLShape(heads: 2, headSize: 8, segment: 4, memory: .max), "memory"),
+        (TransformerXLShape(heads: 2, headSize: 8, segment: 1 << 20, memory: 1), "memory"),
+        (TransformerXLShape(heads: 2, headSize: 8, segment: 4, memory: 0, hasSameLength: true), "memory"),
+        (TransformerXLShape(heads: 2, headSize: 8, segment: 4, memory: 4, longestDistance: -2), "clamp_length"),
+        (TransformerXLShape(heads: 2, headSize: 8, segment: 4, memory: 4, longestDistance: .max), "clamp_length"),
     ]
 
     @Test("A mixer made in code that cannot work is named", arguments: impossibleShapes.indices)
@@ -127,6 +140,8 @@ import Testing
             SlidingWindowShape(heads: 2, headSize: 8, window: 1 << 10, dilations: [1, 1 << 10]),
             SlidingWindowShape(heads: 2, headSize: 4, window: 1, rope: RotaryEncoding(theta: 1, spacing: .inclusive)),
             RetentionShape(heads: 16, keySize: 1, valueSize: 65_536, normEpsilon: 0.1),
+            TransformerXLShape(heads: 1, headSize: 1, segment: 1, memory: 1 << 20 - 1, longestDistance: 1 << 20),
+            TransformerXLShape(heads: 2, headSize: 8, segment: 1 << 20, memory: 0),
         ] as [any MixerShape] {
             #expect(config([shape]).impossibleField() == nil)
         }
@@ -168,6 +183,11 @@ import Testing
                 "g_proj.weight": [15, 16], "norm.weight": [5], "o_proj.weight": [16, 15],
             ])
         #expect(retention.tensors(width: 16).filter(\.isOptional).map(\.name) == ["norm.weight"])
+        #expect(
+            shapes(TransformerXLShape(heads: 3, headSize: 4, segment: 5, memory: 6)) == [
+                "q_proj.weight": [12, 16], "k_proj.weight": [12, 16], "v_proj.weight": [12, 16],
+                "r_proj.weight": [12, 16], "u_bias": [3, 4], "v_bias": [3, 4], "o_proj.weight": [16, 12],
+            ])
 
         var config = config([MonteCarloShape(), retention])
         config.delegation = .selective

@@ -43,6 +43,7 @@ public enum Fixtures {
     public static let mixers = [
         "window", "window-dilated", "window-wide", "retention", "retention-plain", "retention-long",
         "retention-inclusive", "hybrid", "hybrid-carlo", "hybrid-selective", "streaming", "streaming-short",
+        "xl", "xl-long", "xl-one", "hybrid-xl",
     ]
 
     public static let cases = published + family + mixers

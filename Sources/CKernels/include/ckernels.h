@@ -69,6 +69,19 @@ enum bbp_activation { BBP_NO_ACTIVATION = 0, BBP_GELU = 1, BBP_RELU = 2 };
 /// Context rows that the soft-max of attention is folded over at a time.
 enum { BBP_ATTENTION_ROWS = 128 };
 
+/// What scores of attention gain by how far apart query and row are: of each head, at every distance, a row that the
+/// query is multiplied with as it is with the key, and a number that is added. Of head h, `head_size` rows and then that
+/// of the numbers, each [stride] over distances, are at values + h * (head_size + 1) * stride; distance d is at
+/// BBP_DISTANCE_MARGIN + d of each. Margins on both sides are finite and of no meaning.
+typedef struct {
+    int64_t distances;    // 0 to distances - 1
+    int64_t stride;       // distances + 2 * BBP_DISTANCE_MARGIN, or more
+    const float *values;  // [heads, head_size + 1, stride]
+} bbp_distances;
+
+/// What attention reads past the distances of a table, at most.
+enum { BBP_DISTANCE_MARGIN = 64 };
+
 /// The most rows of a chunk of retention.
 enum { BBP_RETENTION_ROWS = 128 };
 
@@ -124,11 +137,15 @@ typedef struct {
     /// heads * head_size values; context[r] -> the keys, and `value` floats after their beginning the values, heads /
     /// group * head_size each; output[i] <- heads * head_size values. Rows before from[0] are not touched, and
     /// context[r] may be anything there. The soft-max is folded over BBP_ATTENTION_ROWS rows at a time, from row 0
-    /// on: that many more rows before all others, or a multiple of it, change no bit. scratch:
+    /// on: that many more rows before all others, or a multiple of it, change no bit. Scores are (query ·
+    /// key) * scale, or with `distances`, which may be null, (query · key + query · row + number) * scale, where the
+    /// distance of query i from context row r is distance + i - r. The table has those of rows from[i] and visible[i] - 1.
+    /// scratch:
     /// bbp_attention_scratch(rows, head_size) floats, 64-byte aligned.
     void (*attend)(int64_t queries, const float *const *query, const int32_t *from, const int32_t *visible,
                    float *const *output, int64_t rows, const float *const *context, int64_t heads, int64_t group,
-                   int64_t head_size, int64_t value, float scale, float *scratch);
+                   int64_t head_size, int64_t value, float scale, const bbp_distances *distances, int64_t distance,
+                   float *scratch);
 
     /// x[r,:] += position term of position[r]; x [rows, D]. Quickest where positions ascend. scratch: 4 * D doubles.
     void (*position)(const bbp_position_tables *tables, const int64_t *position, int64_t rows, float *x, double *scratch);

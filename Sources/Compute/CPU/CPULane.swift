@@ -280,7 +280,11 @@ final class CPULane: Lane {
 
     // MARK: Across rows
 
-    func attend(_ plan: AttentionPlan, heads: AttentionHeads, queries: Rows, keysValues: Rows, into outputs: [Rows]) {
+    func attend(
+        _ plan: AttentionPlan, heads: AttentionHeads, queries: Rows, keysValues: Rows, distances: DistanceTable?,
+        into outputs: [Rows]
+    ) {
+        precondition(distances.map { $0.heads == heads.count && $0.headSize == heads.size } ?? true)
         let (query, context) = (UnsafePointer(start(queries)), UnsafePointer(start(keysValues)))
         let (queryStride, contextStride) = (queries.stride, keysValues.stride)
         let targets = outputs.map { (start: start($0), stride: $0.stride, count: $0.count) }
@@ -294,10 +298,14 @@ final class CPULane: Lane {
                 outputRows[place] = target.start + Int(plan.output[row]) * target.stride
             }
             let from = plan.seesFirst ? nil : UnsafePointer(plan.from.start + group.queries.lowerBound)
-            kernels.pointee.attend(
-                Int64(group.queries.count), queryRows.start, from, plan.to.start + group.queries.lowerBound,
-                outputRows.start, Int64(group.rows.count), contextRows.start, Int64(heads.count), Int64(heads.group),
-                Int64(heads.size), Int64(heads.valueOffset), heads.scale, attentionScratch.start)
+            func attend(_ distances: UnsafePointer<bbp_distances>?) {
+                kernels.pointee.attend(
+                    Int64(group.queries.count), queryRows.start, from, plan.to.start + group.queries.lowerBound,
+                    outputRows.start, Int64(group.rows.count), contextRows.start, Int64(heads.count),
+                    Int64(heads.group), Int64(heads.size), Int64(heads.valueOffset), heads.scale, distances,
+                    Int64(group.distance), attentionScratch.start)
+            }
+            if let distances { withUnsafePointer(to: distances.table) { attend($0) } } else { attend(nil) }
         }
     }
 
