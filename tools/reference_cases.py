@@ -127,7 +127,10 @@ def random_mixer(random, mixer, hidden, name):
 
     tensors = {}
     for end, shape in reference_mixers.tensors(mixer, hidden).items():
-        if len(shape) == 2:
+        if end in reference_mixers.AROUND:
+            centre, spread = reference_mixers.AROUND[end]
+            tensors[name + end] = (centre(shape[-1]) + normal(spread, *shape)).astype(np.float32)
+        elif len(shape) == 2:
             tensors[name + end] = normal(shape[1] ** -0.5, *shape)
         elif end.endswith("norm.weight"):
             tensors[name + end] = 1 + normal(0.1, *shape)

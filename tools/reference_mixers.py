@@ -203,9 +203,55 @@ def retention_tensors(hidden, fields):
             "o_proj.weight": (hidden, values)}
 
 
+def convolved_channels(rows, weights, name):
+    """Every channel's sum of its last K values, weighted, and a bias. rows [n, E], weight [E, K] -> [n, E]"""
+    weight = weights[name + ".weight"]
+    taps = weight.shape[1]
+    result = np.tile(weights[name + ".bias"], (len(rows), 1))
+    for back in range(min(taps, len(rows))):
+        result[back:] += weight[:, taps - 1 - back] * rows[:len(rows) - back]
+    return result
+
+
+def mamba(rows, weights, name, fields):
+    """States of every channel that fade by steps which the rows say. [n, D] -> [n, D]"""
+    states, rank = fields["state"], fields["dt_rank"]
+    channels, gate = np.split(projection(rows, weights, name + "in_proj"), 2, axis=1)
+    channels = silu(convolved_channels(channels, weights, name + "conv"))
+    selected = projection(channels, weights, name + "x_proj")
+    low, entering, leaving = selected[:, :rank], selected[:, rank:rank + states], selected[:, rank + states:]
+    step = np.logaddexp(0, projection(low, weights, name + "dt_proj"))
+    rate = np.exp(weights[name + "A_log"])
+    state, read = np.zeros(rate.shape), np.empty(channels.shape)
+    for row in range(len(rows)):
+        now = step[row][:, None]
+        state = np.exp(-now * rate) * state + now * channels[row][:, None] * entering[row]
+        read[row] = state @ leaving[row]
+    return projection((read + weights[name + "D"] * channels) * silu(gate), weights, name + "o_proj")
+
+
+def mamba_fields(hidden, heads):
+    return {"state": NEEDED, "expand": 2, "conv": 4, "dt_rank": -(-hidden // 16)}
+
+
+def mamba_tensors(hidden, fields):
+    inner, states, rank = fields["expand"] * hidden, fields["state"], fields["dt_rank"]
+    return {"in_proj.weight": (2 * inner, hidden), "conv.weight": (inner, fields["conv"]), "conv.bias": (inner,),
+            "x_proj.weight": (rank + 2 * states, inner), "dt_proj.weight": (inner, rank), "dt_proj.bias": (inner,),
+            "A_log": (inner, states), "D": (inner,), "o_proj.weight": (hidden, inner)}
+
+
 # ---------------------------------------------------------------------------------------------------
 # All kinds
 # ---------------------------------------------------------------------------------------------------
+
+# What values of some tensors lie around, and how far from it, by the end of the name; of the last axis where it has as
+# many. So that states last for few rows and for many.
+AROUND = {
+    "dt_proj.bias": (lambda last: -4.0, 1.0),
+    "A_log": (lambda last: np.log(np.arange(1, last + 1)), 0.3),
+    "D": (lambda last: 1.0, 0.3),
+}
 
 ROPE = {"theta": 10000, "layout": "half", "spacing": "standard"}
 ROPE_CHOICES = {"layout": ("half", "interleaved"), "spacing": ("standard", "inclusive")}
@@ -221,6 +267,7 @@ KINDS = {
     "sliding-window": Kind(sliding_window, sliding_window_fields, sliding_window_tensors),
     "retention": Kind(retention, retention_fields, retention_tensors),
     "transformer-xl": Kind(transformer_xl, transformer_xl_fields, transformer_xl_tensors),
+    "mamba": Kind(mamba, mamba_fields, mamba_tensors),
 }
 
 

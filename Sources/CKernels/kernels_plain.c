@@ -95,6 +95,7 @@ static void attend(int64_t queries, const float *const *query, const int32_t *fr
 }
 
 #include "plain_mixers.inc"
+#include "plain_scans.inc"
 
 typedef struct {
     double cosine, sine;
@@ -235,6 +236,8 @@ static uint64_t checksum(const void *bytes, int64_t count) {
     .retention_delta = retention_delta, \
     .retention_output = retention_output, \
     .gate_heads = gate_heads, \
+    .convolve_channels = convolve_channels, \
+    .selective_scan = selective_scan, \
     .surprisal = surprisal, \
     .bf16_from_f32 = bf16_from_f32, \
     .f32_from_bf16 = f32_from_bf16, \

@@ -119,6 +119,23 @@ public protocol Lane: AnyObject {
     /// - Parameter states: [chunks · heads · key size, value size]: S before each chunk.
     func recall(queries: Rows, keys: Rows, values: Rows, decay: DecayTables, states: Rows, into outputs: Rows)
 
+    /// Every channel's convolution over time, its bias and silu: row r of y sees rows r to r + taps - 1 of x.
+    func convolveChannels(_ x: Rows, by weights: ChannelConvolution, into y: Rows)
+
+    /// Channels of a recurrence whose states fade by steps that the rows say, gated, in place: row by row and of every
+    /// state n, with d = log(1 + e^step), s_n = e^(-d·rate_n) s_n + d·x·entering_n; x = (Σ leaving_n·s_n + skip·x) ·
+    /// silu(gate).
+    ///
+    /// - Parameters:
+    ///   - x: [rows, channels], as steps and gates are.
+    ///   - entering: [rows, states], as `leaving` is; their rows are equally far apart.
+    ///   - first: the first of these channels among those of `rates`.
+    ///   - state: [2 · states, channels]: before the first row, on return after the last one. Of each state two rows
+    ///     whose sum it is.
+    func scanSelectively(
+        _ x: Rows, steps: Rows, entering: Rows, leaving: Rows, gates: Rows, by rates: SelectionRates, first: Int,
+        state: Rows)
+
     // MARK: In one go, where that is worth while
 
     /// u = LayerNorm(x), and products of it.

@@ -38,6 +38,12 @@ public struct Rows: @unchecked Sendable {
             memory, offset: offset + range.lowerBound * stride, count: range.count, width: width, stride: stride)
     }
 
+    /// These rows and the `count` before them: where they are part of longer ones, as a tile's rows are of a stretch's.
+    package func withRowsBefore(_ count: Int) -> Rows {
+        precondition(count >= 0 && offset >= count * stride, "\(count) rows before value \(offset)")
+        return Rows(memory, offset: offset - count * stride, count: self.count + count, width: width, stride: stride)
+    }
+
     /// Values `range` of every row.
     public func columns(_ range: Range<Int>) -> Rows {
         precondition(range.lowerBound >= 0 && range.upperBound <= width, "values \(range) of \(width)")

@@ -43,7 +43,7 @@ struct MixerTests {
     /// A mixer as config.json has it, and what the message must name.
     static let wrong: [(mixer: String, field: String, word: String)] = [
         ("7", "mixers.1", "object"), ("null", "mixers.1", "object"), ("{}", "mixers.1.kind", "missing"),
-        (#"{"kind": "attention"}"#, "mixers.1.kind", "one of monte-carlo, sliding-window, retention, transformer-xl"),
+        (#"{"kind": "attention"}"#, "mixers.1.kind", "one of monte-carlo, sliding-window, retention, transformer-xl, mamba"),
         (#"{"kind": 3}"#, "mixers.1.kind", "string"),
         (#"{"kind": "monte-carlo", "num_heads": 4}"#, "mixers.1.num_heads", "unknown"),
         (#"{"kind": "sliding-window", "window": 8}"#, "mixers.1.num_heads", "missing"),
@@ -98,6 +98,13 @@ struct MixerTests {
             #"{"kind": "transformer-xl", "num_heads": 4, "segment": 8, "memory": 0, "same_length": true}"#,
             "mixers.1.memory", "no row would see any"
         ),
+        (#"{"kind": "mamba"}"#, "mixers.1.state", "missing"),
+        (#"{"kind": "mamba", "state": 0}"#, "mixers.1.state", "must be 1 to 256"),
+        (#"{"kind": "mamba", "state": 4, "expand": 0}"#, "mixers.1.expand", "must be"),
+        (#"{"kind": "mamba", "state": 4, "expand": 65537}"#, "mixers.1.expand", "must be"),
+        (#"{"kind": "mamba", "state": 4, "conv": "4"}"#, "mixers.1.conv", "integer"),
+        (#"{"kind": "mamba", "state": 4, "dt_rank": 0}"#, "mixers.1.dt_rank", "must be"),
+        (#"{"kind": "mamba", "state": 4, "num_heads": 2}"#, "mixers.1.num_heads", "unknown"),
     ]
 
     @Test("A field of a mixer that cannot work is named, in a list and where there is one for all", arguments: wrong)
@@ -300,6 +307,11 @@ struct MixerTests {
         try initialize("w,w:9,w:5x3", "--heads", "2").expect(0)
         #expect(
             try mixers() == [window(256, heads: 2), window(9, heads: 2), window(5, heads: 2, ["dilation": 3])])
+        try initialize("s,s:5", "--force").expect(0)
+        #expect(
+            try mixers() == [16, 5].map { states in
+                ["kind": "mamba", "state": states, "expand": 2, "conv": 4, "dt_rank": 1] as NSDictionary
+            })
         try initialize("x,x:9,x:5+30", "--force").expect(0)
         #expect(
             try mixers() == [(256, 256), (9, 9), (5, 30)].map { segment, memory in
@@ -362,7 +374,7 @@ struct MixerTests {
             (
                 "",
                 "is no mixer; there are monte-carlo (m), sliding-window[:WINDOW[xDILATION]] (w), retention (r), "
-                    + "transformer-xl[:SEGMENT[+MEMORY]] (x)"),
+                    + "transformer-xl[:SEGMENT[+MEMORY]] (x), mamba[:STATES] (s)"),
             ("m,", "'' is no mixer"), ("m,,r", "'' is no mixer"), ("q", "'q' is no mixer"),
             ("m r", "'m r' is no mixer"), ("M", "'M' is no mixer"), ("*m", "'*m' is no mixer"),
             ("2m", "'2m' is no mixer"), ("m:3", "nothing follows monte-carlo"), ("r:", "nothing follows retention"),
@@ -375,6 +387,7 @@ struct MixerTests {
             ("m,w:0", "'mixers.1.window'"), (String(repeating: "q", count: 100_000), "qqq…' is no mixer"),
             ("w:1024x1025", "reaches over"), ("w:-1", "'mixers.0.window'"),
             ("x:", "write transformer-xl:SEGMENT[+MEMORY]"), ("x:3x4", "write transformer-xl"),
+            ("s:", "write mamba:STATES"), ("s:4x2", "write mamba"), ("s:0", "'mixers.0.state'"),
             ("x:1+2+3", "write transformer-xl"), ("x:0", "'mixers.0.segment'"), ("x:1048576", "'mixers.0.memory'"),
         ])
     func wrongNotation(text: String, words: String) throws {

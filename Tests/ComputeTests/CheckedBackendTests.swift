@@ -37,7 +37,7 @@ import Testing
             Set(backend.operations.keys) == [
                 "load", "embed", "store", "download", "upload", "round", "zero", "copy", "firstAbove", "normalise",
                 "product", "average", "add", "rotate", "gateHeads", "surprisal", "attend", "convolve", "retain", "scan",
-                "recall",
+                "recall", "convolveChannels", "scanSelectively",
             ])
     }
 
@@ -147,6 +147,15 @@ import Testing
 
     private static let heads = AttentionHeads(count: 2, size: 2, valueOffset: 4)
 
+    private static func scan(
+        first: Int, channels: Int, states: Int = 4, rowsLeaving: Int = 9, hasState: Bool = true, _ bench: Bench
+    ) throws {
+        bench.lane.scanSelectively(
+            try bench.rows(9, channels), steps: try bench.rows(9, channels), entering: try bench.rows(9, 2),
+            leaving: try bench.rows(rowsLeaving, 2), gates: try bench.rows(9, channels), by: try bench.rates(),
+            first: first, state: hasState ? try bench.rows(states, channels) : try bench.empty(states, channels))
+    }
+
     /// A query that sees four rows, with distances.
     private static func attendFar(distance: Int, _ bench: Bench) throws {
         let plan = try AttentionPlan(rows: 4, queries: 1)
@@ -198,6 +207,20 @@ import Testing
             let s = try bench.empty(12, 4)
             bench.lane.zero(s[0..<11])
             bench.lane.convolve(s, try bench.convolution(), into: try bench.empty(10, 6))
+        },
+        Violation("convolveChannels", "9 x 5 values from 11 x 5 by 4 x 5 weights") { bench in
+            bench.lane.convolveChannels(
+                try bench.rows(11, 5), by: try bench.channels(), into: try bench.empty(9, 5))
+        },
+        Violation("scanSelectively", "channels 2 to 6 of 5") { bench in try scan(first: 2, channels: 4, bench) },
+        Violation("scanSelectively", "a state of 5 x 3 values for 2 of 3 channels") { bench in
+            try scan(first: 2, channels: 3, states: 5, bench)
+        },
+        Violation("scanSelectively", "states entered by 9 x 2 and left by 8 x 2") { bench in
+            try scan(first: 2, channels: 3, rowsLeaving: 8, bench)
+        },
+        Violation("scanSelectively", "nothing wrote value 0 of row 0 of state") { bench in
+            try scan(first: 0, channels: 5, hasState: false, bench)
         },
         Violation("attend", "distances of 2 heads of 3") { bench in
             bench.lane.attend(

@@ -79,6 +79,16 @@ final class Bench {
         }
     }
 
+    /// Four taps of five channels.
+    func channels() throws -> ChannelConvolution {
+        try ChannelConvolution(weight: numbers(20), bias: numbers(5), taps: 4, channels: 5)
+    }
+
+    /// Two states of five channels.
+    func rates() throws -> SelectionRates {
+        try SelectionRates(logarithms: numbers(10), skip: numbers(5), states: 2, channels: 5)
+    }
+
     func rotation() throws -> RotationTables {
         try RotationTables(headSize: 4, frequencies: [1, 0.01], isInterleaved: false)
     }
@@ -274,6 +284,22 @@ struct LaneScript: Sendable, CustomStringConvertible {
                 queries: queries, keys: keys, values: values, decay: decay, states: deltas,
                 into: outputs.columns(1..<7))
             return try bench.values(deltas, state, outputs)
+        },
+        LaneScript("convolveChannels") { bench in
+            let x = try bench.rows(12, 7), y = try bench.empty(9, 5)
+            bench.lane.convolveChannels(x.columns(1..<6), by: try bench.channels(), into: y[0..<9])
+            return try bench.values(y)
+        },
+        LaneScript("scanSelectively") { bench in
+            let x = try bench.rows(9, 6), steps = try bench.rows(9, 8), gates = try bench.rows(10, 5)
+            let selections = try bench.rows(9, 7), state = try bench.rows(4, 5), rates = try bench.rates()
+            for channels in [2..<5, 0..<2] {
+                bench.lane.scanSelectively(
+                    x.columns(channels), steps: steps.columns(channels), entering: selections.columns(1..<3),
+                    leaving: selections.columns(4..<6), gates: gates.columns(channels), by: rates,
+                    first: channels.lowerBound, state: state.columns(channels))
+            }
+            return try bench.values(x, state)
         },
         LaneScript("project") { bench in
             // More rows than are taken at a time.

@@ -39,6 +39,14 @@ import Testing
         return try #require(mixers[0].shape as? any StreamingShape)
     }
 
+    /// The shape in a model of twice the width, where it says how wide that is.
+    private func doubled(_ shape: any StreamingShape) -> any StreamingShape {
+        // As many channels as there were.
+        guard var mamba = shape as? MambaShape else { return shape }
+        (mamba.hiddenSize, mamba.expansion) = (2 * mamba.hiddenSize, mamba.expansion / 2)
+        return mamba
+    }
+
     /// A model of one layer whose norms leave rows as they are: of twice the width, rows [u, -u] have no mean, and
     /// beside an epsilon of 10^12 their variance is nothing.
     private func model(of example: Case, _ shape: any StreamingShape, width D: Int, patchSize: Int, in folder: String)
@@ -89,7 +97,7 @@ import Testing
     private func run(_ example: Case, patchSize: Int, stretchTiles: Int, saves: Bool, kernels: KernelTable) throws
         -> [Float]
     {
-        let shape = try Self.shape(of: example)
+        let shape = doubled(try Self.shape(of: example))
         let u = try NpyArray("\(example.folder)/u.npy")
         let (n, D) = (u.shape[0], u.shape[1])
         let folder = try TemporaryFolder()

@@ -19,6 +19,8 @@ import Testing
         TransformerXLShape(heads: 2, headSize: 8, segment: 5, memory: 0),
         TransformerXLShape(
             heads: 4, headSize: 3, segment: 7, memory: 11, hasSameLength: true, longestDistance: 4),
+        MambaShape(hiddenSize: 16, states: 4),
+        MambaShape(hiddenSize: 16, states: 3, expansion: 3, taps: 1, rank: 7),
     ]
 
     private func config(_ shapes: [any MixerShape], hiddenSize: Int = 16) -> ModelConfig {
@@ -125,6 +127,14 @@ import Testing
         (TransformerXLShape(heads: 2, headSize: 8, segment: 4, memory: 0, hasSameLength: true), "memory"),
         (TransformerXLShape(heads: 2, headSize: 8, segment: 4, memory: 4, longestDistance: -2), "clamp_length"),
         (TransformerXLShape(heads: 2, headSize: 8, segment: 4, memory: 4, longestDistance: .max), "clamp_length"),
+        (MambaShape(hiddenSize: 16, states: 0), "state"), (MambaShape(hiddenSize: 16, states: 257), "state"),
+        (MambaShape(hiddenSize: 16, states: 4, expansion: 0), "expand"),
+        (MambaShape(hiddenSize: 16, states: 4, expansion: .max), "expand"),
+        (MambaShape(hiddenSize: 17, states: 4, expansion: 65_536), "expand"),
+        (MambaShape(hiddenSize: 16, states: 4, taps: 0), "conv"),
+        (MambaShape(hiddenSize: 16, states: 4, taps: 257), "conv"),
+        (MambaShape(hiddenSize: 16, states: 4, rank: 0), "dt_rank"),
+        (MambaShape(hiddenSize: 16, states: 4, rank: 65_537), "dt_rank"),
     ]
 
     @Test("A mixer made in code that cannot work is named", arguments: impossibleShapes.indices)
@@ -142,6 +152,7 @@ import Testing
             RetentionShape(heads: 16, keySize: 1, valueSize: 65_536, normEpsilon: 0.1),
             TransformerXLShape(heads: 1, headSize: 1, segment: 1, memory: 1 << 20 - 1, longestDistance: 1 << 20),
             TransformerXLShape(heads: 2, headSize: 8, segment: 1 << 20, memory: 0),
+            MambaShape(hiddenSize: 16, states: 256, expansion: 65_536, taps: 256, rank: 65_536),
         ] as [any MixerShape] {
             #expect(config([shape]).impossibleField() == nil)
         }
@@ -183,6 +194,12 @@ import Testing
                 "g_proj.weight": [15, 16], "norm.weight": [5], "o_proj.weight": [16, 15],
             ])
         #expect(retention.tensors(width: 16).filter(\.isOptional).map(\.name) == ["norm.weight"])
+        #expect(
+            shapes(MambaShape(hiddenSize: 16, states: 3, expansion: 2, taps: 5, rank: 4)) == [
+                "in_proj.weight": [64, 16], "conv.weight": [32, 5], "conv.bias": [32], "x_proj.weight": [10, 32],
+                "dt_proj.weight": [32, 4], "dt_proj.bias": [32], "A_log": [32, 3], "D": [32],
+                "o_proj.weight": [16, 32],
+            ])
         #expect(
             shapes(TransformerXLShape(heads: 3, headSize: 4, segment: 5, memory: 6)) == [
                 "q_proj.weight": [12, 16], "k_proj.weight": [12, 16], "v_proj.weight": [12, 16],
@@ -253,6 +270,36 @@ import Testing
         }
     }
 
+    @Test("New states fade as their kinds say: steps from 0.001 to 0.1, even in their logarithms, and rates 1 to N")
+    func initialRates() throws {
+        let folder = try TemporaryFolder()
+        let mamba = MambaShape(hiddenSize: 64, states: 5, expansion: 4)
+        try Model.initialize(
+            folder.file("model"), config: config([mamba], hiddenSize: 64), seed: 3, replacing: false)
+        let model = try Model(directory: folder.file("model"))
+        func values(_ name: String, _ count: Int) throws -> [Double] {
+            let tensor = try model.tensor("blocks.0.mixer.\(name)")
+            return (0..<count).map { Double(tensor.value($0)) }
+        }
+        func expectSteps(_ logarithms: [Double]) {
+            let (low, high) = (log(0.001), log(0.1))
+            #expect(logarithms.allSatisfy { $0 > low - 1e-3 && $0 < high + 1e-3 })
+            for quarter in 0..<4 {
+                let end = low + (high - low) * Double(quarter + 1) / 4
+                let share = Double(logarithms.count { $0 < end }) / Double(logarithms.count)
+                #expect(abs(share - Double(quarter + 1) / 4) < 0.1)
+            }
+        }
+        expectSteps(try values("dt_proj.bias", 256).map { log(log(1 + exp($0))) })
+        let rates = try values("A_log", 256 * 5)
+        #expect(rates.enumerated().allSatisfy { abs(exp($1) - Double($0 % 5 + 1)) < 1e-6 })
+        #expect(try values("D", 256).allSatisfy { $0 == 1 })
+        for (name, inputs, count) in [("in_proj.weight", 64.0, 512 * 64), ("conv.weight", 4, 1024)] {
+            let largest = try values(name, count).map(abs).max() ?? 0
+            #expect(largest <= 1.000001 / inputs.squareRoot() && largest > 0.99 / inputs.squareRoot())
+        }
+    }
+
     @Test("Every factor of a mixer's products must have an even width where products take pairs")
     func evenWidths() {
         #expect(config(Self.shapes.filter { $0 is SlidingWindowShape }).hasEvenWidths)
@@ -260,6 +307,9 @@ import Testing
         #expect(!config([RetentionShape(heads: 3, keySize: 4, valueSize: 5)]).hasEvenWidths)
         #expect(!config([SlidingWindowShape(heads: 3, headSize: 5, window: 1)]).hasEvenWidths)
         #expect(!config([MonteCarloShape(), SlidingWindowShape(heads: 1, headSize: 5, window: 1)]).hasEvenWidths)
+        // Rates and convolutions of channels are no factors of products, nor are states.
+        #expect(config([MambaShape(hiddenSize: 16, states: 3, expansion: 1, taps: 3, rank: 2)]).hasEvenWidths)
+        #expect(!config([MambaShape(hiddenSize: 16, states: 4, rank: 3)]).hasEvenWidths)
         // Keys and values of an odd width are results, no factors.
         #expect(config([SlidingWindowShape(heads: 2, keyValueHeads: 1, headSize: 5, window: 1)]).hasEvenWidths)
     }

@@ -43,7 +43,7 @@ public enum Fixtures {
     public static let mixers = [
         "window", "window-dilated", "window-wide", "retention", "retention-plain", "retention-long",
         "retention-inclusive", "hybrid", "hybrid-carlo", "hybrid-selective", "streaming", "streaming-short",
-        "xl", "xl-long", "xl-one", "hybrid-xl",
+        "xl", "xl-long", "xl-one", "hybrid-xl", "mamba", "mamba-one", "hybrid-mamba",
     ]
 
     public static let cases = published + family + mixers

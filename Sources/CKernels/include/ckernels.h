@@ -82,6 +82,17 @@ typedef struct {
 /// What attention reads past the distances of a table, at most.
 enum { BBP_DISTANCE_MARGIN = 64 };
 
+/// The most states of a channel that `selective_scan` takes.
+enum { BBP_SELECTION_STATES = 256 };
+
+/// What the states of a selective recurrence are multiplied with for a step of 1, as its base-2 logarithm, which is not
+/// above 0, and what of a channel goes past them.
+typedef struct {
+    int64_t states, width;
+    const float *rate;  // [states, width]
+    const float *skip;  // [width]
+} bbp_selection;
+
 /// The most rows of a chunk of retention.
 enum { BBP_RETENTION_ROWS = 128 };
 
@@ -175,6 +186,26 @@ typedef struct {
     /// -infinity, with an absolute error below 1.5e-7 * max(1, |a|). gated may be x or gate.
     void (*gate_heads)(const float *x, const float *gate, int64_t rows, int64_t heads, int64_t size,
                        const float *weight, float eps, float *gated);
+
+    /// y[r,c] = silu(bias[c] + sum over i < taps of weight[i,c] * x[r + i, c]) for `channels` channels of `rows` rows; x
+    /// has taps - 1 rows more. Strides count floats from row to row. silu is that of gate_heads.
+    void (*convolve_channels)(const float *x, int64_t x_stride, int64_t rows, int64_t channels, int64_t taps,
+                              const float *weight, int64_t weight_stride, const float *bias, float *y, int64_t y_stride);
+
+    /// Channels first to first + channels - 1 of a recurrence whose states fade by steps of its rows. Row r has of each
+    /// channel c a step d = log(1 + e^step[r,c]), of each state n what enters it and what it is read with, in[r,n] and
+    /// out[r,n], both states_stride floats from row to row:
+    ///
+    ///     s[n,c] <- 2^(d * rate[n, first + c]) * s[n,c] + d * x[r,c] * in[r,n]
+    ///     x[r,c] <- (sum over n of out[r,n] * s[n,c] + skip[first + c] * x[r,c]) * silu(gate[r,c])
+    ///
+    /// A state is the sum of two floats, state[2 n, c] and state[2 n + 1, c], rows state_stride floats apart, which
+    /// keeps changes far below its rounding error. Pointers are to the first channel. A channel's results depend on no
+    /// other, and are the same however many rows are taken at a time.
+    void (*selective_scan)(const bbp_selection *rates, int64_t first, int64_t channels, const float *step,
+                           int64_t step_stride, const float *in, const float *out, int64_t states_stride,
+                           const float *gate, int64_t gate_stride, int64_t rows, float *state, int64_t state_stride,
+                           float *x, int64_t x_stride);
 
     /// bits[r] = -log2 softmax(logits[r,:])[target[r]], logits [rows, vocabulary].
     void (*surprisal)(const float *logits, const uint16_t *target, int64_t rows, int64_t vocabulary, float *bits);

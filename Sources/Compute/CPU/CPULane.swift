@@ -375,6 +375,30 @@ final class CPULane: Lane {
         }
     }
 
+    func convolveChannels(_ x: Rows, by weights: ChannelConvolution, into y: Rows) {
+        precondition(x.width == weights.channels && y.width == x.width && x.count >= y.count + weights.taps - 1)
+        kernels.pointee.convolve_channels(
+            start(x), Int64(x.stride), Int64(y.count), Int64(y.width), Int64(weights.taps), weights.weight.start,
+            Int64(weights.channels), weights.bias.start, start(y), Int64(y.stride))
+    }
+
+    func scanSelectively(
+        _ x: Rows, steps: Rows, entering: Rows, leaving: Rows, gates: Rows, by rates: SelectionRates, first: Int,
+        state: Rows
+    ) {
+        precondition(first >= 0 && first + x.width <= rates.channels && steps.width == x.width)
+        precondition(gates.width == x.width && state.width == x.width && state.count == 2 * rates.states)
+        precondition(entering.width == rates.states && leaving.width == rates.states)
+        precondition(entering.stride == leaving.stride && leaving.count >= x.count && entering.count >= x.count)
+        precondition(steps.count >= x.count && gates.count >= x.count)
+        withUnsafePointer(to: rates.table) {
+            kernels.pointee.selective_scan(
+                $0, Int64(first), Int64(x.width), start(steps), Int64(steps.stride), start(entering), start(leaving),
+                Int64(entering.stride), start(gates), Int64(gates.stride), Int64(x.count), start(state),
+                Int64(state.stride), start(x), Int64(x.stride))
+        }
+    }
+
     // MARK: In one go
 
     func project(_ x: Rows, _ norm: any Norm, _ products: [(matrix: any Matrix, into: Rows)]) {

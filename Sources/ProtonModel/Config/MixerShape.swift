@@ -28,6 +28,9 @@ public protocol MixerShape: Sendable {
     /// Its tensors in a model of hidden size D; names after "blocks.i.mixer.".
     func tensors(width D: Int) -> [TensorDescription]
 
+    /// How many values rows have that are multiplied by its matrices.
+    func factorWidths(width D: Int) -> [Int]
+
     /// The rows that a row of the layer sees.
     var view: MixerView { get }
 
@@ -36,6 +39,12 @@ public protocol MixerShape: Sendable {
 
     /// In one line, for people.
     var summary: String { get }
+}
+
+extension MixerShape {
+    public func factorWidths(width D: Int) -> [Int] {
+        tensors(width: D).filter { $0.shape.count == 2 }.map { $0.shape[1] }
+    }
 }
 
 /// Which rows a mixer shows a row, beside the row itself.

@@ -70,7 +70,7 @@ extension ModelConfig {
     public var hasEvenWidths: Bool {
         hiddenSize % 2 == 0 && convolutions.allSatisfy { $0.channels % 2 == 0 }
             && mixers.allSatisfy { mixer in
-                mixer.shape.tensors(width: hiddenSize).allSatisfy { $0.shape.count != 2 || $0.shape[1] % 2 == 0 }
+                mixer.shape.factorWidths(width: hiddenSize).allSatisfy { $0 % 2 == 0 }
             }
     }
 

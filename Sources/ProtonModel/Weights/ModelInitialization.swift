@@ -1,3 +1,4 @@
+import Glibc
 import Support
 
 extension Model {
@@ -43,6 +44,13 @@ extension Model {
             case .zeros, nil: values.update(repeating: 0)
             case .normal(let deviation):
                 for index in values.indices { values[index] = deviation * random.normal() }
+            case .steps(let range):
+                for index in values.indices {
+                    let step = exp(random.logarithm(in: range))
+                    values[index] = Float(step + log(-expm1(-step)))
+                }
+            case .logarithms(let count):
+                for index in values.indices { values[index] = Float(log(Double(index % count + 1))) }
             case .uniform(let bound): for index in values.indices { values[index] = bound * random.uniform() }
             }
         }
@@ -66,6 +74,12 @@ struct RandomNumbers {
 
     /// From -1 to 1.
     mutating func uniform() -> Float { Float(Double(bits() >> 11) / 0x1p52 - 1) }
+
+    /// The logarithm of a number of a range, uniform.
+    mutating func logarithm(in range: ClosedRange<Double>) -> Double {
+        let (low, high) = (log(range.lowerBound), log(range.upperBound))
+        return low + (high - low) * (Double(uniform()) + 1) / 2
+    }
 
     /// Of standard deviation 1: the sum of twelve uniforms less six, which needs no libm.
     mutating func normal() -> Float {

@@ -28,6 +28,11 @@ public enum InitialValues: Sendable, Equatable {
     /// From -bound to bound.
     case uniform(bound: Float)
 
+    /// Of each value log(1 + e^value) is a step: uniform in its logarithm.
+    case steps(ClosedRange<Double>)
+    /// log 1 to log `count`, over and over.
+    case logarithms(count: Int)
+
     /// Uniform with bound gain·sqrt(6 / (inputs + outputs)), after Glorot and Bengio (2010), for a matrix.
     static func xavier(gain: Double, inputs: Int, outputs: Int) -> InitialValues {
         .uniform(bound: Float(gain * (6 / (Double(inputs) + Double(outputs))).squareRoot()))

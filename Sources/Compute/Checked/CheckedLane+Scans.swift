@@ -1,0 +1,48 @@
+extension CheckedLane {
+    func convolveChannels(_ x: Rows, by weights: ChannelConvolution, into y: Rows) {
+        ask("convolveChannels") { operation in
+            let seen = y.count + weights.taps - 1
+            try operation.demand(
+                x.width == weights.channels && y.width == x.width && x.count >= seen,
+                "\(y.count) x \(y.width) values from \(x.count) x \(x.width) by \(weights.taps) x "
+                    + "\(weights.channels) weights")
+            let source = try operation.reads(x[0..<(y.count == 0 ? 0 : seen)], "x")
+            let target = try operation.writes(y, "y")
+            return { $0.convolveChannels(source, by: weights, into: target) }
+        }
+    }
+
+    func scanSelectively(
+        _ x: Rows, steps: Rows, entering: Rows, leaving: Rows, gates: Rows, by rates: SelectionRates, first: Int,
+        state: Rows
+    ) {
+        ask("scanSelectively") { operation in
+            let channels = x.width
+            try operation.demand(
+                first >= 0 && first + channels <= rates.channels,
+                "channels \(first) to \(first + channels) of \(rates.channels)")
+            try operation.demand(
+                [steps, gates].allSatisfy { $0.count >= x.count && $0.width == channels }
+                    && [entering, leaving].allSatisfy { $0.count >= x.count && $0.width == rates.states }
+                    && entering.stride == leaving.stride,
+                "\(x.count) x \(channels) values with steps of \(steps.count) x \(steps.width), gates of "
+                    + "\(gates.count) x \(gates.width), states entered by \(entering.count) x \(entering.width) and "
+                    + "left by \(leaving.count) x \(leaving.width)")
+            try operation.demand(
+                state.width == channels && state.count == 2 * rates.states,
+                "a state of \(state.count) x \(state.width) values for \(rates.states) of \(channels) channels")
+            let rows = 0..<x.count
+            let values = try operation.updates(x, "x")
+            let steps = try operation.reads(steps[rows], "steps")
+            let entering = try operation.reads(entering[rows], "entering")
+            let leaving = try operation.reads(leaving[rows], "leaving")
+            let gates = try operation.reads(gates[rows], "gates")
+            let states = try operation.updates(state, "state")
+            return {
+                $0.scanSelectively(
+                    values, steps: steps, entering: entering, leaving: leaving, gates: gates, by: rates, first: first,
+                    state: states)
+            }
+        }
+    }
+}

@@ -1,0 +1,62 @@
+import CKernels
+import Glibc
+import Support
+
+/// Weights of a convolution over time that takes every channel for itself: `taps` rows, the last one the present, and a
+/// bias.
+public final class ChannelConvolution: @unchecked Sendable {
+    public let taps: Int
+    public let channels: Int
+    /// [taps, channels] and [channels].
+    let weight: Memory<Float>
+    let bias: Memory<Float>
+
+    /// - Parameters:
+    ///   - weight: [channels, taps].
+    ///   - bias: [channels].
+    public init(weight: UnsafePointer<Float>, bias: UnsafePointer<Float>, taps: Int, channels: Int) throws {
+        (self.taps, self.channels) = (taps, channels)
+        self.weight = try Memory(taps * channels)
+        self.bias = try Memory(channels)
+        for channel in 0..<channels {
+            for tap in 0..<taps { self.weight[tap * channels + channel] = weight[channel * taps + tap] }
+        }
+        self.bias.start.update(from: bias, count: channels)
+    }
+
+    public static func footprint(taps: Int, channels: Int) -> Int { 4 * (taps + 1) * channels }
+}
+
+/// How fast the states of a selective recurrence fade for a step of 1, and what goes past them.
+public final class SelectionRates: @unchecked Sendable {
+    /// Of every channel.
+    public let states: Int
+    public let channels: Int
+    let table: bbp_selection
+    /// [states, channels] and [channels].
+    private let rate: Memory<Float>
+    private let skip: Memory<Float>
+
+    public static let statesLimit = Int(BBP_SELECTION_STATES)
+
+    /// - Parameters:
+    ///   - logarithms: [channels, states]: a state is multiplied with e^(-step · e^logarithm).
+    ///   - skip: [channels].
+    public init(logarithms: UnsafePointer<Float>, skip: UnsafePointer<Float>, states: Int, channels: Int) throws {
+        (self.states, self.channels) = (states, channels)
+        rate = try Memory(states * channels)
+        self.skip = try Memory(channels)
+        for channel in 0..<channels {
+            for state in 0..<states {
+                // In powers of two.
+                let fading = exp(Double(logarithms[channel * states + state])) / log(2)
+                rate[state * channels + channel] = -Float(fading)
+            }
+        }
+        self.skip.start.update(from: skip, count: channels)
+        table = bbp_selection(
+            states: Int64(states), width: Int64(channels), rate: rate.start, skip: self.skip.start)
+    }
+
+    public static func footprint(states: Int, channels: Int) -> Int { 4 * (states + 1) * channels }
+}

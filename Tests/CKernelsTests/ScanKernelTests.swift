@@ -1,0 +1,230 @@
+import CKernels
+import Glibc
+import TestSupport
+import Testing
+
+/// Rows of a selective recurrence with random values; channels have a gap after every row.
+private struct Selection {
+    let rows, channels, states: Int
+    var x, step, gate: [Float]
+    /// [rows, 2 · states]: what enters, and what is read.
+    var coefficients: [Float]
+    var rate, skip: [Float]
+    /// [states, 2, channels]
+    var state: [Float]
+
+    init(rows: Int, channels: Int, states: Int, _ numbers: inout TestNumbers) {
+        (self.rows, self.channels, self.states) = (rows, channels, states)
+        x = randomFloats(rows * channels, &numbers)
+        step = randomFloats(rows * channels, &numbers).map { 3 * $0 - 2 }
+        gate = randomFloats(rows * channels, &numbers)
+        coefficients = randomFloats(rows * 2 * states, &numbers)
+        rate = randomFloats(states * channels, &numbers).map { -abs($0) }
+        skip = randomFloats(channels, &numbers)
+        // Low parts as small as they are.
+        state = (0..<2 * states).flatMap { row in
+            randomFloats(channels, &numbers).map { row % 2 == 0 ? $0 : $0 * 1e-8 }
+        }
+    }
+
+    /// Rows of some channels, `gap` values between them that are to stay as they are.
+    private func cut(_ values: [Float], _ wanted: Range<Int>, gap: Int) -> [Float] {
+        var rows: [Float] = []
+        for row in 0..<values.count / channels {
+            if row > 0 { rows += [Float](repeating: 77, count: gap) }
+            let start = row * channels
+            rows += values[start + wanted.lowerBound..<start + wanted.upperBound]
+        }
+        return rows
+    }
+
+    /// Results and states of some channels, of the rows in pieces.
+    func run(_ kernels: bbp_kernels, channels wanted: Range<Int>? = nil, pieces: [Int]? = nil) -> (
+        x: [Float], state: [Float]
+    ) {
+        let wanted = wanted ?? 0..<channels
+        let (gap, width) = (3, wanted.count + 3)
+        let (rate, skip) = (Edge(rate), Edge(skip))
+        var rates = bbp_selection(
+            states: Int64(states), width: Int64(channels), rate: rate.start, skip: skip.start)
+        let x = Edge(cut(x, wanted, gap: gap)), step = Edge(cut(step, wanted, gap: gap))
+        let gate = Edge(cut(gate, wanted, gap: gap)), state = Edge(cut(state, wanted, gap: gap))
+        let coefficients = Edge(coefficients)
+        var first = 0
+        for count in pieces ?? [rows] {
+            kernels.selective_scan(
+                &rates, Int64(wanted.lowerBound), Int64(wanted.count), step.start + first * width, Int64(width),
+                coefficients.start + first * 2 * states, coefficients.start + first * 2 * states + states,
+                Int64(2 * states), gate.start + first * width, Int64(width), Int64(count), state.start, Int64(width),
+                x.start + first * width, Int64(width))
+            first += count
+        }
+        withExtendedLifetime((rate, skip)) {}
+        func packed(_ values: [Float]) -> [Float] {
+            var rows: [Float] = []
+            for start in stride(from: 0, to: values.count, by: width) {
+                let end = start + wanted.count
+                rows += values[start..<end]
+                #expect(values[end..<min(values.count, start + width)].allSatisfy { $0 == 77 })
+            }
+            return rows
+        }
+        return (packed(x.values), packed(state.values))
+    }
+
+    /// The formulas in double precision, one after another.
+    var exact: [Float] {
+        var values = x.map(Double.init)
+        func logistic(_ a: Double) -> Double { 1 / (1 + exp(-a)) }
+        for channel in 0..<channels {
+            var s: [Double] = (0..<states).map { n in
+                let high = Double(state[2 * n * channels + channel])
+                return high + Double(state[(2 * n + 1) * channels + channel])
+            }
+            for row in 0..<rows {
+                let at = row * channels + channel
+                let d = log(1 + exp(Double(step[at]))), u = values[at]
+                var sum = Double(skip[channel]) * u
+                for n in 0..<states {
+                    let entering = Double(coefficients[row * 2 * states + n])
+                    let leaving = Double(coefficients[row * 2 * states + states + n])
+                    s[n] *= exp2(d * Double(rate[n * channels + channel]))
+                    s[n] += d * u * entering
+                    sum += s[n] * leaving
+                }
+                values[at] = sum * Double(gate[at]) * logistic(Double(gate[at]))
+            }
+        }
+        return values.map { Float($0) }
+    }
+}
+
+struct ScanKernelTests {
+    private func selections(_ body: (Selection) throws -> Void) rethrows {
+        var numbers = TestNumbers(21)
+        for (channels, states) in [(1, 1), (16, 16), (5, 3), (33, 4), (40, 256)] {
+            for rows in [1, 2, 65, 300] {
+                try body(Selection(rows: rows, channels: channels, states: states, &numbers))
+            }
+        }
+    }
+
+    /// As a share of the largest.
+    private func error(_ found: [Float], _ wanted: [Float]) -> Float {
+        found.distance(to: wanted) / max(1, wanted.map(abs).max() ?? 0)
+    }
+
+    // MARK: Selective recurrences
+
+    @Test func plainSelectionIsTheFormula() throws {
+        let plain = try plainKernels()
+        selections { #expect(error($0.run(plain).x, $0.exact) < 1e-6) }
+    }
+
+    @Test(arguments: VectorPath.allCases) func selectionAgreesWithPlain(_ path: VectorPath) throws {
+        let (kernels, plain) = (try path.kernels(), try plainKernels())
+        selections { selection in
+            let (found, wanted) = (selection.run(kernels), selection.run(plain))
+            #expect(error(found.x, wanted.x) < 3e-6 && error(found.state, wanted.state) < 3e-6)
+        }
+    }
+
+    @Test func vectorPathsSelectBitForBit() throws {
+        let (avx2, avx512) = (try VectorPath.avx2.kernels(), try VectorPath.avx512.kernels())
+        selections { selection in
+            let (one, other) = (selection.run(avx2), selection.run(avx512))
+            #expect(one.x.bits == other.x.bits && one.state.bits == other.state.bits)
+        }
+    }
+
+    @Test(arguments: VectorPath.allCases) func selectionDoesNotSeeItsCompany(_ path: VectorPath) throws {
+        for kernels in [try path.kernels(), try plainKernels()] {
+            selections { selection in
+                let (whole, channels) = (selection.run(kernels), selection.channels)
+                // Rows in pieces.
+                let pieces = [selection.rows / 3, 0, selection.rows - selection.rows / 3]
+                let cut = selection.run(kernels, pieces: pieces)
+                #expect(cut.x.bits == whole.x.bits && cut.state.bits == whole.state.bits)
+                // Channels by themselves.
+                for wanted in [0..<1, channels / 2..<channels] {
+                    let few = selection.run(kernels, channels: wanted)
+                    for row in 0..<selection.rows {
+                        let start = row * channels, place = row * wanted.count
+                        let own = Array(whole.x[start + wanted.lowerBound..<start + wanted.upperBound])
+                        #expect(Array(few.x[place..<place + wanted.count]).bits == own.bits)
+                    }
+                }
+            }
+        }
+    }
+
+    /// A million changes of a thousandth of a rounding error each, and a state that fades by a thousandth of one a row.
+    @Test(arguments: VectorPath.allCases) func whatIsSmallAddsUp(_ path: VectorPath) throws {
+        var numbers = TestNumbers(23)
+        let rows = 1_000_000
+        for kernels in [try path.kernels(), try plainKernels()] {
+            var selection = Selection(rows: rows, channels: 1, states: 2, &numbers)
+            // Steps of 2e-10.
+            selection.step = [Float](repeating: log(2e-10), count: rows)
+            selection.x = [Float](repeating: 1, count: rows)
+            selection.rate = [0, -1]
+            selection.state = [1, 0, 1, 0]
+            selection.coefficients = (0..<rows).flatMap { _ in [1, 0, 0, 0] as [Float] }
+            let state = selection.run(kernels).state
+            let found = [state[0] - 1, state[2] - 1].map(Double.init)
+            #expect(abs(found[0] / 2e-4 - 1) < 2e-3, "\(found)")
+            #expect(abs(found[1] / (exp2(-2e-4) - 1) - 1) < 2e-3, "\(found)")
+        }
+    }
+
+    @Test(arguments: VectorPath.allCases) func stepsAndGatesOfAnySizeWork(_ path: VectorPath) throws {
+        var numbers = TestNumbers(24)
+        let sizes: [Float] = [-.infinity, -1e30, -200, -90, -30, -1e-6, 0, 1e-6, 30, 90, 200]
+        for kernels in [try path.kernels(), try plainKernels()] {
+            var selection = Selection(rows: sizes.count, channels: 1, states: 1, &numbers)
+            selection.state = [2, 0]
+            selection.rate = [-1]
+            selection.coefficients = sizes.flatMap { _ in [0, 1] as [Float] }
+            selection.gate = sizes
+            for step in sizes {
+                selection.step = sizes.map { _ in step }
+                let found = selection.run(kernels), wanted = selection.exact
+                #expect(found.x.allSatisfy(\.isFinite) && found.state.allSatisfy(\.isFinite))
+                for (row, gate) in sizes.enumerated() where gate > -1e3 {
+                    #expect(abs(found.x[row] - wanted[row]) < 1e-6 * max(1, abs(gate)), "step \(step), gate \(gate)")
+                }
+            }
+        }
+    }
+
+    // MARK: Convolutions of channels
+
+    @Test func channelsAreConvolved() throws {
+        var numbers = TestNumbers(25)
+        let plain = try plainKernels()
+        let paths = [BBP_AVX2, BBP_AVX512].compactMap { bbp_kernels_for($0)?.pointee }
+        for (rows, channels, taps) in [(1, 1, 1), (7, 16, 4), (30, 37, 3), (5, 20, 9), (64, 48, 4)] {
+            let x = randomFloats((rows + taps - 1) * channels, &numbers), bias = randomFloats(channels, &numbers)
+            let weight = randomFloats(taps * channels, &numbers)
+            func run(_ kernels: bbp_kernels) -> [Float] {
+                let (x, bias, weight) = (Edge(x), Edge(bias), Edge(weight))
+                let y = Edge([Float](repeating: .nan, count: rows * channels))
+                kernels.convolve_channels(
+                    x.start, Int64(channels), Int64(rows), Int64(channels), Int64(taps), weight.start,
+                    Int64(channels), bias.start, y.start, Int64(channels))
+                return y.values
+            }
+            let wanted: [Float] = (0..<rows * channels).map { place in
+                let (row, channel) = place.quotientAndRemainder(dividingBy: channels)
+                var sum = Double(bias[channel])
+                for tap in 0..<taps {
+                    sum += Double(weight[tap * channels + channel]) * Double(x[(row + tap) * channels + channel])
+                }
+                return Float(sum / (1 + exp(-sum)))
+            }
+            #expect(run(plain).distance(to: wanted) < 1e-6)
+            for kernels in paths { #expect(run(kernels).distance(to: wanted) < 3e-6) }
+            #expect(Set(paths.map { run($0).bits }).count <= 1)
+        }
+    }
+}
