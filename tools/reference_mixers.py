@@ -241,6 +241,37 @@ def mamba_tensors(hidden, fields):
             "A_log": (inner, states), "D": (inner,), "o_proj.weight": (hidden, inner)}
 
 
+def gelu(values):
+    """x times the normal distribution function of x. Any shape."""
+    return values / 2 * np.vectorize(math.erfc, otypes=[float])(-values / math.sqrt(2))
+
+
+def s4d(rows, weights, name, fields):
+    """Complex states of every feature that fade and turn at rates of their own. [n, D] -> [n, D]"""
+    count, hidden = rows.shape
+    if fields["state"] < 2 or fields["state"] % 2:
+        raise Impossible("state counts both parts of complex numbers")
+    rate = -np.exp(weights[name + "log_A_real"]) + 1j * weights[name + "A_imag"]
+    stays = np.exp(np.exp(weights[name + "log_dt"])[:, None] * rate)
+    output = (weights[name + "C"] @ np.array([1, 1j])) * (stays - 1) / rate
+    state, read = np.zeros(rate.shape, complex), np.empty(rows.shape)
+    for row in range(count):
+        state = stays * state + rows[row][:, None]
+        read[row] = 2 * (output * state).sum(axis=1).real
+    values, gates = np.split(projection(gelu(read + weights[name + "D"] * rows), weights, name + "o_proj"), 2, axis=1)
+    return values / (1 + np.exp(-gates))
+
+
+def s4d_fields(hidden, heads):
+    return {"state": NEEDED}
+
+
+def s4d_tensors(hidden, fields):
+    modes = fields["state"] // 2
+    return {"log_dt": (hidden,), "log_A_real": (hidden, modes), "A_imag": (hidden, modes), "C": (hidden, modes, 2),
+            "D": (hidden,), "o_proj.weight": (2 * hidden, hidden), "o_proj.bias": (2 * hidden,)}
+
+
 # ---------------------------------------------------------------------------------------------------
 # All kinds
 # ---------------------------------------------------------------------------------------------------
@@ -250,6 +281,10 @@ def mamba_tensors(hidden, fields):
 AROUND = {
     "dt_proj.bias": (lambda last: -4.0, 1.0),
     "A_log": (lambda last: np.log(np.arange(1, last + 1)), 0.3),
+    "log_dt": (lambda last: -4.5, 1.5),
+    "log_A_real": (lambda last: math.log(0.5), 0.3),
+    "A_imag": (lambda last: math.pi * np.arange(last), 0.3),
+    "C": (lambda last: 0.0, 0.7),
     "D": (lambda last: 1.0, 0.3),
 }
 
@@ -268,6 +303,7 @@ KINDS = {
     "retention": Kind(retention, retention_fields, retention_tensors),
     "transformer-xl": Kind(transformer_xl, transformer_xl_fields, transformer_xl_tensors),
     "mamba": Kind(mamba, mamba_fields, mamba_tensors),
+    "s4d": Kind(s4d, s4d_fields, s4d_tensors),
 }
 
 

@@ -238,6 +238,8 @@ static uint64_t checksum(const void *bytes, int64_t count) {
     .gate_heads = gate_heads, \
     .convolve_channels = convolve_channels, \
     .selective_scan = selective_scan, \
+    .modal_scan = modal_scan, \
+    .gate_halves = gate_halves, \
     .surprisal = surprisal, \
     .bf16_from_f32 = bf16_from_f32, \
     .f32_from_bf16 = f32_from_bf16, \

@@ -136,6 +136,19 @@ public protocol Lane: AnyObject {
         _ x: Rows, steps: Rows, entering: Rows, leaving: Rows, gates: Rows, by rates: SelectionRates, first: Int,
         state: Rows)
 
+    /// Channels of a linear recurrence with complex states, in place: row by row and of every mode n, s_n = stays_n·s_n +
+    /// x; x = act(Re Σ output_n·s_n + skip·x).
+    ///
+    /// - Parameters:
+    ///   - x: [rows, channels].
+    ///   - first: the first of these channels among those of `modes`.
+    ///   - state: [2 · modes, 2 · channels]: before the first row, on return after the last one. Of each mode a row of
+    ///     real parts and one of imaginary ones, in double precision, a value in the room of two.
+    func scanModes(_ x: Rows, by modes: ModeTables, first: Int, activation: Activation?, state: Rows)
+
+    /// y = start + a · 1 / (1 + e^-b), a the first half of x and b the second; y may be start.
+    func gateHalves(_ x: Rows, adding start: Rows, into y: Rows)
+
     // MARK: In one go, where that is worth while
 
     /// u = LayerNorm(x), and products of it.

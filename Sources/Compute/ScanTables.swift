@@ -60,3 +60,46 @@ public final class SelectionRates: @unchecked Sendable {
 
     public static func footprint(states: Int, channels: Int) -> Int { 4 * (states + 1) * channels }
 }
+
+/// A complex number of one mode of a recurrence.
+public struct ComplexNumber: Sendable, Equatable {
+    public var re: Double
+    public var im: Double
+
+    public init(_ re: Double, _ im: Double) { (self.re, self.im) = (re, im) }
+}
+
+/// What the complex states of a linear recurrence are multiplied with, from one row to the next and for the output.
+public final class ModeTables: @unchecked Sendable {
+    /// Of every channel.
+    public let modes: Int
+    public let channels: Int
+    let table: bbp_modes
+    private let values: Memory<Double>
+    private let skip: Memory<Float>
+
+    /// - Parameters:
+    ///   - skip: [channels].
+    ///   - mode: of a channel and a number: what stays of a state after a row, and what an output has of it.
+    public init(
+        modes: Int, channels: Int, skip: UnsafePointer<Float>,
+        mode: (_ channel: Int, _ number: Int) -> (stays: ComplexNumber, output: ComplexNumber)
+    ) throws {
+        (self.modes, self.channels) = (modes, channels)
+        values = try Memory(4 * modes * channels)
+        self.skip = try Memory(channels)
+        for number in 0..<modes {
+            for channel in 0..<channels {
+                let (stays, output) = mode(channel, number)
+                for (place, value) in [stays.re, stays.im, output.re, output.im].enumerated() {
+                    values[(4 * number + place) * channels + channel] = value
+                }
+            }
+        }
+        self.skip.start.update(from: skip, count: channels)
+        table = bbp_modes(
+            modes: Int64(modes), width: Int64(channels), values: values.start, skip: self.skip.start)
+    }
+
+    public static func footprint(modes: Int, channels: Int) -> Int { 32 * modes * channels + 4 * channels }
+}

@@ -99,12 +99,92 @@ private struct Selection {
     }
 }
 
+/// Rows of a recurrence with complex states.
+private struct Modes {
+    let rows, channels, modes: Int
+    var x: [Float]
+    /// [modes, 4, channels]
+    var values: [Double]
+    var skip: [Float]
+    /// [modes, 2, channels]
+    var state: [Double]
+
+    init(rows: Int, channels: Int, modes: Int, _ numbers: inout TestNumbers) {
+        (self.rows, self.channels, self.modes) = (rows, channels, modes)
+        x = randomFloats(rows * channels, &numbers)
+        skip = randomFloats(channels, &numbers)
+        state = randomFloats(2 * modes * channels, &numbers).map(Double.init)
+        values = randomFloats(4 * modes * channels, &numbers).map(Double.init)
+        // What stays is below 1 in size.
+        for n in 0..<modes {
+            for c in 0..<channels {
+                let angle = values[4 * n * channels + c]
+                let size = 1 / (1 + 0.1 * abs(values[(4 * n + 1) * channels + c]))
+                values[4 * n * channels + c] = size * cos(angle)
+                values[(4 * n + 1) * channels + c] = size * sin(angle)
+            }
+        }
+    }
+
+    func run(
+        _ kernels: bbp_kernels, activation: bbp_activation = BBP_GELU, channels wanted: Range<Int>? = nil,
+        pieces: [Int]? = nil
+    ) -> (x: [Float], state: [Double]) {
+        let wanted = wanted ?? 0..<channels
+        let (values, skip, whole) = (Edge(values), Edge(skip), Edge(x))
+        let state = Edge(state)
+        var modes = bbp_modes(
+            modes: Int64(modes), width: Int64(channels), values: values.start, skip: skip.start)
+        var first = 0
+        for count in pieces ?? [rows] {
+            kernels.modal_scan(
+                &modes, Int64(wanted.lowerBound), Int64(wanted.count), Int32(activation.rawValue), Int64(count),
+                state.start + wanted.lowerBound, Int64(channels), whole.start + first * channels + wanted.lowerBound,
+                Int64(channels))
+            first += count
+        }
+        withExtendedLifetime((values, skip)) {}
+        return (whole.values, state.values)
+    }
+
+    /// The formulas without the activation.
+    var exact: [Float] {
+        var result = x
+        for c in 0..<channels {
+            var s: [(re: Double, im: Double)] = (0..<modes).map { n in
+                (state[2 * n * channels + c], state[(2 * n + 1) * channels + c])
+            }
+            for row in 0..<rows {
+                let u = Double(x[row * channels + c])
+                var sum = Double(skip[c]) * u
+                for n in 0..<modes {
+                    func value(_ i: Int) -> Double { values[(4 * n + i) * channels + c] }
+                    let (re, im) = s[n]
+                    s[n] = (value(0) * re - value(1) * im + u, value(0) * im + value(1) * re)
+                    sum += value(2) * s[n].re - value(3) * s[n].im
+                }
+                result[row * channels + c] = Float(sum)
+            }
+        }
+        return result
+    }
+}
+
 struct ScanKernelTests {
     private func selections(_ body: (Selection) throws -> Void) rethrows {
         var numbers = TestNumbers(21)
         for (channels, states) in [(1, 1), (16, 16), (5, 3), (33, 4), (40, 256)] {
             for rows in [1, 2, 65, 300] {
                 try body(Selection(rows: rows, channels: channels, states: states, &numbers))
+            }
+        }
+    }
+
+    private func modes(_ body: (Modes) throws -> Void) rethrows {
+        var numbers = TestNumbers(22)
+        for (channels, modes) in [(1, 1), (8, 4), (16, 32), (5, 3), (23, 7)] {
+            for rows in [1, 2, 64, 65, 200] {
+                try body(Modes(rows: rows, channels: channels, modes: modes, &numbers))
             }
         }
     }
@@ -224,6 +304,82 @@ struct ScanKernelTests {
             }
             #expect(run(plain).distance(to: wanted) < 1e-6)
             for kernels in paths { #expect(run(kernels).distance(to: wanted) < 3e-6) }
+            #expect(Set(paths.map { run($0).bits }).count <= 1)
+        }
+    }
+
+    // MARK: Complex states
+
+    @Test func plainModesAreTheFormula() throws {
+        let plain = try plainKernels()
+        modes { #expect(error($0.run(plain, activation: BBP_NO_ACTIVATION).x, $0.exact) < 1e-6) }
+    }
+
+    @Test(arguments: VectorPath.allCases) func modesAgreeWithPlain(_ path: VectorPath) throws {
+        let (kernels, plain) = (try path.kernels(), try plainKernels())
+        modes { modes in
+            let (found, wanted) = (modes.run(kernels), modes.run(plain))
+            #expect(error(found.x, wanted.x) < 1e-6)
+            for (one, other) in zip(found.state, wanted.state) {
+                #expect(abs(one - other) < 1e-12 * max(1, abs(other)))
+            }
+        }
+    }
+
+    @Test func vectorPathsTakeModesBitForBit() throws {
+        let (avx2, avx512) = (try VectorPath.avx2.kernels(), try VectorPath.avx512.kernels())
+        modes { modes in
+            let (one, other) = (modes.run(avx2), modes.run(avx512))
+            #expect(one.x.bits == other.x.bits && one.state.map(\.bitPattern) == other.state.map(\.bitPattern))
+        }
+    }
+
+    @Test(arguments: VectorPath.allCases) func modesDoNotSeeTheirCompany(_ path: VectorPath) throws {
+        for kernels in [try path.kernels(), try plainKernels()] {
+            modes { modes in
+                let (whole, channels) = (modes.run(kernels), modes.channels)
+                let cut = modes.run(kernels, pieces: [modes.rows / 3, 0, modes.rows - modes.rows / 3])
+                #expect(
+                    cut.x.bits == whole.x.bits && cut.state.map(\.bitPattern) == whole.state.map(\.bitPattern))
+                for wanted in [0..<1, channels / 2..<channels] {
+                    let few = modes.run(kernels, channels: wanted)
+                    for place in 0..<modes.rows * channels {
+                        let expected = wanted.contains(place % channels) ? whole.x[place] : modes.x[place]
+                        #expect(few.x[place].bitPattern == expected.bitPattern)
+                    }
+                    for place in 0..<2 * modes.modes * channels {
+                        let expected = wanted.contains(place % channels) ? whole.state[place] : modes.state[place]
+                        #expect(few.state[place].bitPattern == expected.bitPattern)
+                    }
+                }
+            }
+        }
+    }
+
+    // MARK: Gates
+
+    @Test func halvesAreGated() throws {
+        var numbers = TestNumbers(26)
+        let plain = try plainKernels()
+        let paths = [BBP_AVX2, BBP_AVX512].compactMap { bbp_kernels_for($0)?.pointee }
+        for (rows, width) in [(1, 1), (3, 16), (5, 21), (2, 48)] {
+            var x = randomFloats(rows * 2 * width, &numbers)
+            x[2 * width - 1] = -300
+            let start = randomFloats(rows * width, &numbers)
+            func run(_ kernels: bbp_kernels) -> [Float] {
+                let (x, y) = (Edge(x), Edge(start))
+                kernels.gate_halves(
+                    x.start, Int64(2 * width), Int64(rows), Int64(width), y.start, Int64(width), y.start,
+                    Int64(width))
+                return y.values
+            }
+            let wanted: [Float] = (0..<rows * width).map { place in
+                let (row, column) = place.quotientAndRemainder(dividingBy: width)
+                let a = Double(x[row * 2 * width + column]), b = Double(x[row * 2 * width + width + column])
+                return Float(Double(start[place]) + a / (1 + exp(-b)))
+            }
+            #expect(run(plain).distance(to: wanted) < 5e-7)
+            for kernels in paths { #expect(run(kernels).distance(to: wanted) < 2e-6) }
             #expect(Set(paths.map { run($0).bits }).count <= 1)
         }
     }

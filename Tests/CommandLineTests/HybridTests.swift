@@ -33,7 +33,7 @@ import Testing
 
     static let causal = [
         ("w:30", 2000), ("w:5x7,w:300", 1500), ("r", 1999), ("m,w:40,r,m", 2500), ("r,m,w:1600", 2100),
-        ("2*(w:9,m)", 900), ("x:30+50,x:500+300", 1500), ("s:3", 1700),
+        ("2*(w:9,m)", 900), ("x:30+50,x:500+300", 1500), ("s:3,d:4", 1700),
     ]
 
     @Test("A changed byte leaves every output before it as it was, to the last bit, and reaches on", arguments: causal)
@@ -77,7 +77,7 @@ import Testing
         "Bytes that change a token's rows are among those that following the wiring finds",
         arguments: [
             ("w:3,w:2x4", 70, 60), ("m,w:5,m", 100, 99), ("w:4,r", 50, 49), ("r,m", 40, 20), ("m,w:2,r,m", 90, 89),
-            ("x:7+3,x:4+9", 70, 60), ("s:2,m", 40, 20),
+            ("x:7+3,x:4+9", 70, 60), ("s:2,m", 40, 20), ("m,d:2", 50, 49),
         ])
     func context(mixers: String, tokens: Int, token: Int) throws {
         let model = try model(mixers)
@@ -93,7 +93,7 @@ import Testing
             #expect(measured == [6, 16] && perturbed == measured)
         }
         let isAll = depths.map { $0["formula"] is NSNull }
-        #expect(isAll.firstIndex(of: true) == mixers.split(separator: ",").firstIndex { "rs".contains($0.prefix(1)) })
+        #expect(isAll.firstIndex(of: true) == mixers.split(separator: ",").firstIndex { "rsd".contains($0.prefix(1)) })
         for (depth, count) in zip(depths, measured) where depth["formula"] is NSNull {
             #expect(count == token + 1 && (depth["why_less"] as? String)?.contains("seen") == true)
         }

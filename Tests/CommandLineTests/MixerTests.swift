@@ -43,7 +43,7 @@ struct MixerTests {
     /// A mixer as config.json has it, and what the message must name.
     static let wrong: [(mixer: String, field: String, word: String)] = [
         ("7", "mixers.1", "object"), ("null", "mixers.1", "object"), ("{}", "mixers.1.kind", "missing"),
-        (#"{"kind": "attention"}"#, "mixers.1.kind", "one of monte-carlo, sliding-window, retention, transformer-xl, mamba"),
+        (#"{"kind": "attention"}"#, "mixers.1.kind", "one of monte-carlo, sliding-window, retention, transformer-xl, mamba, s4d"),
         (#"{"kind": 3}"#, "mixers.1.kind", "string"),
         (#"{"kind": "monte-carlo", "num_heads": 4}"#, "mixers.1.num_heads", "unknown"),
         (#"{"kind": "sliding-window", "window": 8}"#, "mixers.1.num_heads", "missing"),
@@ -98,6 +98,10 @@ struct MixerTests {
             #"{"kind": "transformer-xl", "num_heads": 4, "segment": 8, "memory": 0, "same_length": true}"#,
             "mixers.1.memory", "no row would see any"
         ),
+        (#"{"kind": "s4d"}"#, "mixers.1.state", "missing"),
+        (#"{"kind": "s4d", "state": 7}"#, "mixers.1.state", "is even"),
+        (#"{"kind": "s4d", "state": 0}"#, "mixers.1.state", "must be"),
+        (#"{"kind": "s4d", "state": 8, "expand": 2}"#, "mixers.1.expand", "unknown"),
         (#"{"kind": "mamba"}"#, "mixers.1.state", "missing"),
         (#"{"kind": "mamba", "state": 0}"#, "mixers.1.state", "must be 1 to 256"),
         (#"{"kind": "mamba", "state": 4, "expand": 0}"#, "mixers.1.expand", "must be"),
@@ -307,6 +311,8 @@ struct MixerTests {
         try initialize("w,w:9,w:5x3", "--heads", "2").expect(0)
         #expect(
             try mixers() == [window(256, heads: 2), window(9, heads: 2), window(5, heads: 2, ["dilation": 3])])
+        try initialize("d,d:6", "--force").expect(0)
+        #expect(try mixers() == [64, 6].map { ["kind": "s4d", "state": $0] as NSDictionary })
         try initialize("s,s:5", "--force").expect(0)
         #expect(
             try mixers() == [16, 5].map { states in
@@ -374,7 +380,7 @@ struct MixerTests {
             (
                 "",
                 "is no mixer; there are monte-carlo (m), sliding-window[:WINDOW[xDILATION]] (w), retention (r), "
-                    + "transformer-xl[:SEGMENT[+MEMORY]] (x), mamba[:STATES] (s)"),
+                    + "transformer-xl[:SEGMENT[+MEMORY]] (x), mamba[:STATES] (s), s4d[:STATES] (d)"),
             ("m,", "'' is no mixer"), ("m,,r", "'' is no mixer"), ("q", "'q' is no mixer"),
             ("m r", "'m r' is no mixer"), ("M", "'M' is no mixer"), ("*m", "'*m' is no mixer"),
             ("2m", "'2m' is no mixer"), ("m:3", "nothing follows monte-carlo"), ("r:", "nothing follows retention"),
@@ -387,7 +393,7 @@ struct MixerTests {
             ("m,w:0", "'mixers.1.window'"), (String(repeating: "q", count: 100_000), "qqq…' is no mixer"),
             ("w:1024x1025", "reaches over"), ("w:-1", "'mixers.0.window'"),
             ("x:", "write transformer-xl:SEGMENT[+MEMORY]"), ("x:3x4", "write transformer-xl"),
-            ("s:", "write mamba:STATES"), ("s:4x2", "write mamba"), ("s:0", "'mixers.0.state'"),
+            ("d:a", "write s4d:STATES"), ("d:3", "'mixers.0.state'"), ("s:", "write mamba:STATES"), ("s:4x2", "write mamba"), ("s:0", "'mixers.0.state'"),
             ("x:1+2+3", "write transformer-xl"), ("x:0", "'mixers.0.segment'"), ("x:1048576", "'mixers.0.memory'"),
         ])
     func wrongNotation(text: String, words: String) throws {
@@ -451,5 +457,28 @@ struct MixerTests {
         try bench.store(Array("some bytes".utf8), "--patch-size", "8")
         try run("forward", "--store", bench.file("store"), "--model", bench.file("model"), "--dry-run").expect(
             0, "6 layers (2 monte-carlo, 3 sliding-window, 1 retention), hidden size 16")
+    }
+
+    @Test("model info says the sizes of segments and of states")
+    func describedStates() throws {
+        try bench.write(
+            "list.json",
+            #"""
+            [{"kind": "transformer-xl", "num_heads": 1, "segment": 256, "memory": 128},
+             {"kind": "transformer-xl", "num_heads": 4, "segment": 8, "memory": 9, "same_length": true,
+              "clamp_length": 5},
+             {"kind": "mamba", "state": 16}, {"kind": "mamba", "state": 4, "expand": 3, "conv": 2, "dt_rank": 2},
+             {"kind": "s4d", "state": 64}, {"kind": "s4d", "state": 2}]
+            """#.utf8)
+        try initialize(bench.file("list.json")).expect(0)
+        let runs = try #require(try info()["mixers"] as? [[String: Any]])
+        #expect(
+            runs.map { $0["mixer"] as? String } == [
+                "transformer-xl 256 + 128, 1 head of 16",
+                "transformer-xl 8 + 9, 4 heads of 4, same length, distances up to 5",
+                "mamba, 32 channels of 16 states, kernel 4", "mamba, 48 channels of 4 states, kernel 2, rank 2",
+                "s4d, 32 complex states a feature", "s4d, 1 complex state a feature",
+            ])
+        #expect(runs.allSatisfy { $0["streaming"] as? Bool == true })
     }
 }

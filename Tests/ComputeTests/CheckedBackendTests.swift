@@ -37,7 +37,7 @@ import Testing
             Set(backend.operations.keys) == [
                 "load", "embed", "store", "download", "upload", "round", "zero", "copy", "firstAbove", "normalise",
                 "product", "average", "add", "rotate", "gateHeads", "surprisal", "attend", "convolve", "retain", "scan",
-                "recall", "convolveChannels", "scanSelectively",
+                "recall", "convolveChannels", "scanSelectively", "scanModes", "gateHalves",
             ])
     }
 
@@ -221,6 +221,18 @@ import Testing
         },
         Violation("scanSelectively", "nothing wrote value 0 of row 0 of state") { bench in
             try scan(first: 0, channels: 5, hasState: false, bench)
+        },
+        Violation("scanModes", "channels 3 to 6 of 5") { bench in
+            bench.lane.scanModes(
+                try bench.rows(9, 3), by: try bench.modes(), first: 3, activation: nil, state: try bench.rows(6, 6))
+        },
+        Violation("scanModes", "a state of 6 x 4 values from value 1 on") { bench in
+            bench.lane.scanModes(
+                try bench.rows(9, 2), by: try bench.modes(), first: 3, activation: nil,
+                state: try bench.rows(6, 6).columns(1..<5))
+        },
+        Violation("gateHalves", "5 x 4 values from 5 x 8, added to 4 x 4") { bench in
+            bench.lane.gateHalves(try bench.rows(5, 8), adding: try bench.rows(4, 4), into: try bench.empty(5, 4))
         },
         Violation("attend", "distances of 2 heads of 3") { bench in
             bench.lane.attend(

@@ -89,6 +89,15 @@ final class Bench {
         try SelectionRates(logarithms: numbers(10), skip: numbers(5), states: 2, channels: 5)
     }
 
+    /// Three complex states of five channels.
+    func modes() throws -> ModeTables {
+        let values = numbers(60).map { Double($0) / 4 }
+        return try ModeTables(modes: 3, channels: 5, skip: numbers(5)) { channel, number in
+            func value(_ place: Int) -> Double { values[4 * (3 * channel + number) + place] }
+            return (ComplexNumber(value(0), value(1)), ComplexNumber(value(2), value(3)))
+        }
+    }
+
     func rotation() throws -> RotationTables {
         try RotationTables(headSize: 4, frequencies: [1, 0.01], isInterleaved: false)
     }
@@ -300,6 +309,21 @@ struct LaneScript: Sendable, CustomStringConvertible {
                     first: channels.lowerBound, state: state.columns(channels))
             }
             return try bench.values(x, state)
+        },
+        LaneScript("scanModes") { bench in
+            let x = try bench.rows(9, 6), state = try bench.rows(6, 10), modes = try bench.modes()
+            for channels in [2..<5, 0..<2] {
+                bench.lane.scanModes(
+                    x.columns(channels), by: modes, first: channels.lowerBound, activation: .gelu,
+                    state: state.columns(2 * channels.lowerBound..<2 * channels.upperBound))
+            }
+            return try bench.values(x, state)
+        },
+        LaneScript("gateHalves") { bench in
+            let x = try bench.rows(5, 9), start = try bench.rows(6, 7), y = try bench.empty(5, 4)
+            bench.lane.gateHalves(x.columns(1..<9), adding: start.columns(2..<6), into: y)
+            bench.lane.gateHalves(x.columns(0..<8), adding: y, into: y)
+            return try bench.values(y)
         },
         LaneScript("project") { bench in
             // More rows than are taken at a time.

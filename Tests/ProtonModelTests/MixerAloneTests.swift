@@ -41,10 +41,31 @@ import Testing
 
     /// The shape in a model of twice the width, where it says how wide that is.
     private func doubled(_ shape: any StreamingShape) -> any StreamingShape {
-        // As many channels as there were.
-        guard var mamba = shape as? MambaShape else { return shape }
-        (mamba.hiddenSize, mamba.expansion) = (2 * mamba.hiddenSize, mamba.expansion / 2)
-        return mamba
+        if var mamba = shape as? MambaShape {
+            // As many channels as there were.
+            (mamba.hiddenSize, mamba.expansion) = (2 * mamba.hiddenSize, mamba.expansion / 2)
+            return mamba
+        }
+        if let s4d = shape as? S4DShape { return S4DShape(hiddenSize: 2 * s4d.hiddenSize, states: s4d.states) }
+        return shape
+    }
+
+    /// Values of S4D in a model of twice the width: the further features take no part, for what is read of them is 0.
+    private func place(_ known: [Float], of name: String, width D: Int, in target: UnsafeMutableBufferPointer<Float>) {
+        let isBias = name.hasSuffix("o_proj.bias")
+        guard isBias || name.hasSuffix("o_proj.weight") else {
+            for index in known.indices { target[index] = known[index] }
+            return
+        }
+        // y, then -y: both halves of what is gated twice, the values the second time negated.
+        let (inputs, wide) = isBias ? (1, 1) : (D, 2 * D)
+        for output in 0..<4 * D {
+            let isGate = output >= 2 * D, isSecond = output % (2 * D) >= D
+            for input in 0..<inputs {
+                let value = known[(output % D + (isGate ? D : 0)) * inputs + input]
+                target[output * wide + input] = isSecond && !isGate ? -value : value
+            }
+        }
     }
 
     /// A model of one layer whose norms leave rows as they are: of twice the width, rows [u, -u] have no mean, and
@@ -69,7 +90,9 @@ import Testing
         ) { name, target in
             target.update(repeating: name.contains("norm") && name.hasSuffix("norm.weight") ? 1e6 : 0)
             guard let known = values(name) else { return }
-            if name.hasSuffix("o_proj.weight") || name.hasSuffix("o_proj.bias") {
+            if shape is S4DShape {
+                place(known, of: name, width: D, in: target)
+            } else if name.hasSuffix("o_proj.weight") || name.hasSuffix("o_proj.bias") {
                 for index in known.indices {
                     target[index] = known[index]
                     target[known.count + index] = -known[index]

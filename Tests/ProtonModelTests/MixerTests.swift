@@ -21,6 +21,7 @@ import Testing
             heads: 4, headSize: 3, segment: 7, memory: 11, hasSameLength: true, longestDistance: 4),
         MambaShape(hiddenSize: 16, states: 4),
         MambaShape(hiddenSize: 16, states: 3, expansion: 3, taps: 1, rank: 7),
+        S4DShape(hiddenSize: 16, states: 2), S4DShape(hiddenSize: 16, states: 64),
     ]
 
     private func config(_ shapes: [any MixerShape], hiddenSize: Int = 16) -> ModelConfig {
@@ -135,6 +136,8 @@ import Testing
         (MambaShape(hiddenSize: 16, states: 4, taps: 257), "conv"),
         (MambaShape(hiddenSize: 16, states: 4, rank: 0), "dt_rank"),
         (MambaShape(hiddenSize: 16, states: 4, rank: 65_537), "dt_rank"),
+        (S4DShape(hiddenSize: 16, states: 0), "state"), (S4DShape(hiddenSize: 16, states: 7), "state"),
+        (S4DShape(hiddenSize: 16, states: 65_538), "state"),
     ]
 
     @Test("A mixer made in code that cannot work is named", arguments: impossibleShapes.indices)
@@ -199,6 +202,11 @@ import Testing
                 "in_proj.weight": [64, 16], "conv.weight": [32, 5], "conv.bias": [32], "x_proj.weight": [10, 32],
                 "dt_proj.weight": [32, 4], "dt_proj.bias": [32], "A_log": [32, 3], "D": [32],
                 "o_proj.weight": [16, 32],
+            ])
+        #expect(
+            shapes(S4DShape(hiddenSize: 16, states: 6)) == [
+                "log_dt": [16], "log_A_real": [16, 3], "A_imag": [16, 3], "C": [16, 3, 2], "D": [16],
+                "o_proj.weight": [32, 16], "o_proj.bias": [32],
             ])
         #expect(
             shapes(TransformerXLShape(heads: 3, headSize: 4, segment: 5, memory: 6)) == [
@@ -273,12 +281,12 @@ import Testing
     @Test("New states fade as their kinds say: steps from 0.001 to 0.1, even in their logarithms, and rates 1 to N")
     func initialRates() throws {
         let folder = try TemporaryFolder()
-        let mamba = MambaShape(hiddenSize: 64, states: 5, expansion: 4)
+        let mamba = MambaShape(hiddenSize: 64, states: 5, expansion: 4), s4d = S4DShape(hiddenSize: 64, states: 32)
         try Model.initialize(
-            folder.file("model"), config: config([mamba], hiddenSize: 64), seed: 3, replacing: false)
+            folder.file("model"), config: config([mamba, s4d], hiddenSize: 64), seed: 3, replacing: false)
         let model = try Model(directory: folder.file("model"))
-        func values(_ name: String, _ count: Int) throws -> [Double] {
-            let tensor = try model.tensor("blocks.0.mixer.\(name)")
+        func values(_ name: String, _ count: Int, layer: Int = 0) throws -> [Double] {
+            let tensor = try model.tensor("blocks.\(layer).mixer.\(name)")
             return (0..<count).map { Double(tensor.value($0)) }
         }
         func expectSteps(_ logarithms: [Double]) {
@@ -287,13 +295,20 @@ import Testing
             for quarter in 0..<4 {
                 let end = low + (high - low) * Double(quarter + 1) / 4
                 let share = Double(logarithms.count { $0 < end }) / Double(logarithms.count)
-                #expect(abs(share - Double(quarter + 1) / 4) < 0.1)
+                #expect(abs(share - Double(quarter + 1) / 4) < 0.15)
             }
         }
         expectSteps(try values("dt_proj.bias", 256).map { log(log(1 + exp($0))) })
         let rates = try values("A_log", 256 * 5)
         #expect(rates.enumerated().allSatisfy { abs(exp($1) - Double($0 % 5 + 1)) < 1e-6 })
         #expect(try values("D", 256).allSatisfy { $0 == 1 })
+        expectSteps(try values("log_dt", 64, layer: 1))
+        #expect(try values("log_A_real", 64 * 16, layer: 1).allSatisfy { abs($0 - log(0.5)) < 1e-6 })
+        let turning = try values("A_imag", 64 * 16, layer: 1)
+        #expect(turning.enumerated().allSatisfy { abs($1 - Double.pi * Double($0 % 16)) < 1e-5 })
+        let coefficients = try values("C", 64 * 32, layer: 1)
+        let square = coefficients.map { $0 * $0 }.reduce(0, +) / Double(coefficients.count)
+        #expect(abs(square - 0.5) < 0.05)
         for (name, inputs, count) in [("in_proj.weight", 64.0, 512 * 64), ("conv.weight", 4, 1024)] {
             let largest = try values(name, count).map(abs).max() ?? 0
             #expect(largest <= 1.000001 / inputs.squareRoot() && largest > 0.99 / inputs.squareRoot())
@@ -310,6 +325,7 @@ import Testing
         // Rates and convolutions of channels are no factors of products, nor are states.
         #expect(config([MambaShape(hiddenSize: 16, states: 3, expansion: 1, taps: 3, rank: 2)]).hasEvenWidths)
         #expect(!config([MambaShape(hiddenSize: 16, states: 4, rank: 3)]).hasEvenWidths)
+        #expect(config([S4DShape(hiddenSize: 16, states: 6)]).hasEvenWidths)
         // Keys and values of an odd width are results, no factors.
         #expect(config([SlidingWindowShape(heads: 2, keyValueHeads: 1, headSize: 5, window: 1)]).hasEvenWidths)
     }

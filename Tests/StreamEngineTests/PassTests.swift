@@ -268,8 +268,20 @@ import Testing
         }
         config.mixers = (0..<config.layers).map { _ in
             let heads = one([1, 2, 3])
-            switch one([0, 1, 1, 2, 2]) {
+            switch one([0, 1, 1, 2, 2, 3, 4, 5]) {
             case 0: return .monteCarlo
+            case 3:
+                return LayerMixer(
+                    TransformerXLShape(
+                        heads: heads, headSize: one([2, 5]), segment: one([1, 30, 900]),
+                        memory: one([1, 40, 1200]), hasSameLength: one([true, false, false]),
+                        longestDistance: one([nil, 25])))
+            case 4:
+                return LayerMixer(
+                    MambaShape(
+                        hiddenSize: config.hiddenSize, states: one([1, 5, 16]), expansion: one([1, 2]),
+                        taps: one([1, 4, 100])))
+            case 5: return LayerMixer(S4DShape(hiddenSize: config.hiddenSize, states: one([2, 10])))
             case 1:
                 return LayerMixer(
                     SlidingWindowShape(

@@ -152,7 +152,7 @@ import Testing
         "two and three ranks give the bits of one",
         arguments: [
             "deep", "ragged", "longest", "long-selective", "wide", "hybrid", "streaming", "retention-long", "seven",
-            "xl-long", "hybrid-xl", "mamba", "hybrid-mamba",
+            "xl-long", "hybrid-xl", "mamba", "hybrid-mamba", "s4d", "hybrid-s4d",
         ])
     func same(name: String) throws {
         let one = try run(name, ranks: 1)[0]

@@ -227,12 +227,15 @@ import Testing
         arguments: [(3000, 32, 64), (70_000, 8, 24), (5000, 1100, 16), (1, 4, 8)])
     func streams(tokens: Int, P: Int, D: Int) throws {
         let folder = try TemporaryFolder()
-        let needs = try needs(tokens: tokens, P: P, D: D, layers: 4) {
+        let needs = try needs(tokens: tokens, P: P, D: D, layers: 7) {
             $0.mixers = [
                 LayerMixer(RetentionShape(heads: 2, keySize: 5, valueSize: 16, rope: nil)),
                 LayerMixer(SlidingWindowShape(heads: 4, keyValueHeads: 2, headSize: 6, window: 300, dilations: [3])),
                 .monteCarlo,
                 LayerMixer(SlidingWindowShape(heads: 1, headSize: 8, window: 2, rope: RotaryEncoding())),
+                LayerMixer(TransformerXLShape(heads: 3, headSize: 5, segment: 100, memory: 1000)),
+                LayerMixer(MambaShape(hiddenSize: D, states: 5, taps: 9)),
+                LayerMixer(S4DShape(hiddenSize: D, states: 10)),
             ]
         }
         try Model.initialize(folder.file("model"), config: needs.config, seed: 1, replacing: true)
@@ -241,7 +244,7 @@ import Testing
         for overlap in [WorkingSetNeeds.Overlap.none, .full] {
             let set = needs.workingSet(T: T, W: T, slots: 500, overlap: overlap, commit: 1 << 20)
             let engine = try Engine(model, needs: needs, set: set, kernels: Kernels.select())
-            for layer in [1, 2, 4] {
+            for layer in [1, 2, 4, 5, 6, 7] {
                 let ledger = MemoryLedger()
                 let made = try ledger.charged { try engine.layers(layer...layer)[0] }
                 #expect(
@@ -257,7 +260,7 @@ import Testing
             let most = set.parts.first { $0.name == "streaming layers" }?.bytes
             #expect(
                 most == (1...2).map { StreamedLayer.footprint(needs, set, layer: $0) }.reduce(0, +)
-                    || most == StreamedLayer.footprint(needs, set, layer: 4))
+                    || most == (4...7).map { StreamedLayer.footprint(needs, set, layer: $0) }.reduce(0, +))
         }
     }
 

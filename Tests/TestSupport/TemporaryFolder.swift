@@ -43,7 +43,8 @@ public enum Fixtures {
     public static let mixers = [
         "window", "window-dilated", "window-wide", "retention", "retention-plain", "retention-long",
         "retention-inclusive", "hybrid", "hybrid-carlo", "hybrid-selective", "streaming", "streaming-short",
-        "xl", "xl-long", "xl-one", "hybrid-xl", "mamba", "mamba-one", "hybrid-mamba",
+        "xl", "xl-long", "xl-one", "hybrid-xl", "mamba", "mamba-one", "hybrid-mamba", "s4d", "s4d-one",
+        "hybrid-s4d",
     ]
 
     public static let cases = published + family + mixers

@@ -93,6 +93,14 @@ typedef struct {
     const float *skip;  // [width]
 } bbp_selection;
 
+/// What the complex states of a linear recurrence are multiplied with, and what of a channel goes past them: of each
+/// mode four rows, real and imaginary part of what stays of the state after a row, and of what it is read with.
+typedef struct {
+    int64_t modes, width;
+    const double *values;  // [modes, 4, width]
+    const float *skip;     // [width]
+} bbp_modes;
+
 /// The most rows of a chunk of retention.
 enum { BBP_RETENTION_ROWS = 128 };
 
@@ -206,6 +214,22 @@ typedef struct {
                            int64_t step_stride, const float *in, const float *out, int64_t states_stride,
                            const float *gate, int64_t gate_stride, int64_t rows, float *state, int64_t state_stride,
                            float *x, int64_t x_stride);
+
+    /// Channels first to first + channels - 1 of a linear recurrence with complex states, row by row, in place:
+    ///
+    ///     s[n,c] <- stays[n, first + c] * s[n,c] + x[r,c]
+    ///     x[r,c] <- activation(sum over n of the real part of read[n, first + c] * s[n,c], + skip[first + c] * x[r,c])
+    ///
+    /// all in double precision but for the last sum. State n has two rows, real parts and imaginary ones, state_stride
+    /// doubles apart. Pointers are to the first channel. A channel's results depend on no other, and are the same
+    /// however many rows are taken at a time.
+    void (*modal_scan)(const bbp_modes *modes, int64_t first, int64_t channels, int activation, int64_t rows,
+                       double *state, int64_t state_stride, float *x, int64_t x_stride);
+
+    /// y[r,c] = start[r,c] + x[r,c] / (1 + e^-x[r, width + c]), of `width` channels; x has twice as many. Strides count
+    /// floats from row to row. The factor's absolute error is below 1.5e-7. y may be start.
+    void (*gate_halves)(const float *x, int64_t x_stride, int64_t rows, int64_t width, const float *start,
+                        int64_t start_stride, float *y, int64_t y_stride);
 
     /// bits[r] = -log2 softmax(logits[r,:])[target[r]], logits [rows, vocabulary].
     void (*surprisal)(const float *logits, const uint16_t *target, int64_t rows, int64_t vocabulary, float *bits);

@@ -399,6 +399,27 @@ final class CPULane: Lane {
         }
     }
 
+    func scanModes(_ x: Rows, by modes: ModeTables, first: Int, activation: Activation?, state: Rows) {
+        precondition(first >= 0 && first + x.width <= modes.channels && state.count == 2 * modes.modes)
+        precondition(state.width == 2 * x.width && state.offset % 2 == 0 && state.stride % 2 == 0)
+        withUnsafePointer(to: modes.table) { table in
+            let values = max(0, (state.count - 1) * state.stride + state.width)
+            start(state).withMemoryRebound(to: Double.self, capacity: values / 2) { sums in
+                kernels.pointee.modal_scan(
+                    table, Int64(first), Int64(x.width),
+                    activation?.kernel ?? Int32(BBP_NO_ACTIVATION.rawValue), Int64(x.count), sums,
+                    Int64(state.stride / 2), start(x), Int64(x.stride))
+            }
+        }
+    }
+
+    func gateHalves(_ x: Rows, adding addend: Rows, into y: Rows) {
+        precondition(x.width == 2 * y.width && addend.width == y.width && addend.count >= x.count && y.count >= x.count)
+        kernels.pointee.gate_halves(
+            start(x), Int64(x.stride), Int64(x.count), Int64(y.width), start(addend), Int64(addend.stride), start(y),
+            Int64(y.stride))
+    }
+
     // MARK: In one go
 
     func project(_ x: Rows, _ norm: any Norm, _ products: [(matrix: any Matrix, into: Rows)]) {

@@ -395,7 +395,7 @@ extension CheckedLane {
 
 extension CheckedOperation {
     /// Reads rows and writes others from them, which may be the same.
-    fileprivate mutating func maps(
+    mutating func maps(
         _ x: Rows, _ from: String, to y: Rows, _ to: String, isContiguous: Bool = true
     ) throws -> (Rows, Rows) {
         let y = y[0..<x.count]

@@ -45,4 +45,32 @@ extension CheckedLane {
             }
         }
     }
+
+    func scanModes(_ x: Rows, by modes: ModeTables, first: Int, activation: Activation?, state: Rows) {
+        ask("scanModes") { operation in
+            try operation.demand(
+                first >= 0 && first + x.width <= modes.channels,
+                "channels \(first) to \(first + x.width) of \(modes.channels)")
+            try operation.demand(
+                state.width == 2 * x.width && state.count == 2 * modes.modes && state.offset % 2 == 0
+                    && state.stride % 2 == 0,
+                "a state of \(state.count) x \(state.width) values from value \(state.offset) on for "
+                    + "\(modes.modes) of \(x.width) channels")
+            let values = try operation.updates(x, "x")
+            let states = try operation.updates(state, "state")
+            return { $0.scanModes(values, by: modes, first: first, activation: activation, state: states) }
+        }
+    }
+
+    func gateHalves(_ x: Rows, adding start: Rows, into y: Rows) {
+        ask("gateHalves") { operation in
+            try operation.demand(
+                x.width == 2 * y.width && start.width == y.width && start.count >= x.count && y.count >= x.count,
+                "\(y.count) x \(y.width) values from \(x.count) x \(x.width), added to \(start.count) x "
+                    + "\(start.width)")
+            let source = try operation.reads(x, "x")
+            let (from, to) = try operation.maps(start[0..<x.count], "start", to: y, "y", isContiguous: false)
+            return { $0.gateHalves(source, adding: from, into: to) }
+        }
+    }
 }

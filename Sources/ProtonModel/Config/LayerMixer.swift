@@ -9,7 +9,7 @@ public struct LayerMixer: Sendable, Equatable {
     /// Every kind that there is.
     public static let kinds: [any MixerShape.Type] = [
         MonteCarloShape.self, SlidingWindowShape.self, RetentionShape.self, TransformerXLShape.self,
-        MambaShape.self,
+        MambaShape.self, S4DShape.self,
     ]
 
     public static let monteCarlo = LayerMixer(MonteCarloShape())

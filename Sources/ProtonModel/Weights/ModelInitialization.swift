@@ -51,6 +51,11 @@ extension Model {
                 }
             case .logarithms(let count):
                 for index in values.indices { values[index] = Float(log(Double(index % count + 1))) }
+            case .logarithmsOfSteps(let range):
+                for index in values.indices { values[index] = Float(random.logarithm(in: range)) }
+            case .constant(let value): values.update(repeating: Float(value))
+            case .multiples(let number, let count):
+                for index in values.indices { values[index] = Float(number * Double(index % count)) }
             case .uniform(let bound): for index in values.indices { values[index] = bound * random.uniform() }
             }
         }

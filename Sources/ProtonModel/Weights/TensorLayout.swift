@@ -33,6 +33,12 @@ public enum InitialValues: Sendable, Equatable {
     /// log 1 to log `count`, over and over.
     case logarithms(count: Int)
 
+    /// The logarithm of a step, uniform.
+    case logarithmsOfSteps(ClosedRange<Double>)
+    case constant(Double)
+    /// 0 to `count` - 1 times a number, over and over.
+    case multiples(of: Double, count: Int)
+
     /// Uniform with bound gain·sqrt(6 / (inputs + outputs)), after Glorot and Bengio (2010), for a matrix.
     static func xavier(gain: Double, inputs: Int, outputs: Int) -> InitialValues {
         .uniform(bound: Float(gain * (6 / (Double(inputs) + Double(outputs))).squareRoot()))
