@@ -1,8 +1,8 @@
 import CKernels
 import Support
 
-/// What scores of attention gain by how far apart query and row are: of each head, at every distance, a row that queries
-/// are multiplied with as they are with keys, and a number that is added.
+/// What scores of attention gain by how far apart query and row are: of each head, at every distance, a row that
+/// queries are multiplied with as they are with keys, and a number that is added.
 public final class DistanceTable: @unchecked Sendable {
     public let heads: Int
     public let headSize: Int

@@ -3,8 +3,8 @@ import Geometry
 import Glibc
 import Support
 
-/// A linear recurrence of every feature with complex states (Model.md, "Mixers"; Gu et al., "On the parameterization and
-/// initialization of diagonal state space models", 2022): x_t = Ā x_{t-1} + u_t, y_t = 2 Re Σ C̄ x_t + D u_t.
+/// A linear recurrence of every feature with complex states (Model.md, "Mixers"; Gu et al., "On the parameterization
+/// and initialization of diagonal state space models", 2022): x_t = Ā x_{t-1} + u_t, y_t = 2 Re Σ C̄ x_t + D u_t.
 ///
 /// Carried: the states. Ā and C̄ are formed and states kept in double precision: rates never change, so that the rounding
 /// of one, to floats, would be the same error in every row, and turn what is a thousand rows old by a ten-thousandth;

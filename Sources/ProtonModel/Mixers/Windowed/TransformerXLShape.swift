@@ -32,8 +32,8 @@ package struct TransformerXLShape: MixerShape {
         self.longestDistance = longestDistance
     }
 
-    /// Rows before a row that it sees at most. With the same length for all, segments make no difference: M rows up to a
-    /// row never begin before its memory.
+    /// Rows before a row that it sees at most. With the same length for all, segments make no difference: M rows up to
+    /// a row never begin before its memory.
     package var reach: Int { hasSameLength ? memory - 1 : segment - 1 + memory }
 
     /// The first row that `row` sees.
