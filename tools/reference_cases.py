@@ -126,8 +126,12 @@ def random_mixer(random, mixer, hidden, name):
         return (random.standard_normal(shape) * scale).astype(np.float32)
 
     tensors = {}
+    around = reference_mixers.AROUND.get(mixer["kind"], {})
     for end, shape in reference_mixers.tensors(mixer, hidden).items():
-        if end == "theta":
+        if end in around:
+            centre, spread = around[end]
+            tensors[name + end] = (centre(shape[-1]) + normal(spread, *shape)).astype(np.float32)
+        elif end == "theta":
             tensors[name + end] = normal(0.5, *shape)
         elif end == "A_log":  # memories of a few rows, and of hundreds
             tensors[name + end] = (random.uniform(-6, 1, shape)).astype(np.float32)

@@ -129,6 +129,48 @@ def sliding_window_tensors(hidden, fields):
 
 
 # ---------------------------------------------------------------------------------------------------
+# Segments with a memory
+# ---------------------------------------------------------------------------------------------------
+
+def transformer_xl(rows, weights, name, fields):
+    """Attention to the own segment and the rows in memory, by what they are and by how far back. [n, D] -> [n, D]"""
+    heads, segment, memory, clamp = (fields[key] for key in ("num_heads", "segment", "memory", "clamp_length"))
+    count, hidden = rows.shape
+    if hidden % 2 or segment < 1 or memory < fields["same_length"]:
+        raise Impossible("transformer-xl needs an even hidden_size, a segment, and a memory where same_length is true")
+    query, key, value = (heads_of(rows, weights, f"{name}{part}_proj", heads) for part in "qkv")
+    numbers = np.arange(count)
+    apart = numbers[:, None] - numbers
+    begin = numbers // segment * segment - memory
+    if fields["same_length"]:
+        begin = np.maximum(begin, numbers - memory + 1)
+    distances = np.minimum(numbers, clamp) if clamp > 0 else numbers
+    angles = distances[:, None] * 10000.0 ** (-np.arange(0, hidden, 2) / hidden)
+    waves = np.concatenate([np.sin(angles), np.cos(angles)], axis=1)
+    back = heads_of(waves, weights, name + "r_proj", heads)
+    attended = []
+    for head in range(heads):
+        content = (query[head] + weights[name + "u_bias"][head]) @ key[head].T
+        place = (query[head] + weights[name + "v_bias"][head]) @ back[head].T  # [row, distance]
+        scores = content + np.take_along_axis(place, np.maximum(apart, 0), axis=1)
+        scores = np.where((apart >= 0) & (numbers >= begin[:, None]), scores / math.sqrt(key.shape[2]), -np.inf)
+        shares = np.exp(scores - scores.max(axis=1, keepdims=True))
+        attended.append(shares / shares.sum(axis=1, keepdims=True) @ value[head])
+    return projection(np.concatenate(attended, axis=1), weights, name + "o_proj")
+
+
+def transformer_xl_fields(hidden, heads):
+    return {"num_heads": NEEDED, "head_dim": share(hidden, heads), "segment": NEEDED, "memory": NEEDED,
+            "same_length": False, "clamp_length": -1}
+
+
+def transformer_xl_tensors(hidden, fields):
+    inner, biases = fields["num_heads"] * fields["head_dim"], (fields["num_heads"], fields["head_dim"])
+    return {"q_proj.weight": (inner, hidden), "k_proj.weight": (inner, hidden), "v_proj.weight": (inner, hidden),
+            "r_proj.weight": (inner, hidden), "u_bias": biases, "v_bias": biases, "o_proj.weight": (hidden, inner)}
+
+
+# ---------------------------------------------------------------------------------------------------
 # Recurrences
 # ---------------------------------------------------------------------------------------------------
 
@@ -423,9 +465,85 @@ def rwkv6_tensors(hidden, fields):
     } | {end + "_proj.weight": (hidden, hidden) for end in "rkvgo"}
 
 
+def mamba(rows, weights, name, fields):
+    """States of every channel that fade by steps which the rows say. [n, D] -> [n, D]"""
+    states, rank = fields["state"], fields["dt_rank"]
+    channels, gate = np.split(projection(rows, weights, name + "in_proj"), 2, axis=1)
+    channels = silu(channel_convolution(channels, weights[name + "conv.weight"], weights[name + "conv.bias"]))
+    selected = projection(channels, weights, name + "x_proj")
+    low, entering, leaving = selected[:, :rank], selected[:, rank:rank + states], selected[:, rank + states:]
+    step = np.logaddexp(0, projection(low, weights, name + "dt_proj"))
+    rate = np.exp(weights[name + "A_log"])
+    state, read = np.zeros(rate.shape), np.empty(channels.shape)
+    for row in range(len(rows)):
+        now = step[row][:, None]
+        state = np.exp(-now * rate) * state + now * channels[row][:, None] * entering[row]
+        read[row] = state @ leaving[row]
+    return projection((read + weights[name + "D"] * channels) * silu(gate), weights, name + "o_proj")
+
+
+def mamba_fields(hidden, heads):
+    return {"state": NEEDED, "expand": 2, "conv": 4, "dt_rank": -(-hidden // 16)}
+
+
+def mamba_tensors(hidden, fields):
+    inner, states, rank = fields["expand"] * hidden, fields["state"], fields["dt_rank"]
+    return {"in_proj.weight": (2 * inner, hidden), "conv.weight": (inner, fields["conv"]), "conv.bias": (inner,),
+            "x_proj.weight": (rank + 2 * states, inner), "dt_proj.weight": (inner, rank), "dt_proj.bias": (inner,),
+            "A_log": (inner, states), "D": (inner,), "o_proj.weight": (hidden, inner)}
+
+
+def gelu(values):
+    """x times the normal distribution function of x. Any shape."""
+    return values / 2 * np.vectorize(math.erfc, otypes=[float])(-values / math.sqrt(2))
+
+
+def s4d(rows, weights, name, fields):
+    """Complex states of every feature that fade and turn at rates of their own. [n, D] -> [n, D]"""
+    count, hidden = rows.shape
+    if fields["state"] < 2 or fields["state"] % 2:
+        raise Impossible("state counts both parts of complex numbers")
+    rate = -np.exp(weights[name + "log_A_real"]) + 1j * weights[name + "A_imag"]
+    stays = np.exp(np.exp(weights[name + "log_dt"])[:, None] * rate)
+    output = (weights[name + "C"] @ np.array([1, 1j])) * (stays - 1) / rate
+    state, read = np.zeros(rate.shape, complex), np.empty(rows.shape)
+    for row in range(count):
+        state = stays * state + rows[row][:, None]
+        read[row] = 2 * (output * state).sum(axis=1).real
+    values, gates = np.split(projection(gelu(read + weights[name + "D"] * rows), weights, name + "o_proj"), 2, axis=1)
+    return values * logistic(gates)
+
+
+def s4d_fields(hidden, heads):
+    return {"state": NEEDED}
+
+
+def s4d_tensors(hidden, fields):
+    modes = fields["state"] // 2
+    return {"log_dt": (hidden,), "log_A_real": (hidden, modes), "A_imag": (hidden, modes), "C": (hidden, modes, 2),
+            "D": (hidden,), "o_proj.weight": (2 * hidden, hidden), "o_proj.bias": (2 * hidden,)}
+
+
 # ---------------------------------------------------------------------------------------------------
 # All kinds
 # ---------------------------------------------------------------------------------------------------
+
+# What values of some tensors lie around, and how far from it, by the kind and the end of the name; of the last axis
+# where it has as many. So that states last for few rows and for many.
+AROUND = {
+    "mamba": {
+        "dt_proj.bias": (lambda last: -4.0, 1.0),
+        "A_log": (lambda last: np.log(np.arange(1, last + 1)), 0.3),
+        "D": (lambda last: 1.0, 0.3),
+    },
+    "s4d": {
+        "log_dt": (lambda last: -4.5, 1.5),
+        "log_A_real": (lambda last: math.log(0.5), 0.3),
+        "A_imag": (lambda last: math.pi * np.arange(last), 0.3),
+        "C": (lambda last: 0.0, 0.7),
+        "D": (lambda last: 1.0, 0.3),
+    },
+}
 
 ROPE = {"theta": 10000, "layout": "half", "spacing": "standard"}
 ROPE_CHOICES = {"layout": ("half", "interleaved"), "spacing": ("standard", "inclusive")}
@@ -445,6 +563,9 @@ KINDS = {
     "mamba2": Kind(mamba2, mamba2_fields, mamba2_tensors),
     "rwkv6": Kind(rwkv6, rwkv6_fields, rwkv6_tensors),
     "rwkv7": Kind(rwkv7, rwkv7_fields, rwkv7_tensors),
+    "transformer-xl": Kind(transformer_xl, transformer_xl_fields, transformer_xl_tensors),
+    "mamba": Kind(mamba, mamba_fields, mamba_tensors),
+    "s4d": Kind(s4d, s4d_fields, s4d_tensors),
 }
 
 

@@ -54,9 +54,20 @@ static double dot(const float *a, const float *b, int64_t count) {
     return sum;
 }
 
+/// What the score of a query gains at a distance.
+static double by_distance(const bbp_distances *distances, int64_t head, int64_t distance, const float *query,
+                          int64_t head_size) {
+    const int64_t stride = distances->stride;
+    const float *at = distances->values + head * (head_size + 1) * stride + BBP_DISTANCE_MARGIN + distance;
+    double sum = at[head_size * stride];
+    for (int64_t c = 0; c < head_size; c++) sum += (double)query[c] * at[c * stride];
+    return sum;
+}
+
 static void attend(int64_t queries, const float *const *query, const int32_t *from, const int32_t *visible,
                    float *const *output, int64_t rows, const float *const *context, int64_t heads, int64_t group,
-                   int64_t head_size, int64_t value, float scale, float *scratch) {
+                   int64_t head_size, int64_t value, float scale, const bbp_distances *distances, int64_t distance,
+                   float *scratch) {
     (void)rows;
     double *weight = (double *)(void *)scratch;  // [rows]
     for (int64_t i = 0; i < queries; i++) {
@@ -65,7 +76,9 @@ static void attend(int64_t queries, const float *const *query, const int32_t *fr
             const int64_t own = h * head_size, shared = h / group * head_size;
             double top = -INFINITY, total = 0;
             for (int64_t r = start; r < end; r++) {
-                weight[r] = (double)scale * dot(query[i] + own, context[r] + shared, head_size);
+                weight[r] = dot(query[i] + own, context[r] + shared, head_size);
+                if (distances) weight[r] += by_distance(distances, h, distance + i - r, query[i] + own, head_size);
+                weight[r] *= scale;
                 top = fmax(top, weight[r]);
             }
             for (int64_t r = start; r < end; r++) {
@@ -83,6 +96,7 @@ static void attend(int64_t queries, const float *const *query, const int32_t *fr
 
 #include "plain_mixers.inc"
 #include "plain_fading.inc"
+#include "plain_scans.inc"
 
 typedef struct {
     double cosine, sine;
@@ -234,6 +248,9 @@ static uint64_t checksum(const void *bytes, int64_t count) {
     .fading_scan = fading_scan, \
     .delta_keys = delta_keys, \
     .delta_scan = delta_scan, \
+    .selective_scan = selective_scan, \
+    .modal_scan = modal_scan, \
+    .gate_halves = gate_halves, \
     .surprisal = surprisal, \
     .bf16_from_f32 = bf16_from_f32, \
     .f32_from_bf16 = f32_from_bf16, \

@@ -10,6 +10,9 @@ package final class AttentionPlan {
     package struct Context {
         package var rows: Range<Int>
         package var queries: Range<Int>
+        /// Where it matters: how many rows the first query comes after the first row, and each query is one row after
+        /// the one before it, as the rows are.
+        package var distance = 0
     }
 
     package private(set) var contexts: [Context] = []
@@ -68,8 +71,9 @@ package final class AttentionPlan {
         (rowCount, queryCount, isFirstSeen) = (0, 0, true)
     }
 
-    package func beginContext() {
-        contexts.append(Context(rows: rowCount..<rowCount, queries: queryCount..<queryCount))
+    /// - Parameter distance: of the context.
+    package func beginContext(distance: Int = 0) {
+        contexts.append(Context(rows: rowCount..<rowCount, queries: queryCount..<queryCount, distance: distance))
     }
 
     /// Adds a row to the last context.

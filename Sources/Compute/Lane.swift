@@ -112,8 +112,12 @@ package protocol Lane: AnyObject {
     ///   - queries: rows that the plan's queries count in, heads side by side.
     ///   - keysValues: rows that its contexts count in: the keys of `heads.keyHeads` heads side by side, and their
     ///     values `heads.valueOffset` values after the keys' beginning.
+    ///   - distances: what scores gain by the distance of query and row; nil for nothing. The plan's contexts say how
+    ///     far their first ones are apart.
     ///   - outputs: where answers go, by the plan's targets.
-    func attend(_ plan: AttentionPlan, heads: AttentionHeads, queries: Rows, keysValues: Rows, into outputs: [Rows])
+    func attend(
+        _ plan: AttentionPlan, heads: AttentionHeads, queries: Rows, keysValues: Rows, distances: DistanceTable?,
+        into outputs: [Rows])
 
     /// One convolution over time, its bias and activation: row r of c sees rows r to r + (K - 1)·dilation of s.
     ///
@@ -181,6 +185,7 @@ package protocol Lane: AnyObject {
     ///
     /// - Parameter weights: [heads].
     func addHeads(_ y: Rows, weights: RowWeights, gate: Rows, to x: Rows)
+
     /// A matrix whose rows fade, each by a share of its own, over some rows: o_r = q_r S, then S_d = S_d + k_rd v_r -
     /// loss_rd S_d. Columns of values are independent of one another, so that any of them can be asked for alone.
     ///
@@ -208,6 +213,33 @@ package protocol Lane: AnyObject {
         queries: Rows, keys: Rows, losses: Rows, directions: Rows, backs: Rows, values: Rows, state: Rows,
         into outputs: Rows)
 
+    /// Channels of a recurrence whose states fade by steps that the rows say, gated, in place: row by row and of every
+    /// state n, with d = log(1 + e^step), s_n = e^(-d·rate_n) s_n + d·x·entering_n; x = (Σ leaving_n·s_n + skip·x) ·
+    /// silu(gate).
+    ///
+    /// - Parameters:
+    ///   - x: [rows, channels], as steps and gates are.
+    ///   - entering: [rows, states], as `leaving` is; their rows are equally far apart.
+    ///   - first: the first of these channels among those of `rates`.
+    ///   - state: [2 · states, channels]: before the first row, on return after the last one. Of each state two rows
+    ///     whose sum it is.
+    func scanSelectively(
+        _ x: Rows, steps: Rows, entering: Rows, leaving: Rows, gates: Rows, by rates: SelectionRates, first: Int,
+        state: Rows)
+
+    /// Channels of a linear recurrence with complex states, in place: row by row and of every mode n, s_n = stays_n·s_n
+    /// + x; x = act(Re Σ output_n·s_n + skip·x).
+    ///
+    /// - Parameters:
+    ///   - x: [rows, channels].
+    ///   - first: the first of these channels among those of `modes`.
+    ///   - state: [2 · modes, 2 · channels]: before the first row, on return after the last one. Of each mode a row of
+    ///     real parts and one of imaginary ones, in double precision, a value in the room of two.
+    func scanModes(_ x: Rows, by modes: ModeTables, first: Int, activation: Activation?, state: Rows)
+
+    /// y = start + a · 1 / (1 + e^-b), a the first half of x and b the second; y may be start.
+    func gateHalves(_ x: Rows, adding start: Rows, into y: Rows)
+
     // MARK: In one go, where that is worth while
 
     /// u = LayerNorm(x), and products of it.
@@ -220,6 +252,15 @@ package protocol Lane: AnyObject {
     ///
     /// - Throws: `Fault` (`inputOutput`) where the back end failed.
     func finish() throws
+}
+
+extension Lane {
+    /// Attention whose scores know of no distance.
+    package func attend(
+        _ plan: AttentionPlan, heads: AttentionHeads, queries: Rows, keysValues: Rows, into outputs: [Rows]
+    ) {
+        attend(plan, heads: heads, queries: queries, keysValues: keysValues, distances: nil, into: outputs)
+    }
 }
 
 /// Formats of rows in a store.

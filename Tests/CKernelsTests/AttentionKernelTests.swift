@@ -40,6 +40,10 @@ private struct Patch {
     var visible: [Int32]
     /// nil: a row that is not there.
     var context: [[Float]?]
+    /// What scores gain by distance, [heads, headSize + 1, distances]; nil for nothing.
+    var byDistance: [[[Float]]]?
+    /// Of query 0 from context row 0.
+    var distance = 0
 
     /// Every query sees a prefix, or where it `hasFrom` what lies between two rows, which may be nothing.
     init(
@@ -62,6 +66,19 @@ private struct Patch {
         for i in from!.indices.dropFirst() { from![i] = max(from![i], from![i - 1]) }
     }
 
+    /// Every query sees `reach` rows before its own and that, as far as they are there; its own is `before` rows after
+    /// context row i.
+    init(
+        heads: Int, group: Int = 1, headSize: Int, queries: Int, before: Int, reach: Int, _ numbers: inout TestNumbers
+    ) {
+        self.init(
+            heads: heads, group: group, headSize: headSize, queries: queries, rows: before + queries, &numbers)
+        visible = (0..<queries).map { Int32(before + $0 + 1) }
+        from = (0..<queries).map { Int32(max(0, before + $0 - reach)) }
+        distance = before
+        byDistance = (0..<heads).map { _ in (0...headSize).map { _ in randomFloats(reach + 1, &numbers) } }
+    }
+
     func attend(_ kernels: bbp_kernels) -> [[Float]] {
         let sources = Rows(queries), rows = Rows(context)
         let outputs = Rows(queries.map { $0.map { _ in .nan } })
@@ -69,10 +86,24 @@ private struct Patch {
         let from = from.map(Edge.init), visible = Edge(visible)
         // The kernel has their addresses alone.
         defer { withExtendedLifetime((sources, rows, outputs)) {} }
-        kernels.attend(
-            Int64(queries.count), sources.starts.map { UnsafePointer($0) }, from?.start, visible.start, outputs.starts,
-            Int64(context.count), rows.starts.map { UnsafePointer($0) }, Int64(heads), Int64(group), Int64(headSize),
-            Int64(value), 1 / Float(headSize).squareRoot(), scratch.start)
+        func attend(_ distances: UnsafePointer<bbp_distances>?) {
+            kernels.attend(
+                Int64(queries.count), sources.starts.map { UnsafePointer($0) }, from?.start, visible.start,
+                outputs.starts, Int64(context.count), rows.starts.map { UnsafePointer($0) }, Int64(heads),
+                Int64(group), Int64(headSize), Int64(value), 1 / Float(headSize).squareRoot(), distances,
+                Int64(distance), scratch.start)
+        }
+        guard let byDistance else {
+            attend(nil)
+            return outputs.values
+        }
+        // What is in the margins is of no meaning; nothing past them is read.
+        let margin = [Float](repeating: 1e3, count: Int(BBP_DISTANCE_MARGIN))
+        let table = Edge(byDistance.flatMap { $0.flatMap { margin + $0 + margin } })
+        var distances = bbp_distances(
+            distances: Int64(byDistance[0][0].count), stride: Int64(byDistance[0][0].count + 2 * margin.count),
+            values: table.start)
+        withExtendedLifetime(table) { attend(&distances) }
         return outputs.values
     }
 
@@ -82,6 +113,7 @@ private struct Patch {
         let (begin, end) = (Int(from?[i] ?? 0), Int(visible[i]))
         let dropped = min(begin, end) / BBP_ATTENTION_ROWS * BBP_ATTENTION_ROWS
         alone.queries = [queries[i]]
+        alone.distance = distance + i - dropped
         alone.visible = [Int32(end - dropped)]
         alone.from = from.map { _ in [Int32(begin - dropped)] }
         alone.context = (dropped..<max(end, dropped)).map { $0 < begin ? nil : context[$0] }
@@ -107,6 +139,14 @@ struct AttentionKernelTests {
                             heads: heads, group: group, headSize: headSize, gap: queries % 3, queries: queries,
                             rows: rows, hasFrom: hasFrom, &numbers))
                 }
+            }
+            for (queries, before, reach) in [
+                (1, 0, 0), (1, 7, 9), (17, 0, 3), (33, 40, 40), (70, 128, 100), (200, 256, 5), (600, 128, 127),
+            ] {
+                try body(
+                    Patch(
+                        heads: heads, group: group, headSize: headSize, queries: queries, before: before, reach: reach,
+                        &numbers))
             }
         }
     }
@@ -155,6 +195,7 @@ struct AttentionKernelTests {
                 for more in [BBP_ATTENTION_ROWS, 3 * BBP_ATTENTION_ROWS] {
                     var later = patch
                     later.context = [[Float]?](repeating: nil, count: more) + patch.context
+                    later.distance = patch.distance + Int(more)
                     later.visible = patch.visible.map { $0 + Int32(more) }
                     later.from = (patch.from ?? patch.visible.map { _ in 0 }).map { $0 + Int32(more) }
                     #expect(later.attend(kernels).map(\.bits) == expected.map(\.bits))
@@ -192,7 +233,9 @@ struct AttentionKernelTests {
             patches { patch in
                 var blind = patch
                 blind.context = patch.context.map { $0.map { $0.map { _ in .nan } } }
-                for from in [patch.visible, patch.visible.map { _ in Int32(patch.context.count) }] {
+                // Places of distances that the table has.
+                let nowhere = patch.byDistance == nil ? patch.visible.map { _ in Int32(patch.context.count) } : nil
+                for from in [patch.visible, nowhere].compactMap({ $0 }) {
                     blind.from = from
                     #expect(blind.attend(kernels).allSatisfy { $0.bits.allSatisfy { $0 == 0 } })
                 }
@@ -213,6 +256,22 @@ struct AttentionKernelTests {
         // Without the first row the second is all there is.
         patch.from = [0, 1]
         #expect(patch.attend(try plainKernels())[1] == [4])
+    }
+
+    @Test func plainScoresGainByDistance() throws {
+        // A query that meets keys of 0: at distance 0 it gains 1 · log 3 / 2, at distance 1 log 3 and is added 0 or
+        // log 3, whose halves the scale of four features makes.
+        var numbers = TestNumbers(8)
+        var patch = Patch(heads: 1, headSize: 4, queries: 2, before: 1, reach: 1, &numbers)
+        let log3: Float = 1.0986123
+        patch.queries = [[1, 0, 0, 0], [2, 0, 0, 0]]
+        patch.context = [4, 8, 0].map { [0, 0, 0, 0, $0, $0, $0, $0] }
+        patch.byDistance = [[[0, log3], [7, 7], [7, 7], [7, 7], [0, log3]]]
+        // Query 0 at row 1: scores log 3 of row 0, 0 of its own. Query 1 at row 2: (2 log 3 + log 3) / 2 of row 1.
+        let found = patch.attend(try plainKernels())
+        #expect(abs(found[0][0] - 5) < 1e-5)
+        let weight = 3 * Float(3).squareRoot()
+        #expect(abs(found[1][0] - 8 * weight / (1 + weight)) < 1e-5)
     }
 
     @Test func plainHeadsShareKeysAndValues() throws {

@@ -257,7 +257,7 @@ struct RowDecayKernelTests {
     @Test(arguments: VectorPath.allCases) func channels(_ path: VectorPath) throws {
         let (kernels, plain) = (try path.kernels(), try plainKernels())
         var numbers = TestNumbers(16)
-        for (rows, channels, taps) in [(1, 1, 1), (5, 15, 4), (3, 16, 2), (40, 37, 7), (2, 64, 4)] {
+        for (rows, channels, taps) in [(1, 1, 1), (5, 15, 4), (3, 16, 2), (40, 37, 7), (2, 64, 4), (5, 20, 9)] {
             let (stride, gap) = (channels + 3, 2)
             let x = Edge(randomFloats((rows + taps - 2) * stride + channels, &numbers))
             let weight = Edge(randomFloats((taps - 1) * stride + channels, &numbers))
@@ -270,7 +270,7 @@ struct RowDecayKernelTests {
                 return y.values
             }
             let found = run(kernels)
-            #expect(found.distance(to: run(plain)) < 1e-5)
+            #expect(found.distance(to: run(plain)) < 3e-6)
             if let avx2 = bbp_kernels_for(BBP_AVX2)?.pointee { #expect(run(avx2).bits == found.bits) }
             for row in 0..<rows {
                 for channel in 0..<channels + gap where row * (channels + gap) + channel < found.count {
@@ -285,7 +285,7 @@ struct RowDecayKernelTests {
                             Double(weight.values[tap * stride + channel])
                             * Double(x.values[(row + tap) * stride + channel])
                     }
-                    #expect(abs(value - sum / (1 + exp(-sum))) < 1e-5)
+                    #expect(abs(value - sum / (1 + exp(-sum))) < 3e-6)
                 }
             }
         }

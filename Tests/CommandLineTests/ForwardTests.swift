@@ -26,6 +26,7 @@ struct ForwardTests {
             "recurrent-carlo", "selective-stack", "everything", "long-bidirectional", "narrow", "nowhere",
             "few-selective", "window-wide", "retention", "hybrid", "hybrid-carlo", "hybrid-selective", "streaming",
             "linear", "transnormer", "mamba2", "mamba2-selective", "rwkv6-hybrid", "rwkv7-long", "rwkv7-hybrid",
+            "hybrid-xl", "hybrid-mamba", "hybrid-s4d",
         ])
     func exact(name: String) throws {
         let model = Fixtures.path(name)

@@ -24,6 +24,8 @@ struct HybridInterruptionTests {
         name: "streaming", mixers: "w:60,r,w:30x5", generation: 3, areStatesKept: false)
     static let recurrences = Case(name: "recurrences", mixers: "l,t:lrpe,m2:8", generation: 3, areStatesKept: false)
     static let rwkv = Case(name: "rwkv", mixers: "r6,r,r6", generation: 3, areStatesKept: false)
+    static let selective = Case(
+        name: "selective", mixers: "x:60+90,s:4,d:6", generation: 3, areStatesKept: false)
 
     /// Stores that take a while, with several commits a pass, their models, and what comes out undisturbed.
     private struct Original {
@@ -39,7 +41,7 @@ struct HybridInterruptionTests {
         var original = Original(bench: bench)
         var numbers = TestNumbers(9)
         let bytes = numbers.bytes(250_000)
-        for each in [hybrid, streaming, recurrences, rwkv] {
+        for each in [hybrid, streaming, recurrences, rwkv, selective] {
             try bench.store(bytes, "--raw", "--patch-size", "16", named: each.name)
             try run(
                 "model", "init", bench.file("\(each.name) model"), "--hidden-size", "16", "--heads", "2",
@@ -117,6 +119,7 @@ struct HybridInterruptionTests {
         arguments: [
             (hybrid, SIGINT), (hybrid, SIGKILL), (streaming, SIGINT), (streaming, SIGKILL), (recurrences, SIGINT),
             (recurrences, SIGKILL), (rwkv, SIGINT), (rwkv, SIGKILL),
+            (selective, SIGINT), (selective, SIGKILL),
         ])
     func sameFiles(each: Case, signal: Int32) throws {
         let stopped = try begin(each, signal)
@@ -138,7 +141,7 @@ struct HybridInterruptionTests {
         "Stopped in any pass, then with other memory and threads: the same bits",
         arguments: [
             (hybrid, 3, 1024, 1), (hybrid, 3, 32, 3), (hybrid, 4, 1024, 2), (hybrid, 4, 40, 1),
-            (streaming, 3, 1024, 2), (streaming, 3, 32, 3), (rwkv, 3, 32, 3),
+            (streaming, 3, 1024, 2), (streaming, 3, 32, 3), (rwkv, 3, 32, 3), (selective, 3, 32, 3),
         ])
     func otherwise(each: Case, in generation: Int, mebibytes: Int, threads: Int) throws {
         for signal in [SIGKILL, SIGTERM] {

@@ -35,6 +35,7 @@ import Testing
         ("w:30", 2000), ("w:5x7,w:300", 1500), ("r", 1999), ("m,w:40,r,m", 2500), ("r,m,w:1600", 2100),
         ("2*(w:9,m)", 900), ("l,m,l", 1800), ("t:lrpe,m,t", 1700), ("m2:5,m,m2", 1650), ("r6", 1700),
         ("r7,r6,m,r7", 1500),
+        ("x:30+50,x:500+300", 1500), ("s:3,d:4", 1700),
     ]
 
     @Test("A changed byte leaves every output before it as it was, to the last bit, and reaches on", arguments: causal)
@@ -79,6 +80,7 @@ import Testing
         arguments: [
             ("w:3,w:2x4", 70, 60), ("m,w:5,m", 100, 99), ("w:4,r", 50, 49), ("r,m", 40, 20),
             ("w:4,l", 50, 49), ("m,t", 60, 59), ("w:4,m2:5", 50, 49), ("m,w:2,r,m", 90, 89),
+            ("x:7+3,x:4+9", 70, 60), ("s:2,m", 40, 20), ("m,d:2", 50, 49),
         ])
     func context(mixers: String, tokens: Int, token: Int) throws {
         let model = try model(mixers)
@@ -94,7 +96,9 @@ import Testing
             #expect(measured == [6, 16] && perturbed == measured)
         }
         let isAll = depths.map { $0["formula"] is NSNull }
-        let first = mixers.split(separator: ",").firstIndex { ["r", "l", "t", "m2:5"].contains($0) }
+        let first = mixers.split(separator: ",").firstIndex {
+            ["r", "l", "t", "m2:5", "s:2", "d:2"].contains($0)
+        }
         #expect(isAll.firstIndex(of: true) == first)
         for (depth, count) in zip(depths, measured) where depth["formula"] is NSNull {
             #expect(count == token + 1 && (depth["why_less"] as? String)?.contains("seen") == true)

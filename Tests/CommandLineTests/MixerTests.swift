@@ -41,13 +41,15 @@ struct MixerTests {
     static let linear = #""kind": "linear-attention", "num_heads": 4"#
     static let mamba2 = #""kind": "mamba2", "num_heads": 4, "state": 8"#
     static let transnormer = #""kind": "transnormer", "num_heads": 4, "layer": 0, "layers": 2"#
+    static let segments = #""kind": "transformer-xl", "num_heads": 4, "segment": 8, "memory": 4"#
 
     /// A mixer as config.json has it, and what the message must name.
     static let wrong: [(mixer: String, field: String, word: String)] = [
         ("7", "mixers.1", "object"), ("null", "mixers.1", "object"), ("{}", "mixers.1.kind", "missing"),
         (
             #"{"kind": "attention"}"#, "mixers.1.kind",
-            "one of monte-carlo, sliding-window, retention, linear-attention, transnormer, mamba2"
+            "one of monte-carlo, sliding-window, retention, linear-attention, transnormer, mamba, mamba2, s4d, rwkv6, "
+                + "rwkv7, transformer-xl"
         ),
         (#"{"kind": 3}"#, "mixers.1.kind", "string"),
         (#"{"kind": "monte-carlo", "num_heads": 4}"#, "mixers.1.num_heads", "unknown"),
@@ -140,6 +142,31 @@ struct MixerTests {
         (#"{"kind": "rwkv7", "num_heads": 5, "first": true}"#, "mixers.1.num_heads", "does not divide"),
         (#"{"kind": "rwkv7", "num_heads": 4, "first": true, "gate_rank": 0}"#, "mixers.1.gate_rank", "must be"),
         (#"{"kind": "rwkv7", "num_heads": 4, "first": true, "rate_rank": 1.5}"#, "mixers.1.rate_rank", "integer"),
+        (#"{"kind": "transformer-xl", "segment": 8, "memory": 4}"#, "mixers.1.num_heads", "missing"),
+        (#"{"kind": "transformer-xl", "num_heads": 4, "memory": 4}"#, "mixers.1.segment", "missing"),
+        (#"{"kind": "transformer-xl", "num_heads": 4, "segment": 8}"#, "mixers.1.memory", "missing"),
+        (#"{"kind": "transformer-xl", "num_heads": 4, "segment": 0, "memory": 4}"#, "mixers.1.segment", "must be"),
+        (#"{"kind": "transformer-xl", "num_heads": 4, "segment": 8, "memory": -1}"#, "mixers.1.memory", "must be"),
+        ("{\(segments), \"head_dim\": 0}", "mixers.1.head_dim", "must be"),
+        ("{\(segments), \"same_length\": 1}", "mixers.1.same_length", "true or false"),
+        ("{\(segments), \"clamp_length\": -2}", "mixers.1.clamp_length", "-1 for none"),
+        ("{\(segments), \"clamp_length\": \"4\"}", "mixers.1.clamp_length", "integer"),
+        ("{\(segments), \"rope\": {}}", "mixers.1.rope", "unknown"),
+        (
+            #"{"kind": "transformer-xl", "num_heads": 4, "segment": 8, "memory": 0, "same_length": true}"#,
+            "mixers.1.memory", "no row would see any"
+        ),
+        (#"{"kind": "s4d"}"#, "mixers.1.state", "missing"),
+        (#"{"kind": "s4d", "state": 7}"#, "mixers.1.state", "is even"),
+        (#"{"kind": "s4d", "state": 0}"#, "mixers.1.state", "must be"),
+        (#"{"kind": "s4d", "state": 8, "expand": 2}"#, "mixers.1.expand", "unknown"),
+        (#"{"kind": "mamba"}"#, "mixers.1.state", "missing"),
+        (#"{"kind": "mamba", "state": 0}"#, "mixers.1.state", "must be 1 to 256"),
+        (#"{"kind": "mamba", "state": 4, "expand": 0}"#, "mixers.1.expand", "must be"),
+        (#"{"kind": "mamba", "state": 4, "expand": 65537}"#, "mixers.1.expand", "must be"),
+        (#"{"kind": "mamba", "state": 4, "conv": "4"}"#, "mixers.1.conv", "integer"),
+        (#"{"kind": "mamba", "state": 4, "dt_rank": 0}"#, "mixers.1.dt_rank", "must be"),
+        (#"{"kind": "mamba", "state": 4, "num_heads": 2}"#, "mixers.1.num_heads", "unknown"),
     ]
 
     @Test("A field of a mixer that cannot work is named, in a list and where there is one for all", arguments: wrong)
@@ -347,6 +374,21 @@ struct MixerTests {
         try initialize("w,w:9,w:5x3", "--heads", "2").expect(0)
         #expect(
             try mixers() == [window(256, heads: 2), window(9, heads: 2), window(5, heads: 2, ["dilation": 3])])
+        try initialize("d,d:6", "--force").expect(0)
+        #expect(try mixers() == [64, 6].map { ["kind": "s4d", "state": $0] as NSDictionary })
+        try initialize("s,s:5", "--force").expect(0)
+        #expect(
+            try mixers() == [16, 5].map { states in
+                ["kind": "mamba", "state": states, "expand": 2, "conv": 4, "dt_rank": 1] as NSDictionary
+            })
+        try initialize("x,x:9,x:5+30", "--force").expect(0)
+        #expect(
+            try mixers() == [(256, 256), (9, 9), (5, 30)].map { segment, memory in
+                [
+                    "kind": "transformer-xl", "num_heads": 4, "head_dim": 4, "segment": segment, "memory": memory,
+                    "same_length": false, "clamp_length": -1,
+                ] as NSDictionary
+            })
         try initialize("r", "--force").expect(0)
         #expect(
             try mixers() == [
@@ -464,7 +506,8 @@ struct MixerTests {
             (
                 "",
                 "is no mixer; there are monte-carlo (m), sliding-window[:WINDOW[xDILATION]] (w), retention (r), "
-                    + "linear-attention (l), transnormer[:lrpe] (t), mamba2[:STATE] (m2)"
+                    + "linear-attention (l), transnormer[:lrpe] (t), mamba[:STATES] (s), mamba2[:STATE] (m2), "
+                    + "s4d[:STATES] (d), rwkv6 (r6), rwkv7 (r7), transformer-xl[:SEGMENT[+MEMORY]] (x)"
             ),
             ("m,", "'' is no mixer"), ("m,,r", "'' is no mixer"), ("q", "'q' is no mixer"),
             ("m r", "'m r' is no mixer"), ("M", "'M' is no mixer"), ("*m", "'*m' is no mixer"),
@@ -479,6 +522,10 @@ struct MixerTests {
             (String(repeating: "(", count: 100_000), "brackets within one another"),
             ("m,w:0", "'mixers.1.window'"), (String(repeating: "q", count: 100_000), "qqq…' is no mixer"),
             ("w:1024x1025", "reaches over"), ("w:-1", "'mixers.0.window'"),
+            ("x:", "write transformer-xl:SEGMENT[+MEMORY]"), ("x:3x4", "write transformer-xl"),
+            ("d:a", "write s4d:STATES"), ("d:3", "'mixers.0.state'"), ("s:", "write mamba:STATES"),
+            ("s:4x2", "write mamba"), ("s:0", "'mixers.0.state'"),
+            ("x:1+2+3", "write transformer-xl"), ("x:0", "'mixers.0.segment'"), ("x:1048576", "'mixers.0.memory'"),
         ])
     func wrongNotation(text: String, words: String) throws {
         try initialize(text).expect(64, "--mixers", words)
@@ -491,6 +538,10 @@ struct MixerTests {
         try initialize("m,r", "--layers", "0").expect(64, "num_hidden_layers")
         try initialize("r", "--heads", "3").expect(64, "num_attention_heads")
         try initialize("w:3", "--heads", "16").expect(64, "'mixers.0.head_dim'", "rope", "even")
+        try run(
+            "model", "init", bench.file("model"), "--hidden-size", "15", "--heads", "3",
+            "--positional-encoding", "none", "--mixers", "x"
+        ).expect(64, "'mixers.0.kind'", "even hidden_size")
         try initialize("nowhere.json").expect(66, "nowhere.json")
         try initialize("@nowhere").expect(66, "nowhere")
         #expect(!bench.exists("model"))
@@ -552,5 +603,28 @@ struct MixerTests {
             "12 layers (2 monte-carlo, 3 sliding-window, 1 retention, 2 linear-attention, 2 transnormer, 2 mamba2), "
                 + "hidden size 16"
         )
+    }
+
+    @Test("model info says the sizes of segments and of states")
+    func describedStates() throws {
+        try bench.write(
+            "list.json",
+            #"""
+            [{"kind": "transformer-xl", "num_heads": 1, "segment": 256, "memory": 128},
+             {"kind": "transformer-xl", "num_heads": 4, "segment": 8, "memory": 9, "same_length": true,
+              "clamp_length": 5},
+             {"kind": "mamba", "state": 16}, {"kind": "mamba", "state": 4, "expand": 3, "conv": 2, "dt_rank": 2},
+             {"kind": "s4d", "state": 64}, {"kind": "s4d", "state": 2}]
+            """#.utf8)
+        try initialize(bench.file("list.json")).expect(0)
+        let runs = try #require(try info()["mixers"] as? [[String: Any]])
+        #expect(
+            runs.map { $0["mixer"] as? String } == [
+                "transformer-xl 256 + 128, 1 head of 16",
+                "transformer-xl 8 + 9, 4 heads of 4, same length, distances up to 5",
+                "mamba, 32 channels of 16 states, kernel 4", "mamba, 48 channels of 4 states, kernel 2, rank 2",
+                "s4d, 32 complex states a feature", "s4d, 1 complex state a feature",
+            ])
+        #expect(runs.allSatisfy { $0["streaming"] as? Bool == true })
     }
 }

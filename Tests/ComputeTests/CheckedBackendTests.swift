@@ -40,6 +40,7 @@ import Testing
                 "convolve", "retain", "scan", "recall", "convolveChannels", "measure", "retain by rows", "scan by rows",
                 "recall by rows", "addHeads", "multiply", "blend", "normaliseHeads", "addHeadProducts", "fade",
                 "directKeys", "fadeAndCorrect",
+                "scanSelectively", "scanModes", "gateHalves",
             ])
     }
 
@@ -149,6 +150,27 @@ import Testing
 
     private static let heads = AttentionHeads(count: 2, size: 2, valueOffset: 4)
 
+    private static func scan(
+        first: Int, channels: Int, states: Int = 4, rowsLeaving: Int = 9, hasState: Bool = true, _ bench: Bench
+    ) throws {
+        bench.lane.scanSelectively(
+            try bench.rows(9, channels), steps: try bench.rows(9, channels), entering: try bench.rows(9, 2),
+            leaving: try bench.rows(rowsLeaving, 2), gates: try bench.rows(9, channels), by: try bench.rates(),
+            first: first, state: hasState ? try bench.rows(states, channels) : try bench.empty(states, channels))
+    }
+
+    /// A query that sees four rows, with distances.
+    private static func attendFar(distance: Int, _ bench: Bench) throws {
+        let plan = try AttentionPlan(rows: 4, queries: 1)
+        plan.beginContext(distance: distance)
+        for row in 0..<4 { plan.add(row: row) }
+        plan.add(query: 0, sees: 0..<4, target: 0, output: 0)
+        plan.endContext()
+        bench.lane.attend(
+            plan, heads: AttentionHeads(count: 2, size: 3, valueOffset: 6), queries: try bench.rows(1, 6),
+            keysValues: try bench.rows(4, 12), distances: try bench.distances(), into: [try bench.empty(1, 6)])
+    }
+
     private static func attend(
         _ bench: Bench, contexts: [[Int]] = [[0, 1]], queries: [(row: Int, sees: Range<Int>, target: Int, output: Int)],
         heads: AttentionHeads = heads, into outputs: [Rows]? = nil
@@ -189,6 +211,35 @@ import Testing
             bench.lane.zero(s[0..<11])
             bench.lane.convolve(s, try bench.convolution(), into: try bench.empty(10, 6))
         },
+        Violation("scanSelectively", "channels 2 to 6 of 5") { bench in try scan(first: 2, channels: 4, bench) },
+        Violation("scanSelectively", "a state of 5 x 3 values for 2 of 3 channels") { bench in
+            try scan(first: 2, channels: 3, states: 5, bench)
+        },
+        Violation("scanSelectively", "states entered by 9 x 2 and left by 8 x 2") { bench in
+            try scan(first: 2, channels: 3, rowsLeaving: 8, bench)
+        },
+        Violation("scanSelectively", "nothing wrote value 0 of row 0 of state") { bench in
+            try scan(first: 0, channels: 5, hasState: false, bench)
+        },
+        Violation("scanModes", "channels 3 to 6 of 5") { bench in
+            bench.lane.scanModes(
+                try bench.rows(9, 3), by: try bench.modes(), first: 3, activation: nil, state: try bench.rows(6, 6))
+        },
+        Violation("scanModes", "a state of 6 x 4 values from value 1 on") { bench in
+            bench.lane.scanModes(
+                try bench.rows(9, 2), by: try bench.modes(), first: 3, activation: nil,
+                state: try bench.rows(6, 6).columns(1..<5))
+        },
+        Violation("gateHalves", "5 x 4 values from 5 x 8, added to 4 x 4") { bench in
+            bench.lane.gateHalves(try bench.rows(5, 8), adding: try bench.rows(4, 4), into: try bench.empty(5, 4))
+        },
+        Violation("attend", "distances of 2 heads of 3") { bench in
+            bench.lane.attend(
+                try bench.plan(), heads: heads, queries: try bench.rows(6, 4), keysValues: try bench.rows(8, 8),
+                distances: try bench.distances(), into: [try bench.empty(6, 4), try bench.empty(6, 4)])
+        },
+        Violation("attend", "distances 1 to 4 of 4") { bench in try attendFar(distance: 4, bench) },
+        Violation("attend", "distances -1 to 2 of 4") { bench in try attendFar(distance: 2, bench) },
         Violation("attend", "nothing wrote value 0 of row 0 of keys") { bench in
             bench.lane.attend(
                 try bench.plan(), heads: heads, queries: try bench.rows(6, 4), keysValues: try bench.empty(8, 8),
@@ -515,8 +566,9 @@ import Testing
             (without { $0.width = 3 }, ["embed", "round", "normalise", "surprisal", "project", "residual"]),
             (without { $0.inputs = 3 }, ["product", "surprisal", "project", "residual"]),
             (without { $0.vocabulary = 39 }, ["surprisal"]),
-            (without { $0.contextRows = 5 }, ["attend"]), (without { $0.queries = 2 }, ["attend"]),
-            (without { $0.headSize = 1 }, ["attend"]),
+            (without { $0.contextRows = 5 }, ["attend", "attend by distance"]),
+            (without { $0.queries = 2 }, ["attend", "attend by distance"]),
+            (without { $0.headSize = 1 }, ["attend", "attend by distance"]),
             (without { $0.convolutionValues = 100 }, ["convolve"]),
             (without { $0.convolutionHalves = 5 }, ["convolve"]),
             (without { $0.rotatedHead = 3 }, ["rotate"]),

@@ -88,6 +88,27 @@ final class Bench {
         try ChannelFilter(numbers(12 * 3), bias: numbers(12), channels: 12, taps: 3)
     }
 
+    /// Four distances, the last two of them alike, of two heads of 3.
+    func distances() throws -> DistanceTable {
+        try DistanceTable(heads: 2, headSize: 3, count: 4, distinct: 3) { part, values in
+            for index in 0..<2 * 4 * part.count { values[index] = numbers.float() }
+        }
+    }
+
+    /// Two states of five channels.
+    func rates() throws -> SelectionRates {
+        try SelectionRates(logarithms: numbers(10), skip: numbers(5), states: 2, channels: 5)
+    }
+
+    /// Three complex states of five channels.
+    func modes() throws -> ModeTables {
+        let values = numbers(60).map { Double($0) / 4 }
+        return try ModeTables(modes: 3, channels: 5, skip: numbers(5)) { channel, number in
+            func value(_ place: Int) -> Double { values[4 * (3 * channel + number) + place] }
+            return (ComplexNumber(value(0), value(1)), ComplexNumber(value(2), value(3)))
+        }
+    }
+
     func rotation() throws -> RotationTables {
         try RotationTables(headSize: 4, frequencies: [1, 0.01], isInterleaved: false)
     }
@@ -312,6 +333,20 @@ struct LaneScript: Sendable, CustomStringConvertible {
                 queries: queries, keysValues: context, into: [first, second.columns(3..<11)])
             return try bench.values(first, second)
         },
+        LaneScript("attend by distance") { bench in
+            let queries = try bench.rows(6, 6), context = try bench.rows(8, 13), outputs = try bench.empty(5, 6)
+            let plan = try AttentionPlan(rows: 7, queries: 5)
+            plan.beginContext(distance: 2)
+            for row in [7, 0, 1, 2, 3, 4, 5] { plan.add(row: row) }
+            for query in 0..<5 {
+                plan.add(query: query, sees: max(0, query - 1)..<query + 3, target: 0, output: query)
+            }
+            plan.endContext()
+            bench.lane.attend(
+                plan, heads: AttentionHeads(count: 2, size: 3, valueOffset: 7), queries: queries, keysValues: context,
+                distances: try bench.distances(), into: [outputs])
+            return try bench.values(outputs)
+        },
         LaneScript("convolve") { bench in
             let s = try bench.rows(140, 4), c = try bench.empty(100, 6)
             bench.lane.convolve(s, try bench.convolution(), into: c[10..<80])
@@ -368,6 +403,32 @@ struct LaneScript: Sendable, CustomStringConvertible {
             for index in 0..<3 { weights[index] = Float(index) - 0.5 }
             bench.lane.addHeads(y.columns(1..<7), weights: weights, gate: gate, to: x.columns(2..<8))
             return try bench.values(x)
+        },
+        LaneScript("scanSelectively") { bench in
+            let x = try bench.rows(9, 6), steps = try bench.rows(9, 8), gates = try bench.rows(10, 5)
+            let selections = try bench.rows(9, 7), state = try bench.rows(4, 5), rates = try bench.rates()
+            for channels in [2..<5, 0..<2] {
+                bench.lane.scanSelectively(
+                    x.columns(channels), steps: steps.columns(channels), entering: selections.columns(1..<3),
+                    leaving: selections.columns(4..<6), gates: gates.columns(channels), by: rates,
+                    first: channels.lowerBound, state: state.columns(channels))
+            }
+            return try bench.values(x, state)
+        },
+        LaneScript("scanModes") { bench in
+            let x = try bench.rows(9, 6), state = try bench.rows(6, 10), modes = try bench.modes()
+            for channels in [2..<5, 0..<2] {
+                bench.lane.scanModes(
+                    x.columns(channels), by: modes, first: channels.lowerBound, activation: .gelu,
+                    state: state.columns(2 * channels.lowerBound..<2 * channels.upperBound))
+            }
+            return try bench.values(x, state)
+        },
+        LaneScript("gateHalves") { bench in
+            let x = try bench.rows(5, 9), start = try bench.rows(6, 7), y = try bench.empty(5, 4)
+            bench.lane.gateHalves(x.columns(1..<9), adding: start.columns(2..<6), into: y)
+            bench.lane.gateHalves(x.columns(0..<8), adding: y, into: y)
+            return try bench.values(y)
         },
         LaneScript("project") { bench in
             // More rows than are taken at a time.

@@ -43,6 +43,24 @@ import Testing
         return try #require(mixers[0].shape as? any StreamingShape)
     }
 
+    /// Values of S4D in a model of twice the width: the further features take no part, for what is read of them is 0.
+    private func place(_ known: [Float], of name: String, width D: Int, in target: UnsafeMutableBufferPointer<Float>) {
+        let isBias = name.hasSuffix("o_proj.bias")
+        guard isBias || name.hasSuffix("o_proj.weight") else {
+            for index in known.indices { target[index] = known[index] }
+            return
+        }
+        // y, then -y: both halves of what is gated twice, the values the second time negated.
+        let (inputs, wide) = isBias ? (1, 1) : (D, 2 * D)
+        for output in 0..<4 * D {
+            let isGate = output >= 2 * D, isSecond = output % (2 * D) >= D
+            for input in 0..<inputs {
+                let value = known[(output % D + (isGate ? D : 0)) * inputs + input]
+                target[output * wide + input] = isSecond && !isGate ? -value : value
+            }
+        }
+    }
+
     /// A model of one layer, or of two where the mixer blends its values with those of a first layer, whose norms
     /// leave rows as they are: of twice the width, rows [u, -u] have no mean, and beside an epsilon of 10^12 their
     /// variance is nothing.
@@ -81,11 +99,18 @@ import Testing
             target.update(repeating: name.contains("norm") && name.hasSuffix("norm.weight") ? 1e6 : 0)
             guard let known = values(name) else { return }
             if name.contains("norm") { target.update(repeating: 0) }
-            if name.hasSuffix("o_proj.weight") || name.hasSuffix("o_proj.bias") {
+            if shape is S4DShape {
+                place(known, of: name, width: D, in: target)
+            } else if name.hasSuffix("o_proj.weight") || name.hasSuffix("o_proj.bias") {
                 // From the same features to y and -y.
                 let (own, wide) = (sizes(name), asked[name] ?? [])
                 place(known, own, in: target, wide)
                 place(known.map { -$0 }, own, in: target, wide, from: target.count / 2)
+            } else if shape is TransformerXLShape && name.hasSuffix("r_proj.weight") {
+                // Of waves of twice the width every other one is the same.
+                for row in 0..<known.count / D {
+                    for column in 0..<D { target[row * 2 * D + 2 * column] = known[row * D + column] }
+                }
             } else {
                 place(known, sizes(name), in: target, asked[name] ?? [])
             }
@@ -103,6 +128,12 @@ import Testing
             shape.expand /= 2
             return shape
         }
+        if var shape = shape as? MambaShape {
+            try #require(shape.expansion % 2 == 0)
+            (shape.hiddenSize, shape.expansion) = (2 * shape.hiddenSize, shape.expansion / 2)
+            return shape
+        }
+        if let shape = shape as? S4DShape { return S4DShape(hiddenSize: 2 * shape.hiddenSize, states: shape.states) }
         if var shape = shape as? RWKV6Shape {
             shape.heads *= 2
             return shape

@@ -27,6 +27,12 @@ import Testing
         RWKV7Shape(
             heads: 2, headSize: 8, isFirst: true, decayRank: 32, rateRank: 3, valueRank: 32, gateRank: 1 << 10),
         RWKV7Shape(heads: 16, headSize: 1, isFirst: true, decayRank: 2, rateRank: 32, valueRank: 5, gateRank: 7),
+        TransformerXLShape(heads: 2, headSize: 8, segment: 5, memory: 0),
+        TransformerXLShape(
+            heads: 4, headSize: 3, segment: 7, memory: 11, hasSameLength: true, longestDistance: 4),
+        MambaShape(hiddenSize: 16, states: 4),
+        MambaShape(hiddenSize: 16, states: 3, expansion: 3, taps: 1, rank: 7),
+        S4DShape(hiddenSize: 16, states: 2), S4DShape(hiddenSize: 16, states: 64),
     ]
 
     static func rwkv7(
@@ -164,6 +170,26 @@ import Testing
         (rwkv7(0, 16), "num_heads"), (rwkv7(3, 5), "num_heads"), (rwkv7(.max, .max), "num_heads"),
         (rwkv7(decay: 0), "decay_rank"), (rwkv7(rate: 65_537), "rate_rank"), (rwkv7(value: -1), "value_rank"),
         (rwkv7(gate: 0), "gate_rank"), (rwkv7(isFirst: false), "first"),
+        (TransformerXLShape(heads: 0, headSize: 8, segment: 4, memory: 4), "num_heads"),
+        (TransformerXLShape(heads: 2, headSize: 65_537, segment: 4, memory: 4), "head_dim"),
+        (TransformerXLShape(heads: 2, headSize: 8, segment: 0, memory: 4), "segment"),
+        (TransformerXLShape(heads: 2, headSize: 8, segment: .max, memory: 4), "segment"),
+        (TransformerXLShape(heads: 2, headSize: 8, segment: 4, memory: -1), "memory"),
+        (TransformerXLShape(heads: 2, headSize: 8, segment: 4, memory: .max), "memory"),
+        (TransformerXLShape(heads: 2, headSize: 8, segment: 1 << 20, memory: 1), "memory"),
+        (TransformerXLShape(heads: 2, headSize: 8, segment: 4, memory: 0, hasSameLength: true), "memory"),
+        (TransformerXLShape(heads: 2, headSize: 8, segment: 4, memory: 4, longestDistance: -2), "clamp_length"),
+        (TransformerXLShape(heads: 2, headSize: 8, segment: 4, memory: 4, longestDistance: .max), "clamp_length"),
+        (MambaShape(hiddenSize: 16, states: 0), "state"), (MambaShape(hiddenSize: 16, states: 257), "state"),
+        (MambaShape(hiddenSize: 16, states: 4, expansion: 0), "expand"),
+        (MambaShape(hiddenSize: 16, states: 4, expansion: .max), "expand"),
+        (MambaShape(hiddenSize: 17, states: 4, expansion: 65_536), "expand"),
+        (MambaShape(hiddenSize: 16, states: 4, taps: 0), "conv"),
+        (MambaShape(hiddenSize: 16, states: 4, taps: 257), "conv"),
+        (MambaShape(hiddenSize: 16, states: 4, rank: 0), "dt_rank"),
+        (MambaShape(hiddenSize: 16, states: 4, rank: 65_537), "dt_rank"),
+        (S4DShape(hiddenSize: 16, states: 0), "state"), (S4DShape(hiddenSize: 16, states: 7), "state"),
+        (S4DShape(hiddenSize: 16, states: 65_538), "state"),
     ]
 
     @Test("A mixer made in code that cannot work is named", arguments: impossibleShapes.indices)
@@ -182,6 +208,9 @@ import Testing
             RWKV6Shape(heads: 1, headSize: 16, mixRank: 65_536, decayRank: 1),
             RWKV6Shape(heads: 16, headSize: 1, mixRank: 1, decayRank: 65_536),
             Self.rwkv7(16, 1, decay: 65_536, rate: 65_536, value: 65_536, gate: 65_536),
+            TransformerXLShape(heads: 1, headSize: 1, segment: 1, memory: 1 << 20 - 1, longestDistance: 1 << 20),
+            TransformerXLShape(heads: 2, headSize: 8, segment: 1 << 20, memory: 0),
+            MambaShape(hiddenSize: 16, states: 256, expansion: 65_536, taps: 256, rank: 65_536),
         ] as [any MixerShape] {
             #expect(config([shape]).impossibleField() == nil)
         }
@@ -302,6 +331,22 @@ import Testing
         #expect(shapes(Self.rwkv7(decay: 3, rate: 4, value: 5, gate: 6)) == seven)
         seven.merge(["value": [16], "value_w1": [16, 5], "value_w2": [5, 16]]) { $1 }
         #expect(shapes(Self.rwkv7(isFirst: false, decay: 3, rate: 4, value: 5, gate: 6)) == seven)
+        #expect(
+            shapes(MambaShape(hiddenSize: 16, states: 3, expansion: 2, taps: 5, rank: 4)) == [
+                "in_proj.weight": [64, 16], "conv.weight": [32, 5], "conv.bias": [32], "x_proj.weight": [10, 32],
+                "dt_proj.weight": [32, 4], "dt_proj.bias": [32], "A_log": [32, 3], "D": [32],
+                "o_proj.weight": [16, 32],
+            ])
+        #expect(
+            shapes(S4DShape(hiddenSize: 16, states: 6)) == [
+                "log_dt": [16], "log_A_real": [16, 3], "A_imag": [16, 3], "C": [16, 3, 2], "D": [16],
+                "o_proj.weight": [32, 16], "o_proj.bias": [32],
+            ])
+        #expect(
+            shapes(TransformerXLShape(heads: 3, headSize: 4, segment: 5, memory: 6)) == [
+                "q_proj.weight": [12, 16], "k_proj.weight": [12, 16], "v_proj.weight": [12, 16],
+                "r_proj.weight": [12, 16], "u_bias": [3, 4], "v_bias": [3, 4], "o_proj.weight": [16, 12],
+            ])
 
         var config = config([MonteCarloShape(), retention])
         config.delegation = .selective
@@ -523,6 +568,43 @@ import Testing
         }
     }
 
+    @Test("New states fade as their kinds say: steps from 0.001 to 0.1, even in their logarithms, and rates 1 to N")
+    func initialRates() throws {
+        let folder = try TemporaryFolder()
+        let mamba = MambaShape(hiddenSize: 64, states: 5, expansion: 4), s4d = S4DShape(hiddenSize: 64, states: 32)
+        try Model.initialize(
+            folder.file("model"), config: config([mamba, s4d], hiddenSize: 64), seed: 3, isReplacing: false)
+        let model = try Model(directory: folder.file("model"))
+        func values(_ name: String, _ count: Int, layer: Int = 0) throws -> [Double] {
+            let tensor = try model.tensor("blocks.\(layer).mixer.\(name)")
+            return (0..<count).map { Double(tensor.value($0)) }
+        }
+        func expectSteps(_ logarithms: [Double]) {
+            let (low, high) = (log(0.001), log(0.1))
+            #expect(logarithms.allSatisfy { $0 > low - 1e-3 && $0 < high + 1e-3 })
+            for quarter in 0..<4 {
+                let end = low + (high - low) * Double(quarter + 1) / 4
+                let share = Double(logarithms.count { $0 < end }) / Double(logarithms.count)
+                #expect(abs(share - Double(quarter + 1) / 4) < 0.15)
+            }
+        }
+        expectSteps(try values("dt_proj.bias", 256).map { log(log(1 + exp($0))) })
+        let rates = try values("A_log", 256 * 5)
+        #expect(rates.enumerated().allSatisfy { abs(exp($1) - Double($0 % 5 + 1)) < 1e-6 })
+        #expect(try values("D", 256).allSatisfy { $0 == 1 })
+        expectSteps(try values("log_dt", 64, layer: 1))
+        #expect(try values("log_A_real", 64 * 16, layer: 1).allSatisfy { abs($0 - log(0.5)) < 1e-6 })
+        let turning = try values("A_imag", 64 * 16, layer: 1)
+        #expect(turning.enumerated().allSatisfy { abs($1 - Double.pi * Double($0 % 16)) < 1e-5 })
+        let coefficients = try values("C", 64 * 32, layer: 1)
+        let square = coefficients.map { $0 * $0 }.reduce(0, +) / Double(coefficients.count)
+        #expect(abs(square - 0.5) < 0.05)
+        for (name, inputs, count) in [("in_proj.weight", 64.0, 512 * 64), ("conv.weight", 4, 1024)] {
+            let largest = try values(name, count).map(abs).max() ?? 0
+            #expect(largest <= 1.000001 / inputs.squareRoot() && largest > 0.99 / inputs.squareRoot())
+        }
+    }
+
     @Test("Every factor of a mixer's products must have an even width where products take pairs")
     func evenWidths() {
         #expect(config(Self.shapes.filter { $0 is SlidingWindowShape }).hasEvenWidths)
@@ -548,6 +630,10 @@ import Testing
         // Nor are the taps of channels.
         #expect(config([Mamba2Shape(heads: 2, headSize: 5, state: 3, taps: 3)]).hasEvenWidths)
         #expect(!config([Mamba2Shape(heads: 1, headSize: 5, state: 4)]).hasEvenWidths)
+        // Rates and convolutions of channels are no factors of products, nor are states.
+        #expect(config([MambaShape(hiddenSize: 16, states: 3, expansion: 1, taps: 3, rank: 2)]).hasEvenWidths)
+        #expect(!config([MambaShape(hiddenSize: 16, states: 4, rank: 3)]).hasEvenWidths)
+        #expect(config([S4DShape(hiddenSize: 16, states: 6)]).hasEvenWidths)
         #expect(config([SlidingWindowShape(heads: 2, keyValueHeads: 1, headSize: 5, window: 1)]).hasEvenWidths)
     }
 

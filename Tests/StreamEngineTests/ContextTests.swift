@@ -115,7 +115,14 @@ import Testing
         func window(_ rows: Int, _ dilations: [Int] = [1]) -> LayerMixer {
             LayerMixer(SlidingWindowShape(heads: 6, headSize: 2, window: rows, dilations: dilations))
         }
+        func segments(_ rows: Int, _ memory: Int, hasSameLength: Bool = false) -> LayerMixer {
+            LayerMixer(
+                TransformerXLShape(
+                    heads: 1, headSize: 2, segment: rows, memory: memory, hasSameLength: hasSameLength))
+        }
         let mixers: [[LayerMixer]] = [
+            [segments(4, 3), segments(7, 0), segments(2, 9)], [segments(70, 5), .monteCarlo, segments(1, 2)],
+            [segments(5, 6, hasSameLength: true), segments(3, 1, hasSameLength: true), segments(9, 40)],
             [window(2), window(5), window(1)], [window(3, [4]), window(3, [4]), window(3, [4])],
             [window(2, [1, 2, 7, 7, 3, 11]), .monteCarlo, window(40)], [.monteCarlo, window(4), .monteCarlo],
             [window(2), retention, window(3)], [retention, .monteCarlo, window(3)],
@@ -163,6 +170,15 @@ import Testing
                     for head in 0..<window.heads {
                         for place in 1...window.window where row >= place * window.dilation(ofHead: head) {
                             mixed[row].formUnion(states[row - place * window.dilation(ofHead: head)])
+                        }
+                    }
+                }
+            case let memory as TransformerXLShape:
+                for row in 0..<shape.tokens {
+                    for other in 0..<row {
+                        let isFar = memory.hasSameLength && other <= row - memory.memory
+                        if other >= row / memory.segment * memory.segment - memory.memory && !isFar {
+                            mixed[row].formUnion(states[other])
                         }
                     }
                 }

@@ -271,7 +271,7 @@ import Testing
         config.mixers = (0..<config.layers).map { layer in
             let heads = one([1, 2, 3])
             if isSeven && layer == 0 { return LayerMixer(Self.rwkv7(config, isFirst: true)) }
-            switch one([0, 1, 1, 2, 2, 3, 4, 5, 5, 6, 7]) {
+            switch one([0, 1, 1, 2, 2, 3, 4, 5, 5, 6, 7, 8, 9, 10]) {
             case 0: return .monteCarlo
             case 1:
                 return LayerMixer(
@@ -298,6 +298,18 @@ import Testing
             case 6:
                 return LayerMixer(RWKV6Shape(heads: 4, headSize: config.hiddenSize / 4, mixRank: 2, decayRank: 5))
             case 7: return LayerMixer(Self.rwkv7(config, isFirst: !isSeven))
+            case 8:
+                return LayerMixer(
+                    TransformerXLShape(
+                        heads: heads, headSize: one([2, 5]), segment: one([1, 30, 900]),
+                        memory: one([1, 40, 1200]), hasSameLength: one([true, false, false]),
+                        longestDistance: one([nil, 25])))
+            case 9:
+                return LayerMixer(
+                    MambaShape(
+                        hiddenSize: config.hiddenSize, states: one([1, 5, 16]), expansion: one([1, 2]),
+                        taps: one([1, 4, 100])))
+            case 10: return LayerMixer(S4DShape(hiddenSize: config.hiddenSize, states: one([2, 10])))
             default:
                 return LayerMixer(
                     RetentionShape(
@@ -318,7 +330,7 @@ import Testing
 
     @Test(
         "layers of any kind, order and size: the same bits for every cut, in passes of one layer or of several",
-        arguments: 1...48)
+        arguments: 1...60)
     func anyLayers(seed: Int) throws {
         let folder = try TemporaryFolder()
         var numbers = TestNumbers(UInt64(seed))

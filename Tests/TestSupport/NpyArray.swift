@@ -17,9 +17,18 @@ package struct NpyArray {
             Int($0.trimmingCharacters(in: .whitespaces))
         }
         let body = data[(10 + length)...]
+        let isTransposed = header.contains("'fortran_order': True")
+        guard !isTransposed || shape.count == 2 && !header.contains("<u2") else { throw Malformed() }
         values = body.withUnsafeBytes { raw in
             if header.contains("<u2") { return raw.bindMemory(to: UInt16.self).map(Float.init) }
             return (0..<raw.count / 4).map { raw.loadUnaligned(fromByteOffset: 4 * $0, as: Float.self) }
+        }
+        // Column by column.
+        if isTransposed {
+            let columns = values
+            for place in values.indices {
+                values[place] = columns[place % shape[1] * shape[0] + place / shape[1]]
+            }
         }
     }
 

@@ -47,6 +47,8 @@ package enum Fixtures {
         "mamba2", "mamba2-plain", "mamba2-short", "mamba2-selective",
         "rwkv6", "rwkv6-one", "rwkv6-long", "rwkv6-hybrid", "rwkv7", "rwkv7-one",
         "rwkv7-long", "rwkv7-hybrid", "rwkv7-repeated",
+        "xl", "xl-long", "xl-one", "hybrid-xl", "mamba", "mamba-one", "hybrid-mamba", "s4d", "s4d-one",
+        "hybrid-s4d",
     ]
 
     package static let cases = published + family + mixers

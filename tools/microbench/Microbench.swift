@@ -120,7 +120,7 @@ func noise(_ count: Int) throws -> Memory<Float> {
                 add("attend, D \(D), 32 queries over \(rows) rows", 32, "ns/row") {
                     k.attend(
                         32, queries, nil, visible, outputs, Int64(rows), keys, Int64(heads), 1, Int64(D / heads),
-                        Int64(D), 0.25, scratch.start)
+                        Int64(D), 0.25, nil, 0, scratch.start)
                 }
             }
         }

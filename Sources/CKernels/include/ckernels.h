@@ -66,9 +66,9 @@ typedef struct {
 /// What follows a sum: nothing, GELU, or ReLU, max(x, 0), which leaves NaN as it is.
 enum bbp_activation { BBP_NO_ACTIVATION = 0, BBP_GELU = 1, BBP_RELU = 2 };
 
-/// Functions of single values: the hyperbolic tangent; the logistic function 1 / (1 + e^-x); silu, x times that; e^x where x
-/// is below 0, else x + 1; and what a state loses from one row to the next, 1 less what stays of it, where that is
-/// e^(-e^x), or e^(-logistic(x) / sqrt e).
+/// Functions of single values: the hyperbolic tangent; the logistic function 1 / (1 + e^-x); silu, x times that; e^x
+/// where x is below 0, else x + 1; and what a state loses from one row to the next, 1 less what stays of it, where that
+/// is e^(-e^x), or e^(-logistic(x) / sqrt e).
 enum bbp_function {
     BBP_TANH = 0, BBP_LOGISTIC = 1, BBP_SILU = 2, BBP_ELU_PLUS_ONE = 3, BBP_LOSS = 4, BBP_LOGISTIC_LOSS = 5
 };
@@ -78,6 +78,38 @@ enum bbp_gate { BBP_NO_GATE = 0, BBP_LINEAR_GATE = 1, BBP_SILU_GATE = 2 };
 
 /// Context rows that the soft-max of attention is folded over at a time.
 enum { BBP_ATTENTION_ROWS = 128 };
+
+/// What scores of attention gain by how far apart query and row are: of each head, at every distance, a row that the
+/// query is multiplied with as it is with the key, and a number that is added. Of head h, `head_size` rows and then
+/// that of the numbers, each [stride] over distances, are at values + h * (head_size + 1) * stride; distance d is at
+/// BBP_DISTANCE_MARGIN + d of each. Margins on both sides are finite and of no meaning.
+typedef struct {
+    int64_t distances;    // 0 to distances - 1
+    int64_t stride;       // distances + 2 * BBP_DISTANCE_MARGIN, or more
+    const float *values;  // [heads, head_size + 1, stride]
+} bbp_distances;
+
+/// What attention reads past the distances of a table, at most.
+enum { BBP_DISTANCE_MARGIN = 64 };
+
+/// The most states of a channel that `selective_scan` takes.
+enum { BBP_SELECTION_STATES = 256 };
+
+/// What the states of a selective recurrence are multiplied with for a step of 1, as its base-2 logarithm, which is not
+/// above 0, and what of a channel goes past them.
+typedef struct {
+    int64_t states, width;
+    const float *rate;  // [states, width]
+    const float *skip;  // [width]
+} bbp_selection;
+
+/// What the complex states of a linear recurrence are multiplied with, and what of a channel goes past them: of each
+/// mode four rows, real and imaginary part of what stays of the state after a row, and of what it is read with.
+typedef struct {
+    int64_t modes, width;
+    const double *values;  // [modes, 4, width]
+    const float *skip;     // [width]
+} bbp_modes;
 
 /// The most rows of a chunk of retention.
 enum { BBP_RETENTION_ROWS = 128 };
@@ -134,11 +166,15 @@ typedef struct {
     /// heads * head_size values; context[r] -> the keys, and `value` floats after their beginning the values, heads /
     /// group * head_size each; output[i] <- heads * head_size values. Rows before from[0] are not touched, and
     /// context[r] may be anything there. The soft-max is folded over BBP_ATTENTION_ROWS rows at a time, from row 0
-    /// on: that many more rows before all others, or a multiple of it, change no bit. scratch:
+    /// on: that many more rows before all others, or a multiple of it, change no bit. Scores are (query ·
+    /// key) * scale, or with `distances`, which may be null, (query · key + query · row + number) * scale, where the
+    /// distance of query i from context row r is distance + i - r. The table has those of rows from[i] and
+    /// visible[i] - 1. scratch:
     /// bbp_attention_scratch(rows, head_size) floats, 64-byte aligned.
     void (*attend)(int64_t queries, const float *const *query, const int32_t *from, const int32_t *visible,
                    float *const *output, int64_t rows, const float *const *context, int64_t heads, int64_t group,
-                   int64_t head_size, int64_t value, float scale, float *scratch);
+                   int64_t head_size, int64_t value, float scale, const bbp_distances *distances, int64_t distance,
+                   float *scratch);
 
     /// x[r,:] += position term of position[r]; x [rows, D]. Quickest where positions ascend. scratch: 4 * D doubles.
     void (*position)(const bbp_position_tables *tables, const int64_t *position, int64_t rows, float *x, double *scratch);
@@ -193,8 +229,8 @@ typedef struct {
     /// x[i] = x[i] * y[i]
     void (*multiply)(float *x, const float *y, int64_t count);
 
-    /// out[r,:] = a[r,:] + (b[r,:] - a[r,:]) * (share + plus[r,:]), rows of `width` values; share [width] or plus may be
-    /// null, for 0. a and b may overlap, and out may be any of a, b and plus that starts where it does.
+    /// out[r,:] = a[r,:] + (b[r,:] - a[r,:]) * (share + plus[r,:]), rows of `width` values; share [width] or plus may
+    /// be null, for 0. a and b may overlap, and out may be any of a, b and plus that starts where it does.
     void (*blend)(const float *a, const float *b, const float *share, const float *plus, int64_t rows, int64_t width,
                   float *out);
 
@@ -203,13 +239,13 @@ typedef struct {
     void (*norm_heads)(const float *x, const float *weight, const float *bias, float eps, int64_t rows, int64_t heads,
                        int64_t size, float *out);
 
-    /// x[r,h,:] += (sum over i of a[r,h,i] * b[r,h,i] * weight[h,i]) * v[r,h,:], all [rows, heads, size], weight [heads,
-    /// size].
+    /// x[r,h,:] += (sum over i of a[r,h,i] * b[r,h,i] * weight[h,i]) * v[r,h,:], all [rows, heads, size], weight
+    /// [heads, size].
     void (*add_head_products)(const float *a, const float *b, const float *weight, const float *v, int64_t rows,
                               int64_t heads, int64_t size, float *x);
 
-    /// A matrix whose rows fade, each by a share of its own, over some rows: out[r,:] = q[r,:] state, then state[d,:] +=
-    /// k[r,d] * v[r,:] - loss[r,d] * state[d,:]. q, k and loss are [rows, key_size], key_stride floats from row to row;
+    /// A matrix whose rows fade, each by a share of its own, over some rows: out[r,:] = q[r,:] state, then state[d,:]
+    /// += k[r,d] * v[r,:] - loss[r,d] * state[d,:]. q, k and loss are [rows, key_size], key_stride floats from row to row;
     /// v and out [rows, value_size] and state [key_size, value_size] have strides of their own, so that any columns of
     /// values can be taken for themselves. A column's results depend on no other column, and are the same however many
     /// rows are taken at a time.
@@ -222,12 +258,43 @@ typedef struct {
     void (*delta_keys)(float *k, float *rate, const float *scale, const float *share, int64_t rows, int64_t heads,
                        int64_t size, float *direction);
 
-    /// As fading_scan, for a state that also gives up what it says of a direction n: hit = n[r,:] state; then state[d,:]
-    /// += k[r,d] * v[r,:] - loss[r,d] * state[d,:] - back[r,d] * hit; then out[r,:] = q[r,:] state. n and back are
+    /// As fading_scan, for a state that also gives up what it says of a direction n: hit = n[r,:] state; then
+    /// state[d,:] += k[r,d] * v[r,:] - loss[r,d] * state[d,:] - back[r,d] * hit; then out[r,:] = q[r,:] state. n and back are
     /// [rows, key_size] like k.
     void (*delta_scan)(const float *q, const float *k, const float *loss, const float *n, const float *back,
                        int64_t key_stride, const float *v, int64_t v_stride, int64_t rows, int64_t key_size,
                        int64_t value_size, float *state, int64_t state_stride, float *out, int64_t out_stride);
+
+    /// Channels first to first + channels - 1 of a recurrence whose states fade by steps of its rows. Row r has of each
+    /// channel c a step d = log(1 + e^step[r,c]), of each state n what enters it and what it is read with, in[r,n] and
+    /// out[r,n], both states_stride floats from row to row:
+    ///
+    ///     s[n,c] <- 2^(d * rate[n, first + c]) * s[n,c] + d * x[r,c] * in[r,n]
+    ///     x[r,c] <- (sum over n of out[r,n] * s[n,c] + skip[first + c] * x[r,c]) * silu(gate[r,c])
+    ///
+    /// A state is the sum of two floats, state[2 n, c] and state[2 n + 1, c], rows state_stride floats apart, which
+    /// keeps changes far below its rounding error. Pointers are to the first channel. A channel's results depend on no
+    /// other, and are the same however many rows are taken at a time.
+    void (*selective_scan)(const bbp_selection *rates, int64_t first, int64_t channels, const float *step,
+                           int64_t step_stride, const float *in, const float *out, int64_t states_stride,
+                           const float *gate, int64_t gate_stride, int64_t rows, float *state, int64_t state_stride,
+                           float *x, int64_t x_stride);
+
+    /// Channels first to first + channels - 1 of a linear recurrence with complex states, row by row, in place:
+    ///
+    ///     s[n,c] <- stays[n, first + c] * s[n,c] + x[r,c]
+    ///     x[r,c] <- activation(sum over n of the real part of read[n, first + c] * s[n,c], + skip[first + c] * x[r,c])
+    ///
+    /// all in double precision but for the last sum. State n has two rows, real parts and imaginary ones, state_stride
+    /// doubles apart. Pointers are to the first channel. A channel's results depend on no other, and are the same
+    /// however many rows are taken at a time.
+    void (*modal_scan)(const bbp_modes *modes, int64_t first, int64_t channels, int activation, int64_t rows,
+                       double *state, int64_t state_stride, float *x, int64_t x_stride);
+
+    /// y[r,c] = start[r,c] + x[r,c] / (1 + e^-x[r, width + c]), of `width` channels; x has twice as many. Strides count
+    /// floats from row to row. The factor's absolute error is below 1.5e-7. y may be start.
+    void (*gate_halves)(const float *x, int64_t x_stride, int64_t rows, int64_t width, const float *start,
+                        int64_t start_stride, float *y, int64_t y_stride);
 
     /// bits[r] = -log2 softmax(logits[r,:])[target[r]], logits [rows, vocabulary].
     void (*surprisal)(const float *logits, const uint16_t *target, int64_t rows, int64_t vocabulary, float *bits);

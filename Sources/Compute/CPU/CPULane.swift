@@ -330,7 +330,11 @@ final class CPULane: Lane {
 
     // MARK: Across rows
 
-    func attend(_ plan: AttentionPlan, heads: AttentionHeads, queries: Rows, keysValues: Rows, into outputs: [Rows]) {
+    func attend(
+        _ plan: AttentionPlan, heads: AttentionHeads, queries: Rows, keysValues: Rows, distances: DistanceTable?,
+        into outputs: [Rows]
+    ) {
+        precondition(distances.map { $0.heads == heads.count && $0.headSize == heads.size } ?? true)
         let (query, context) = (UnsafePointer(start(queries)), UnsafePointer(start(keysValues)))
         let (queryStride, contextStride) = (queries.stride, keysValues.stride)
         let targets = outputs.map { (start: start($0), stride: $0.stride, count: $0.count) }
@@ -344,10 +348,14 @@ final class CPULane: Lane {
                 outputRows[place] = target.start + Int(plan.output[row]) * target.stride
             }
             let from = plan.isFirstSeen ? nil : UnsafePointer(plan.from.start + group.queries.lowerBound)
-            kernels.pointee.attend(
-                Int64(group.queries.count), queryRows.start, from, plan.to.start + group.queries.lowerBound,
-                outputRows.start, Int64(group.rows.count), contextRows.start, Int64(heads.count), Int64(heads.group),
-                Int64(heads.size), Int64(heads.valueOffset), heads.scale, attentionScratch.start)
+            func attend(_ distances: UnsafePointer<bbp_distances>?) {
+                kernels.pointee.attend(
+                    Int64(group.queries.count), queryRows.start, from, plan.to.start + group.queries.lowerBound,
+                    outputRows.start, Int64(group.rows.count), contextRows.start, Int64(heads.count),
+                    Int64(heads.group), Int64(heads.size), Int64(heads.valueOffset), heads.scale, distances,
+                    Int64(group.distance), attentionScratch.start)
+            }
+            if let distances { withUnsafePointer(to: distances.table) { attend($0) } } else { attend(nil) }
         }
     }
 
@@ -556,6 +564,44 @@ final class CPULane: Lane {
             start(queries), start(keys), start(losses), start(directions), start(backs), Int64(queries.stride),
             start(values), Int64(values.stride), Int64(rows), Int64(keySize), Int64(valueSize), start(state),
             Int64(state.stride), start(outputs), Int64(outputs.stride))
+    }
+
+    func scanSelectively(
+        _ x: Rows, steps: Rows, entering: Rows, leaving: Rows, gates: Rows, by rates: SelectionRates, first: Int,
+        state: Rows
+    ) {
+        precondition(first >= 0 && first + x.width <= rates.channels && steps.width == x.width)
+        precondition(gates.width == x.width && state.width == x.width && state.count == 2 * rates.states)
+        precondition(entering.width == rates.states && leaving.width == rates.states)
+        precondition(entering.stride == leaving.stride && leaving.count >= x.count && entering.count >= x.count)
+        precondition(steps.count >= x.count && gates.count >= x.count)
+        withUnsafePointer(to: rates.table) {
+            kernels.pointee.selective_scan(
+                $0, Int64(first), Int64(x.width), start(steps), Int64(steps.stride), start(entering), start(leaving),
+                Int64(entering.stride), start(gates), Int64(gates.stride), Int64(x.count), start(state),
+                Int64(state.stride), start(x), Int64(x.stride))
+        }
+    }
+
+    func scanModes(_ x: Rows, by modes: ModeTables, first: Int, activation: Activation?, state: Rows) {
+        precondition(first >= 0 && first + x.width <= modes.channels && state.count == 2 * modes.modes)
+        precondition(state.width == 2 * x.width && state.offset % 2 == 0 && state.stride % 2 == 0)
+        withUnsafePointer(to: modes.table) { table in
+            let values = max(0, (state.count - 1) * state.stride + state.width)
+            start(state).withMemoryRebound(to: Double.self, capacity: values / 2) { sums in
+                kernels.pointee.modal_scan(
+                    table, Int64(first), Int64(x.width),
+                    activation?.kernel ?? Int32(BBP_NO_ACTIVATION.rawValue), Int64(x.count), sums,
+                    Int64(state.stride / 2), start(x), Int64(x.stride))
+            }
+        }
+    }
+
+    func gateHalves(_ x: Rows, adding addend: Rows, into y: Rows) {
+        precondition(x.width == 2 * y.width && addend.width == y.width && addend.count >= x.count && y.count >= x.count)
+        kernels.pointee.gate_halves(
+            start(x), Int64(x.stride), Int64(x.count), Int64(y.width), start(addend), Int64(addend.stride), start(y),
+            Int64(y.stride))
     }
 
     // MARK: In one go

@@ -263,7 +263,10 @@ extension CheckedLane {
 
     // MARK: Across rows
 
-    func attend(_ plan: AttentionPlan, heads: AttentionHeads, queries: Rows, keysValues: Rows, into outputs: [Rows]) {
+    func attend(
+        _ plan: AttentionPlan, heads: AttentionHeads, queries: Rows, keysValues: Rows, distances: DistanceTable?,
+        into outputs: [Rows]
+    ) {
         ask("attend") { operation in
             let plan = try plan.copy()
             let (width, shared) = (heads.count * heads.size, heads.count / max(1, heads.group) * heads.size)
@@ -274,6 +277,9 @@ extension CheckedLane {
                     && shared <= keysValues.width,
                 "\(heads) in queries of \(queries.width), keys and values of \(keysValues.width) "
                     + "and outputs of \(outputs.map(\.width)) values")
+            try operation.demand(
+                distances.map { $0.heads == heads.count && $0.headSize == heads.size } ?? true,
+                "distances of \(distances?.heads ?? 0) heads of \(distances?.headSize ?? 0), \(heads)")
             try operation.demand(heads.size, "heads", atMost: needs.headSize)
             var isAsking = [Bool](repeating: false, count: queries.count)
             var isSeen = [Bool](repeating: false, count: keysValues.count)
@@ -299,6 +305,12 @@ extension CheckedLane {
                     try operation.demand(
                         from >= seen.lowerBound && to >= max(from, seen.upperBound) && to <= context.rows.count,
                         "a query sees \(from)..<\(to) of \(context.rows.count) rows, the one before it \(seen)")
+                    if let distances {
+                        let own = context.distance + place - context.queries.lowerBound
+                        try operation.demand(
+                            own - from < distances.count && own - to + 1 >= 0,
+                            "distances \(own - to + 1) to \(own - from) of \(distances.count)")
+                    }
                     // Each row is marked once.
                     for number in max(from, seen.upperBound)..<max(from, to) {
                         isSeen[Int(plan.rows[context.rows.lowerBound + number])] = true
@@ -321,7 +333,9 @@ extension CheckedLane {
                 return try operation.host(rows, role)
             }
             return {
-                $0.attend(plan, heads: heads, queries: hostQueries, keysValues: hostContext, into: hostOutputs)
+                $0.attend(
+                    plan, heads: heads, queries: hostQueries, keysValues: hostContext, distances: distances,
+                    into: hostOutputs)
             }
         }
     }

@@ -9,7 +9,8 @@ public struct LayerMixer: Sendable, Equatable {
     /// Every kind that there is.
     package static let kinds: [any MixerShape.Type] = [
         MonteCarloShape.self, SlidingWindowShape.self, RetentionShape.self, LinearAttentionShape.self,
-        TransNormerShape.self, Mamba2Shape.self, RWKV6Shape.self, RWKV7Shape.self,
+        TransNormerShape.self, MambaShape.self, Mamba2Shape.self, S4DShape.self, RWKV6Shape.self, RWKV7Shape.self,
+        TransformerXLShape.self,
     ]
 
     package static let monteCarlo = LayerMixer(MonteCarloShape())

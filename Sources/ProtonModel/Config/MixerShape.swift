@@ -79,6 +79,8 @@ package enum MixerView: Sendable, Equatable {
     case patches
     /// For each of `steps` so many rows before it, that many rows apart.
     case window(rows: Int, steps: [Int])
+    /// Those of its segment of so many rows that come before it, and `before` rows before the segment.
+    case segments(rows: Int, before: Int)
     /// All before it.
     case all
 }

@@ -95,8 +95,9 @@ package protocol MixerStream: AnyObject, Sendable {
 extension MixerStream {
     package var isInputNeeded: Bool { false }
 
-    package func prepare(_ rows: Range<Int>, ofStretch stretch: Int, x: Rows, input: Rows?, with tools: LaneTools) throws
-    {
+    package func prepare(
+        _ rows: Range<Int>, ofStretch stretch: Int, x: Rows, input: Rows?, with tools: LaneTools
+    ) throws {
         try prepare(rows, ofStretch: stretch, x: x, with: tools)
     }
 }

@@ -49,6 +49,13 @@ extension Model {
             case .orthogonal(let scale):
                 let shape = shapes[name] ?? []
                 random.orthogonal(values, rows: shape[0], columns: shape[1], scale: scale)
+            case .logarithms(let count):
+                for index in values.indices { values[index] = Float(log(Double(index % count + 1))) }
+            case .uniformLogarithm(let from, let to):
+                for index in values.indices { values[index] = Float(random.logarithm(from: from, to: to)) }
+            case .constant(let value): values.update(repeating: Float(value))
+            case .multiples(let number, let count):
+                for index in values.indices { values[index] = Float(number * Double(index % count)) }
             case .uniform(let bound): for index in values.indices { values[index] = bound * random.uniform() }
             case .geometric(let base):
                 for index in values.indices {
@@ -60,8 +67,7 @@ extension Model {
                 }
             case .inverseSoftplus(let from, let to):
                 for index in values.indices {
-                    let share = (Double(random.uniform()) + 1) / 2
-                    let step = exp(log(from) + (log(to) - log(from)) * share)
+                    let step = exp(random.logarithm(from: from, to: to))
                     values[index] = Float(step + log(-expm1(-step)))
                 }
             }
@@ -109,6 +115,11 @@ struct RandomNumbers {
                 values[rows <= columns ? number * columns + index : index * columns + number] = Float(size * value)
             }
         }
+    }
+
+    /// The logarithm of a number between two, uniform.
+    mutating func logarithm(from low: Double, to high: Double) -> Double {
+        log(low) + (log(high) - log(low)) * (Double(uniform()) + 1) / 2
     }
 
     /// Of standard deviation 1: the sum of twelve uniforms less six, which needs no libm.

@@ -54,6 +54,13 @@ package enum InitialValues: Sendable, Equatable {
     /// Of a matrix: rows of length `scale`, orthogonal to one another; columns where there are fewer, each longer by
     /// the root of rows / columns.
     case orthogonal(scale: Double)
+    /// Uniform between the logarithms of two numbers.
+    case uniformLogarithm(from: Double, to: Double)
+    /// log 1 to log `count`, over and over.
+    case logarithms(count: Int)
+    case constant(Double)
+    /// 0 to `count` - 1 times a number, over and over.
+    case multiples(of: Double, count: Int)
 
     /// Uniform with bound gain·sqrt(6 / (inputs + outputs)), after Glorot and Bengio (2010), for a matrix.
     static func xavier(gain: Double, inputs: Int, outputs: Int) -> InitialValues {

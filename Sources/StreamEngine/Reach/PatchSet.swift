@@ -63,11 +63,14 @@ struct PatchSet {
     }
 
     /// Inserts the tokens 0 to `index` of a patch.
-    mutating func insert(patch: Int, through index: Int) {
+    mutating func insert(patch: Int, through index: Int) { insert(patch: patch, indices: 0...index) }
+
+    mutating func insert(patch: Int, indices: ClosedRange<Int>) {
         let entry = entry(of: patch)
-        for word in 0...index >> 6 {
-            let bits = index - 64 * word
-            masks[entry * words + word] |= bits >= 63 ? ~0 : (1 << UInt64(bits + 1)) - 1
+        for word in indices.lowerBound >> 6...indices.upperBound >> 6 {
+            let bits = indices.upperBound - 64 * word, low = max(0, indices.lowerBound - 64 * word)
+            let through: UInt64 = bits >= 63 ? ~0 : (1 << UInt64(bits + 1)) - 1
+            masks[entry * words + word] |= through & ~0 << UInt64(low)
         }
     }
 

@@ -87,8 +87,37 @@ struct ReachFollower {
                 else { return nil }
             }
             return seen
+        case .segments(let count, let before): return segments(of: rows, count, before: before)
         case .all: return tokens(through: token)
         }
+    }
+
+    /// The rows of segments up to those of `rows`, and `before` rows before each segment.
+    private mutating func segments(of rows: PatchSet, _ count: Int, before: Int) -> PatchSet? {
+        let P = geometry.patchSize
+        // Of each segment the last row that looks.
+        var last: [Int: Int] = [:]
+        for (entry, patch) in rows.patches.enumerated() {
+            var latest = -1
+            func note() { if latest >= 0 { last[latest / count] = max(last[latest / count] ?? 0, latest) } }
+            rows.forEachIndex(ofEntry: entry) { index in
+                let row = patch * P + index
+                if row / count != latest / count { note() }
+                latest = row
+            }
+            note()
+            work += P + Cost.patch
+        }
+        var seen = PatchSet(patchSize: P)
+        for (segment, row) in last.sorted(by: { $0.key < $1.key }) {
+            let first = max(0, segment * count - before), known = seen.patches.count
+            for patch in first / P...row / P {
+                seen.insert(patch: patch, indices: max(first - patch * P, 0)...min(row - patch * P, P - 1))
+            }
+            work += (row / P - first / P + 1) * Cost.patch + (seen.patches.count - known) * Cost.newPatch
+            if isTooMuch(seen.patches.count) { return nil }
+        }
+        return seen
     }
 
     /// nil where they are too many.

@@ -3,7 +3,8 @@ import PageStore
 import ProtonModel
 import Support
 
-/// Tokens in natural order: those that rows of states are to predict, or that are to be embedded anew. The block of generation 0 read last stays decoded.
+/// Tokens in natural order: those that rows of states are to predict, or that are to be embedded anew. The block of
+/// generation 0 read last stays decoded.
 ///
 /// Sendable because one caller has it at a time: the stages that load targets follow one another.
 final class TargetTokens: @unchecked Sendable {
@@ -65,9 +66,9 @@ final class TargetTokens: @unchecked Sendable {
 
     /// Writes the tokens of `patches` and the one after to `target`, which has room for all of them. One caller at a
     /// time.
-    private func load(_ patches: Range<Int>, of tokens: GenerationReader, with reader: PageReader, into target: Memory<UInt16>)
-        throws
-    {
+    private func load(
+        _ patches: Range<Int>, of tokens: GenerationReader, with reader: PageReader, into target: Memory<UInt16>
+    ) throws {
         let P = geometry.patchSize
         let count = patches.count * P
         target[count] = Element.noToken

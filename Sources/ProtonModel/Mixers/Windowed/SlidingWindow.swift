@@ -44,15 +44,14 @@ final class SlidingWindow: StreamingMixer {
     }
 }
 
-/// A window at work. Keys and values are in a ring of tiles.
+/// A window at work.
 private final class SlidingWindowStream: MixerStream, @unchecked Sendable {
     private let mixer: SlidingWindow
     private let sizes: SlidingWindowShape.StreamSizes
     /// [stretch, H·dh]: queries, and what they get.
     private let queries: Rows
     private let answers: Rows
-    /// [tiles · rows, 2·Hk·dh]: keys, then values, of tile t at place t modulo tiles.
-    private let ring: Rows
+    private let ring: KeyValueRing
     /// A tile's each, for tiles are mixed at once.
     private let plans: [AttentionPlan]
 
@@ -64,32 +63,21 @@ private final class SlidingWindowStream: MixerStream, @unchecked Sendable {
         sizes = SlidingWindowShape.StreamSizes(mixer.shape, shape)
         queries = try backend.rows(shape.rows, width: mixer.shape.queryWidth)
         answers = try backend.rows(shape.rows, width: mixer.shape.queryWidth)
-        ring = try backend.rows(sizes.ringTiles * sizes.tileRows, width: 2 * mixer.shape.keyWidth)
+        ring = try KeyValueRing(
+            reach: mixer.shape.reach, tileRows: sizes.tileRows, stretchTiles: sizes.stretchTiles,
+            width: mixer.shape.keyWidth, on: backend)
         let (rows, queries) = (sizes.planRows, sizes.planQueries)
         plans = try (0..<sizes.stretchTiles).map { _ in try AttentionPlan(rows: rows, queries: queries) }
-    }
-
-    /// Where a row's keys and values are.
-    private func place(_ row: Int) -> Int {
-        row / tileRows % sizes.ringTiles * tileRows + row % tileRows
-    }
-
-    /// Rows cut where tiles end: each piece lies together in the ring.
-    private func pieces(_ rows: Range<Int>) -> [Range<Int>] {
-        if rows.isEmpty { return [] }
-        return (rows.lowerBound / tileRows...(rows.upperBound - 1) / tileRows).map {
-            ($0 * tileRows..<($0 + 1) * tileRows).clamped(to: rows)
-        }
     }
 
     // MARK: Work
 
     func prepare(_ rows: Range<Int>, ofStretch stretch: Int, x: Rows, with tools: LaneTools) throws {
         let tokens = mixer.computed.tokens(from: rows.lowerBound, count: rows.count)
-        for piece in pieces(rows.lowerBound..<rows.lowerBound + tokens) {
+        for piece in ring.pieces(rows.lowerBound..<rows.lowerBound + tokens) {
             let (first, count) = (piece.lowerBound - stretch, piece.count)
             let q = queries[first..<first + count]
-            let stored = ring[place(piece.lowerBound)..<place(piece.lowerBound) + count]
+            let stored = ring[piece]
             let (k, v) = (
                 stored.columns(0..<shape.keyWidth), stored.columns(shape.keyWidth..<2 * shape.keyWidth)
             )
@@ -110,7 +98,7 @@ private final class SlidingWindowStream: MixerStream, @unchecked Sendable {
     func mix(_ rows: Range<Int>, ofStretch stretch: Int, x: Rows, with tools: LaneTools, into s: Rows) throws {
         let lane = tools.lane
         StreamRows(computed: mixer.computed, norm: mixer.norms.after).mix(rows, x: x, on: lane, into: s) { count in
-            for tile in pieces(rows.lowerBound..<rows.lowerBound + count) { attend(tile, stretch, lane) }
+            for tile in ring.pieces(rows.lowerBound..<rows.lowerBound + count) { attend(tile, stretch, lane) }
             let first = rows.lowerBound - stretch
             lane.residual(
                 answers[first..<first + count], mixer.output, adding: x[0..<count], mixer.norms.after,
@@ -146,7 +134,7 @@ private final class SlidingWindowStream: MixerStream, @unchecked Sendable {
                 plan,
                 heads: AttentionHeads(count: heads.count, group: group, size: dh, valueOffset: shape.keyWidth),
                 queries: queries.columns(heads.lowerBound * dh..<heads.upperBound * dh),
-                keysValues: ring.columns(keyHead * dh..<2 * shape.keyWidth),
+                keysValues: ring.rows.columns(keyHead * dh..<2 * shape.keyWidth),
                 into: [answers.columns(heads.lowerBound * dh..<heads.upperBound * dh)])
             plan.clear()
         }
@@ -161,7 +149,7 @@ private final class SlidingWindowStream: MixerStream, @unchecked Sendable {
             for number in -before..<count {
                 let row = first + number * dilation
                 // What is not there is seen by nobody.
-                plan.add(row: row >= 0 && number >= -window ? place(row) : 0)
+                plan.add(row: row >= 0 && number >= -window ? ring.place(row) : 0)
             }
             for number in 0..<count {
                 let row = first + number * dilation
@@ -179,32 +167,12 @@ private final class SlidingWindowStream: MixerStream, @unchecked Sendable {
 
     var carryBytes: Int { shape.carryBytes }
 
-    /// The rows whose keys and values are carried past row `next`; some may lie before the sequence.
-    private func carried(_ next: Int) -> (skipped: Int, rows: Range<Int>) {
-        (max(0, shape.reach - next), max(0, next - shape.reach)..<next)
-    }
-
     func save(before next: Int, to bytes: UnsafeMutableRawBufferPointer, with tools: LaneTools) throws {
-        let (skipped, rows) = carried(next)
-        let tokens = mixer.computed.tokens(from: rows.lowerBound, count: rows.count)
-        let values = bytes.bindMemory(to: Float.self)
-        values.update(repeating: 0)
-        guard let start = values.baseAddress else { return }
-        for piece in pieces(rows.lowerBound..<rows.lowerBound + tokens) {
-            let at = (skipped + piece.lowerBound - rows.lowerBound) * ring.width
-            tools.lane.download(ring[place(piece.lowerBound)..<place(piece.lowerBound) + piece.count], to: start + at)
-        }
-        try tools.lane.finish()
+        try ring.save(before: next, to: bytes, mixer.computed, with: tools)
     }
 
     func restore(_ bytes: UnsafeRawBufferPointer, before next: Int, with tools: LaneTools) throws {
-        let (skipped, rows) = carried(next)
-        guard let start = bytes.bindMemory(to: Float.self).baseAddress else { return }
-        for piece in pieces(rows) {
-            let at = (skipped + piece.lowerBound - rows.lowerBound) * ring.width
-            tools.lane.upload(start + at, to: ring[place(piece.lowerBound)..<place(piece.lowerBound) + piece.count])
-        }
-        try tools.lane.finish()
+        try ring.restore(bytes, before: next, with: tools)
     }
 }
 
@@ -245,8 +213,6 @@ extension SlidingWindowShape: StreamingShape {
     struct StreamSizes {
         let tileRows: Int
         let stretchTiles: Int
-        /// Tiles of the ring: those of a stretch, and those before it that it sees.
-        let ringTiles: Int
         let rowsBefore: Int
         let planRows: Int
         let planQueries: Int
@@ -254,7 +220,6 @@ extension SlidingWindowShape: StreamingShape {
         init(_ window: SlidingWindowShape, _ shape: StreamShape) {
             tileRows = shape.tileRows
             stretchTiles = (shape.rows + tileRows - 1) / tileRows
-            ringTiles = (window.reach + tileRows - 1) / tileRows + stretchTiles
             rowsBefore = window.rowsBefore
             // One context of all rows, or several of few rows each.
             planRows = 2 * (rowsBefore + tileRows)
@@ -264,9 +229,11 @@ extension SlidingWindowShape: StreamingShape {
 
     func streamBytes(_ shape: StreamShape) -> Int {
         let sizes = StreamSizes(self, shape)
-        return 4 * (2 * shape.rows * queryWidth + sizes.ringTiles * sizes.tileRows * 2 * keyWidth)
+        return 8 * shape.rows * queryWidth
+            + KeyValueRing.footprint(
+                reach: reach, tileRows: sizes.tileRows, stretchTiles: sizes.stretchTiles, width: keyWidth)
             + sizes.stretchTiles * AttentionPlan.footprint(rows: sizes.planRows, queries: sizes.planQueries)
     }
 
-    var carryBytes: Int { reach * 2 * keyWidth * 4 }
+    var carryBytes: Int { KeyValueRing.carryBytes(reach: reach, width: keyWidth) }
 }
