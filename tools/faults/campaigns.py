@@ -45,6 +45,9 @@ def mixed(bench, made, count, seed, failures):
                 time.sleep(chance.random() * 0.02)
             said = process.communicate()[1]
             stopped += process.returncode != 0
+            # A signal that comes before the first line of the program ends it as it ends any; then it has said nothing.
+            if process.returncode in (-signal.SIGINT, -signal.SIGTERM) and not said:
+                continue
             # Begun in memory, a run's blocks may be too long for the least budget; it says so, and goes on with more.
             if process.returncode not in (0, 75, -signal.SIGKILL) and not (process.returncode == 64 and "was begun with blocks" in said):
                 failures.append(f"{what}: status {process.returncode}: {said.strip()[-300:]}")
