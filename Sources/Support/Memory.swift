@@ -77,7 +77,8 @@ package final class Memory<Element>: @unchecked Sendable where Element: BitwiseC
         return UnsafeMutableBufferPointer(start: start + first, count: length)
     }
 
-    package subscript(index: Int) -> Element {
+    // Hot loops of other targets go through it, which are to have it inlined.
+    @inlinable package subscript(index: Int) -> Element {
         get { start[index] }
         set { start[index] = newValue }
     }
