@@ -220,7 +220,8 @@ package final class GenerationReader: @unchecked Sendable {
 /// The environment is opened anew for every transaction. LMDB recycles pages of one transaction in the next, with old
 /// bytes in their gaps; begun afresh each time, a file is the same byte for byte however often its writer was killed.
 ///
-/// Sendable, but of one thread at a time: tasks of a pipeline's writer, or the thread that added them once they are done.
+/// Sendable, but of one thread at a time: tasks of a pipeline's writer, or the thread that added them once they are
+/// done.
 package final class GenerationWriter: @unchecked Sendable {
     package let record: GenerationRecord
     private let directory: String

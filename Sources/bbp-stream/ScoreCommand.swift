@@ -14,9 +14,10 @@ struct ScoreCommand: ParsableCommand {
 
             What takes long is said before the start. Ctrl-C then keeps what is done, and the same command goes on.
 
-            A model whose layers all stream scores standard input as it comes, in a bounded memory and without a store, however \
-            long it is: bits are written within a second of their bytes, to a NumPy file that grows (or as plain f32 to a pipe), \
-            and --save-state keeps what a later run needs to go on with --from-state, with the bits of one run over all of it.
+            A model whose layers all stream scores standard input as it comes, in a bounded memory and without a store, \
+            however long it is: bits are written about a second after their bytes, to a NumPy file that grows (or as \
+            plain f32 to a pipe), and --save-state keeps what a later run needs to go on with --from-state, with the \
+            bits of one run over all of it.
 
             Examples:
               bbp-stream score *.log
@@ -187,9 +188,9 @@ struct ScoreCommand: ParsableCommand {
         "\(fixed(score.bitsPerByte, digits: 4)) bits per byte  \(fixed(12.5 * score.bitsPerByte, digits: 2)) %  \(exactBytes(score.bytes))  \(score.file.escaped)"
     }
 
-    private func report(_ model: Model, _ scores: [Scoring.Score], _ total: Scoring.Score, _ faults: [Fault], earlier: Int? = nil)
-        -> Report
-    {
+    private func report(
+        _ model: Model, _ scores: [Scoring.Score], _ total: Scoring.Score, _ faults: [Fault], earlier: Int? = nil
+    ) -> Report {
         func numbers(_ score: Scoring.Score, into report: inout Report) {
             report.add("bytes", score.bytes)
             report.add("bits", score.bits)

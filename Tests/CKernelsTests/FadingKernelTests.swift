@@ -119,11 +119,69 @@ struct FadingKernelTests {
     }
 }
 
-/// One head over some rows, with gaps between them.
-private struct Scan {
+/// A scan of one head over some rows, with gaps between them.
+private protocol ColumnScan {
+    var valueSize: Int { get }
+    var keySize: Int { get }
+    var state: [Float] { get }
+    init(rows: Int, keySize: Int, valueSize: Int, _ numbers: inout TestNumbers)
+
+    /// Outputs and the state after the last row, of columns `columns`, `step` rows at a time; 77 where nothing is
+    /// written.
+    func run(_ kernels: bbp_kernels, columns: Range<Int>?, step: Int?) -> (out: [Float], state: [Float])
+    /// The recurrence, in double precision.
+    var exact: (out: [Float], state: [Float]) { get }
+}
+
+extension ColumnScan {
+    static var gap: Int { 5 }
+    var keyStride: Int { keySize + Self.gap }
+    var valueStride: Int { valueSize + Self.gap }
+
+    static func each(seed: UInt64, _ body: (Self) throws -> Void) rethrows {
+        var numbers = TestNumbers(seed)
+        for (keySize, valueSize) in [(1, 1), (5, 17), (16, 16), (17, 40), (8, 33), (64, 64), (3, 100)] {
+            for rows in [1, 2, 37] { try body(Self(rows: rows, keySize: keySize, valueSize: valueSize, &numbers)) }
+        }
+    }
+
+    func expectRecurrence(_ kernels: bbp_kernels, within tolerance: Float) {
+        let (found, exact) = (run(kernels, columns: nil, step: nil), exact)
+        #expect(found.state.distance(to: exact.state) < tolerance)
+        #expect(found.out.distance(to: exact.out) < 2 * tolerance * Float(keySize).squareRoot())
+    }
+
+    /// Results of rows and of columns do not depend on what else is taken along.
+    func expectIndependence(_ kernels: bbp_kernels) {
+        let whole = run(kernels, columns: nil, step: nil)
+        for step in [1, 3, 16] {
+            let cut = run(kernels, columns: nil, step: step)
+            #expect(cut.out.bits == whole.out.bits && cut.state.bits == whole.state.bits)
+        }
+        for first in stride(from: 0, to: valueSize, by: 11) {
+            let columns = first..<min(first + 11, valueSize)
+            let part = run(kernels, columns: columns, step: nil)
+            for (i, value) in part.out.enumerated() {
+                let isOwn = columns.contains(i % valueStride)
+                #expect(value.bitPattern == (isOwn ? whole.out[i] : 77).bitPattern)
+            }
+            for (i, value) in part.state.enumerated() {
+                let isOwn = columns.contains(i % valueStride)
+                #expect(value.bitPattern == (isOwn ? whole.state[i] : state[i]).bitPattern)
+            }
+        }
+    }
+
+    func expectSameBits(_ one: bbp_kernels, _ other: bbp_kernels) {
+        let (one, other) = (run(one, columns: nil, step: nil), run(other, columns: nil, step: nil))
+        #expect(one.out.bits == other.out.bits && one.state.bits == other.state.bits)
+    }
+}
+
+/// A state whose rows fade.
+private struct Scan: ColumnScan {
     let rows, keySize, valueSize: Int
     var q, k, loss, v, state: [Float]
-    static let gap = 5
 
     init(rows: Int, keySize: Int, valueSize: Int, _ numbers: inout TestNumbers) {
         (self.rows, self.keySize, self.valueSize) = (rows, keySize, valueSize)
@@ -133,12 +191,10 @@ private struct Scan {
         state = randomFloats((keySize - 1) * (valueSize + Self.gap) + valueSize, &numbers)
     }
 
-    /// Outputs and the state after the last row, of columns `columns`, `step` rows at a time.
-    func run(_ kernels: bbp_kernels, columns: Range<Int>? = nil, step: Int? = nil) -> (out: [Float], state: [Float]) {
+    func run(_ kernels: bbp_kernels, columns: Range<Int>?, step: Int?) -> (out: [Float], state: [Float]) {
         let columns = columns ?? 0..<valueSize
         let (q, k, loss, v) = (Edge(q), Edge(k), Edge(loss), Edge(v))
         let state = Edge(state), out = Edge([Float](repeating: 77, count: self.v.count))
-        let (keyStride, valueStride) = (keySize + Self.gap, valueSize + Self.gap)
         for first in stride(from: 0, to: rows, by: step ?? rows) {
             let (key, value) = (first * keyStride, first * valueStride + columns.lowerBound)
             kernels.fading_scan(
@@ -149,10 +205,8 @@ private struct Scan {
         return (out.values, state.values)
     }
 
-    /// The recurrence, in double precision.
     var exact: (out: [Float], state: [Float]) {
         var (sums, outputs) = (state.map(Double.init), [Float](repeating: 77, count: v.count))
-        let (keyStride, valueStride) = (keySize + Self.gap, valueSize + Self.gap)
         for row in 0..<rows {
             for c in 0..<valueSize {
                 var out = 0.0
@@ -169,59 +223,21 @@ private struct Scan {
 }
 
 struct FadingScanTests {
-    private static let sizes = [(1, 1), (5, 17), (16, 16), (17, 40), (8, 33), (64, 64), (3, 100)]
-
-    private func scans(_ body: (Scan) throws -> Void) rethrows {
-        var numbers = TestNumbers(25)
-        for (keySize, valueSize) in Self.sizes {
-            for rows in [1, 2, 37] { try body(Scan(rows: rows, keySize: keySize, valueSize: valueSize, &numbers)) }
-        }
-    }
-
     @Test(arguments: VectorPath.allCases) func isTheRecurrence(_ path: VectorPath) throws {
         for kernels in [try path.kernels(), try plainKernels()] {
-            scans { scan in
-                let (found, exact) = (scan.run(kernels), scan.exact)
-                #expect(found.state.distance(to: exact.state) < 1e-5)
-                #expect(found.out.distance(to: exact.out) < 2e-5 * Float(scan.keySize).squareRoot())
-            }
+            Scan.each(seed: 25) { $0.expectRecurrence(kernels, within: 1e-5) }
         }
     }
 
     @Test(arguments: VectorPath.allCases) func rowsAndColumnsByThemselves(_ path: VectorPath) throws {
         for kernels in [try path.kernels(), try plainKernels()] {
-            scans { scan in
-                let whole = scan.run(kernels)
-                for step in [1, 3, 16] {
-                    let cut = scan.run(kernels, step: step)
-                    #expect(cut.out.bits == whole.out.bits && cut.state.bits == whole.state.bits)
-                }
-                for first in stride(from: 0, to: scan.valueSize, by: 11) {
-                    let columns = first..<min(first + 11, scan.valueSize)
-                    let part = scan.run(kernels, columns: columns)
-                    for row in 0..<scan.rows {
-                        let at = row * (scan.valueSize + Scan.gap)
-                        for c in 0..<scan.valueSize {
-                            let expected = columns.contains(c) ? whole.out[at + c] : 77
-                            #expect(part.out[at + c].bitPattern == expected.bitPattern)
-                        }
-                    }
-                    for (i, value) in part.state.enumerated() {
-                        let expected =
-                            columns.contains(i % (scan.valueSize + Scan.gap)) ? whole.state[i] : scan.state[i]
-                        #expect(value.bitPattern == expected.bitPattern)
-                    }
-                }
-            }
+            Scan.each(seed: 25) { $0.expectIndependence(kernels) }
         }
     }
 
     @Test func vectorPathsAgreeBitForBit() throws {
         let (avx2, avx512) = (try VectorPath.avx2.kernels(), try VectorPath.avx512.kernels())
-        scans { scan in
-            let (one, other) = (scan.run(avx2), scan.run(avx512))
-            #expect(one.out.bits == other.out.bits && one.state.bits == other.state.bits)
-        }
+        Scan.each(seed: 25) { $0.expectSameBits(avx2, avx512) }
     }
 
     /// A sum of numbers like 1 that forgets one part in 10⁶ a row comes to the 10⁶ that it should.
@@ -247,15 +263,12 @@ struct FadingScanTests {
     }
 }
 
-/// One head of a state that is corrected, over some rows, with gaps between them.
-private struct Correction {
+/// A state that is corrected.
+private struct Correction: ColumnScan {
     let rows, keySize, valueSize: Int
     /// q, k, losses, directions, and these times a rate.
     var keys: [[Float]]
     var v, state: [Float]
-    static let gap = 5
-    var keyStride: Int { keySize + Self.gap }
-    var valueStride: Int { valueSize + Self.gap }
 
     init(rows: Int, keySize: Int, valueSize: Int, _ numbers: inout TestNumbers) {
         (self.rows, self.keySize, self.valueSize) = (rows, keySize, valueSize)
@@ -274,7 +287,7 @@ private struct Correction {
         state = randomFloats((keySize - 1) * (valueSize + Self.gap) + valueSize, &numbers)
     }
 
-    func run(_ kernels: bbp_kernels, columns: Range<Int>? = nil, step: Int? = nil) -> (out: [Float], state: [Float]) {
+    func run(_ kernels: bbp_kernels, columns: Range<Int>?, step: Int?) -> (out: [Float], state: [Float]) {
         let columns = columns ?? 0..<valueSize
         let keys = keys.map(Edge.init), v = Edge(v)
         let state = Edge(state), out = Edge([Float](repeating: 77, count: self.v.count))
@@ -289,7 +302,6 @@ private struct Correction {
         return (out.values, state.values)
     }
 
-    /// The recurrence, in double precision.
     var exact: (out: [Float], state: [Float]) {
         var (sums, outputs) = (state.map(Double.init), [Float](repeating: 77, count: v.count))
         for row in 0..<rows {
@@ -311,57 +323,21 @@ private struct Correction {
 }
 
 struct DeltaKernelTests {
-    private static let sizes = [(1, 1), (5, 17), (16, 16), (17, 40), (8, 33), (64, 64), (3, 100)]
-
-    private func scans(_ body: (Correction) throws -> Void) rethrows {
-        var numbers = TestNumbers(27)
-        for (keySize, valueSize) in Self.sizes {
-            for rows in [1, 2, 37] {
-                try body(Correction(rows: rows, keySize: keySize, valueSize: valueSize, &numbers))
-            }
-        }
-    }
-
     @Test(arguments: VectorPath.allCases) func isTheRecurrence(_ path: VectorPath) throws {
         for kernels in [try path.kernels(), try plainKernels()] {
-            scans { scan in
-                let (found, exact) = (scan.run(kernels), scan.exact)
-                #expect(found.state.distance(to: exact.state) < 2e-5)
-                #expect(found.out.distance(to: exact.out) < 4e-5 * Float(scan.keySize).squareRoot())
-            }
+            Correction.each(seed: 27) { $0.expectRecurrence(kernels, within: 2e-5) }
         }
     }
 
     @Test(arguments: VectorPath.allCases) func rowsAndColumnsByThemselves(_ path: VectorPath) throws {
         for kernels in [try path.kernels(), try plainKernels()] {
-            scans { scan in
-                let whole = scan.run(kernels)
-                for step in [1, 3, 16] {
-                    let cut = scan.run(kernels, step: step)
-                    #expect(cut.out.bits == whole.out.bits && cut.state.bits == whole.state.bits)
-                }
-                for first in stride(from: 0, to: scan.valueSize, by: 11) {
-                    let columns = first..<min(first + 11, scan.valueSize)
-                    let part = scan.run(kernels, columns: columns)
-                    for (i, value) in part.out.enumerated() {
-                        let isOwn = columns.contains(i % scan.valueStride)
-                        #expect(value.bitPattern == (isOwn ? whole.out[i] : 77).bitPattern)
-                    }
-                    for (i, value) in part.state.enumerated() {
-                        let isOwn = columns.contains(i % scan.valueStride)
-                        #expect(value.bitPattern == (isOwn ? whole.state[i] : scan.state[i]).bitPattern)
-                    }
-                }
-            }
+            Correction.each(seed: 27) { $0.expectIndependence(kernels) }
         }
     }
 
     @Test func vectorPathsAgreeBitForBit() throws {
         let (avx2, avx512) = (try VectorPath.avx2.kernels(), try VectorPath.avx512.kernels())
-        scans { scan in
-            let (one, other) = (scan.run(avx2), scan.run(avx512))
-            #expect(one.out.bits == other.out.bits && one.state.bits == other.state.bits)
-        }
+        Correction.each(seed: 27) { $0.expectSameBits(avx2, avx512) }
     }
 
     private func directed(

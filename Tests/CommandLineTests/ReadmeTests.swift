@@ -69,7 +69,7 @@ struct ReadmeTests {
         // Enough for an array of a thousand states.
         try bench.write("opticks.txt", book.prefix(3000))
         let commands = blocks("sh").filter { $0.contains("--store opticks.store") || $0.contains("model init") }
-        #expect(commands.count == 2)
+        #expect(commands.count == 3)
         let python = try #require(blocks("python").first)
         try bench.write("read.py", Array(python.utf8))
         let interpreter = try #require(PageArticleTests.python)
@@ -78,5 +78,7 @@ struct ReadmeTests {
             + "\n'\(interpreter)' read.py"
         let outcome = try bench.shell(script).expect(0)
         #expect(outcome.output.contains("least expected: b'"))
+        // One array of both of the parts that came on standard input.
+        #expect(try bench.array("bits.npy").values.count == 3000)
     }
 }

@@ -38,7 +38,9 @@ import Testing
         /// Tiles that go from layer to layer together; nil for as many as memory would have it.
         var stretchTiles: Int?
         var description: String {
-            "blocks of \(blockTiles) tiles, windows of \(windowBlocks ?? 0) blocks, stretches of \(stretchTiles ?? 0) tiles, \(spare) columns to spare, overlap \(overlap), resident \(resident), hosts visited once \(once), \(threads) threads, \(way), all kept \(isAllKept)"
+            "blocks of \(blockTiles) tiles, windows of \(windowBlocks ?? 0) blocks, stretches of \(stretchTiles ?? 0) tiles, "
+                + "\(spare) columns to spare, overlap \(overlap), resident \(resident), hosts visited once \(once), "
+                + "\(threads) threads, \(way), all kept \(isAllKept)"
         }
     }
 

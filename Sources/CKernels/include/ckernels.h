@@ -210,8 +210,8 @@ typedef struct {
     /// that small differences of large ones are right.
     void (*decay_factors)(const float *log, const float *log_rest, const float *step, int64_t rows, float *factor);
 
-    /// A convolution of every channel by itself: y[r,c] = silu(bias[c] + sum over i < taps of weight[i,c] * x[r + i,c]).
-    /// Strides count floats from row to row, weight_step from tap to tap.
+    /// A convolution of every channel by itself: y[r,c] = silu(bias[c] + sum over i < taps of weight[i,c] *
+    /// x[r + i,c]). Strides count floats from row to row, weight_step from tap to tap.
     void (*convolve_channels)(const float *x, int64_t x_stride, int64_t rows, int64_t channels, int64_t taps,
                               const float *weight, int64_t weight_step, const float *bias, float *y, int64_t y_stride);
 
@@ -244,11 +244,11 @@ typedef struct {
     void (*add_head_products)(const float *a, const float *b, const float *weight, const float *v, int64_t rows,
                               int64_t heads, int64_t size, float *x);
 
-    /// A matrix whose rows fade, each by a share of its own, over some rows: out[r,:] = q[r,:] state, then state[d,:]
-    /// += k[r,d] * v[r,:] - loss[r,d] * state[d,:]. q, k and loss are [rows, key_size], key_stride floats from row to row;
-    /// v and out [rows, value_size] and state [key_size, value_size] have strides of their own, so that any columns of
-    /// values can be taken for themselves. A column's results depend on no other column, and are the same however many
-    /// rows are taken at a time.
+    /// A matrix whose rows fade, each by a share of its own, over some rows: out[r,:] = q[r,:] state, then
+    /// state[d,:] += k[r,d] * v[r,:] - loss[r,d] * state[d,:]. q, k and loss are [rows, key_size], key_stride floats
+    /// from row to row; v and out [rows, value_size] and state [key_size, value_size] have strides of their own, so that
+    /// any columns of values can be taken for themselves. A column's results depend on no other column, and are the same
+    /// however many rows are taken at a time.
     void (*fading_scan)(const float *q, const float *k, const float *loss, int64_t key_stride, const float *v,
                         int64_t v_stride, int64_t rows, int64_t key_size, int64_t value_size, float *state,
                         int64_t state_stride, float *out, int64_t out_stride);
@@ -259,8 +259,8 @@ typedef struct {
                        int64_t size, float *direction);
 
     /// As fading_scan, for a state that also gives up what it says of a direction n: hit = n[r,:] state; then
-    /// state[d,:] += k[r,d] * v[r,:] - loss[r,d] * state[d,:] - back[r,d] * hit; then out[r,:] = q[r,:] state. n and back are
-    /// [rows, key_size] like k.
+    /// state[d,:] += k[r,d] * v[r,:] - loss[r,d] * state[d,:] - back[r,d] * hit; then out[r,:] = q[r,:] state. n and
+    /// back are [rows, key_size] like k.
     void (*delta_scan)(const float *q, const float *k, const float *loss, const float *n, const float *back,
                        int64_t key_stride, const float *v, int64_t v_stride, int64_t rows, int64_t key_size,
                        int64_t value_size, float *state, int64_t state_stride, float *out, int64_t out_stride);

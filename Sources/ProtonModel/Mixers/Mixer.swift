@@ -114,6 +114,15 @@ package struct StreamShape: Sendable, Equatable {
     }
 
     package var tileRows: Int { Tiling(patchSize: geometry.patchSize).rows }
+    /// Some rows of a stretch, from the beginning of a tile on, cut into tiles.
+    func tiles(of rows: Range<Int>) -> [Range<Int>] {
+        stride(from: rows.lowerBound, to: rows.upperBound, by: tileRows).map {
+            $0..<min(rows.upperBound, $0 + tileRows)
+        }
+    }
+
+    /// Tiles of the longest stretch.
+    package var tiles: Int { (rows + tileRows - 1) / tileRows }
 }
 
 /// What one worker computes with: a lane, and room of each mixer's own.

@@ -32,6 +32,34 @@ extension StreamingShape {
     var isInputNeeded: Bool { false }
 }
 
+/// A stream that carries rows of its own, and nothing else: they are kept one after another as they are.
+protocol RowCarrier: MixerStream {
+    /// Whole rows of what it allocated, of single values or doubles.
+    var carried: [Rows] { get }
+}
+
+extension RowCarrier {
+    package var carryBytes: Int { carried.reduce(0) { $0 + 4 * $1.count * $1.width } }
+
+    package func save(before next: Int, to bytes: UnsafeMutableRawBufferPointer, with tools: LaneTools) throws {
+        guard var place = bytes.bindMemory(to: Float.self).baseAddress else { return }
+        for rows in carried {
+            tools.lane.download(rows, to: place)
+            place += rows.count * rows.width
+        }
+        try tools.lane.finish()
+    }
+
+    package func restore(_ bytes: UnsafeRawBufferPointer, before next: Int, with tools: LaneTools) throws {
+        guard var place = bytes.bindMemory(to: Float.self).baseAddress else { return }
+        for rows in carried {
+            tools.lane.upload(place, to: rows)
+            place += rows.count * rows.width
+        }
+        try tools.lane.finish()
+    }
+}
+
 extension TensorReader {
     /// Weights of a matrix that is stored [inputs, outputs], of which this is part `part`, made ready.
     ///

@@ -1,3 +1,4 @@
+import CMalloc
 import Glibc
 import Support
 import Synchronization
@@ -7,6 +8,16 @@ import Synchronization
 package enum MemoryUse {
     /// RssAnon now, in bytes.
     package static func anonymousBytes() -> Int { kibibytes("RssAnon", in: "/proc/self/status") ?? 0 }
+
+    /// Large blocks go back to the system when freed from now on, so that memory follows the plan and not its history.
+    static func followPlans() {
+        mallopt(M_MMAP_THRESHOLD, 256 << 10)
+        mallopt(M_ARENA_MAX, 2)
+    }
+
+    /// What a run takes beside what its plan names: what the process has now, and stacks, generated code and LMDB's lists
+    /// still to come.
+    static func program(threads: Int) -> Int { anonymousBytes() + (4 << 20) + threads << 20 }
 
     /// Memory that can still be had, and what has no more.
     package struct Available: Sendable, Equatable {

@@ -10,8 +10,8 @@ public enum Export {
     ///   - range: nil for all tokens.
     ///   - onProgress: called with the share that is written.
     /// - Returns: the array's shape.
-    /// - Throws: `Fault`: `usage` where generation, states or range are not in the store, `badData` where it is damaged,
-    ///   `cannotCreate` where the file cannot be made. It appears complete or not at all.
+    /// - Throws: `Fault`: `usage` where generation, states or range are not in the store, `badData` where it is
+    ///   damaged, `cannotCreate` where the file cannot be made. It appears complete or not at all.
     public static func run(
         store directory: String, generation index: Int, range: TokenRange?, to path: String,
         onProgress: (Double) -> Void = { _ in }

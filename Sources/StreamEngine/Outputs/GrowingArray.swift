@@ -18,7 +18,8 @@ package final class GrowingArray {
     /// - Parameters:
     ///   - path: "-" for standard output.
     ///   - earlier: values that earlier runs wrote. A file that is there is gone on with where it holds as many, and
-    ///     else left as it is; one that is not there begins with the values of this run. nil: what is there is replaced.
+    ///     else left as it is; one that is not there begins with the values of this run. nil: what is there is
+    ///     replaced.
     /// - Throws: `Fault`: `cannotCreate`; `usage` where a file holds another number of values.
     package init(_ path: String, after earlier: Int? = nil) throws {
         self.path = path
@@ -49,13 +50,8 @@ package final class GrowingArray {
 
     deinit { if let descriptor { close(descriptor) } }
 
-    private var header: [UInt8] {
-        var header = "{'descr': '<f4', 'fortran_order': False, 'shape': (\(count),), }"
-        // Magic, version and length take 10 bytes.
-        header += String(repeating: " ", count: Self.headerBytes - 11 - header.utf8.count) + "\n"
-        let length = withUnsafeBytes(of: UInt16(header.utf8.count).littleEndian, Array.init)
-        return [0x93] + Array("NUMPY".utf8) + [1, 0] + length + Array(header.utf8)
-    }
+    /// As long for every number of values: one of 1 to 19 digits takes 68 to 86 bytes before it is filled up.
+    private var header: [UInt8] { NpyFile.header(type: "<f4", shape: [count]) }
 
     private func writeHeader() throws {
         guard let descriptor else { return }

@@ -16,16 +16,19 @@ package final class NpyFile {
             throw Fault(.badData, "an array of shape \(shape) is larger than any file", at: Place(file: path))
         }
         let output = try OutputFile(path)
-        let sizes = shape.map(String.init).joined(separator: ", ") + (shape.count == 1 ? "," : "")
-        var header = "{'descr': '\(type)', 'fortran_order': False, 'shape': (\(sizes)), }"
-        // Magic, version and length take 10 bytes; the data begins at a multiple of 64.
-        header += String(repeating: " ", count: 63 - (10 + header.utf8.count) % 64) + "\n"
-        var bytes: [UInt8] = [0x93] + Array("NUMPY".utf8) + [1, 0]
-        bytes += withUnsafeBytes(of: UInt16(header.utf8.count).littleEndian, Array.init)
-        bytes += Array(header.utf8)
-        try bytes.withUnsafeBytes { try output.write($0) }
+        try Self.header(type: type, shape: shape).withUnsafeBytes { try output.write($0) }
         self.output = output
         self.expected = expected.0
+    }
+
+    /// The bytes before the data, which begins at a multiple of 64.
+    static func header(type: String, shape: [Int]) -> [UInt8] {
+        let sizes = shape.map(String.init).joined(separator: ", ") + (shape.count == 1 ? "," : "")
+        var header = "{'descr': '\(type)', 'fortran_order': False, 'shape': (\(sizes)), }"
+        // Magic, version and length take 10 bytes.
+        header += String(repeating: " ", count: 63 - (10 + header.utf8.count) % 64) + "\n"
+        let length = withUnsafeBytes(of: UInt16(header.utf8.count).littleEndian, Array.init)
+        return [0x93] + Array("NUMPY".utf8) + [1, 0] + length + Array(header.utf8)
     }
 
     package func write(_ values: UnsafeRawBufferPointer) throws {

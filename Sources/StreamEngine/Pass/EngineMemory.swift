@@ -62,8 +62,8 @@ final class MixedRows: Sendable {
 
 /// One block's results between the feed-forward and the store.
 ///
-/// Sendable because the stages of one block have it at a time, each after the one before: what changes here, carries and
-/// progress, only tasks of stages that follow one another touch.
+/// Sendable because the stages of one block have it at a time, each after the one before: what changes here, carries
+/// and progress, only tasks of stages that follow one another touch.
 final class OutgoingBlock: @unchecked Sendable {
     /// P columns of new states, unless the whole generation stays in memory.
     let staged: Memory<UInt8>

@@ -22,8 +22,8 @@ import Support
 ///
 /// Sendable for the tasks of its stages. They read what `init` set, and write only what is theirs while they run: rows,
 /// slots and places in memory that the stages before them left free, `traffic` under its lock, `progress` in the stages
-/// that finish blocks, one after another, and `appended` in the writer. All else that changes is the caller's alone, the
-/// one thread that `run` and `finish` are called on; it looks at `progress` and `appended` when nothing runs any more.
+/// that finish blocks, one after another, and `appended` in the writer. All else that changes is the caller's alone,
+/// the one thread that `run` and `finish` are called on; it looks at `progress` and `appended` when nothing runs any more.
 final class Pass: @unchecked Sendable {
     /// Where the generation that is read comes from.
     enum Source {
@@ -35,6 +35,7 @@ final class Pass: @unchecked Sendable {
     let layers: ClosedRange<Int>
     let engine: Engine
     let plan: WindowPlan
+    let cut: Stretches
     let source: Source
     let input: InputRows
     /// The first layer, where its rows gather from all over the sequence.
@@ -134,6 +135,7 @@ final class Pass: @unchecked Sendable {
         self.progress = progress
         appended = (progress.nextBlock, progress.storedBytes)
         reach = engine.config.reach
+        cut = Stretches(plan: plan, length: engine.set.stretchPatches, isLookingAhead: reach.after > 0)
         var prepared = try engine.layers(layers)
         if let mixer = prepared[0].mixer as? any GatheringMixer, let mixed = engine.memory.mixed {
             gathering = Gathering(layer: prepared.removeFirst(), mixer: mixer, mixed: mixed)
@@ -152,10 +154,10 @@ final class Pass: @unchecked Sendable {
     /// - Parameter carries: of every layer; empty at the beginning of the sequence, before which all rows are zero.
     private func takeUp(_ carries: [[UInt8]]) throws {
         guard !plan.shard.isEmpty else { return }
-        let (lane, first) = (engine.workers[0].tools.lane, stretches(ofBlock: plan.shard.lowerBound).lowerBound)
+        let (lane, first) = (engine.workers[0].tools.lane, cut.inBlock(plan.shard.lowerBound).lowerBound)
         var carries = carries[...]
         if gathering != nil {
-            let rows = s(span(ofStretch: first))[0..<reach.before]
+            let rows = s(cut.span(of: first))[0..<reach.before]
             if let carry = carries.popFirst() {
                 carry.withUnsafeBytes { bytes in
                     bytes.withMemoryRebound(to: Float.self) { values in
@@ -295,21 +297,21 @@ final class Pass: @unchecked Sendable {
     ///
     /// - Returns: the stage after which its columns are not read any more.
     private func addBlock(_ block: Int, _ columns: Columns, after loads: [Pipeline.Stage]) throws -> Pipeline.Stage {
-        let all = stretches(ofBlock: block)
+        let all = cut.inBlock(block)
         var read: [Pipeline.Stage] = []
         for index in all {
             if gathering != nil {
                 let mixed = try mix(index, ofBlock: block, columns, after: loads)
                 read.append(mixed)
                 unfinished.append(index)
-                let end = patches(ofStretch: index).upperBound
+                let end = cut.patches(of: index).upperBound
                 while let first = unfinished.first, lookAheadEnd(of: first) <= end {
                     unfinished.removeFirst()
                     feed(first)
                 }
             } else {
                 let loaded = streams[0].load(
-                    patches(ofStretch: index), from: columns, as: input, after: loads, at: index
+                    cut.patches(of: index), from: columns, as: input, after: loads, at: index
                 ) { [self] body in try placed(body) }
                 read.append(loaded)
                 stream(index, after: [loaded])
@@ -328,8 +330,8 @@ final class Pass: @unchecked Sendable {
         guard let gathering else { return pipeline.add(0, after: loads) { _, _ in } }
         let window = plan.window(ofBlock: block)
         let answers = try engine.answers(of: window, to: gathering.mixer)
-        let patches = patches(ofStretch: index)
-        let span = span(ofStretch: index)
+        let patches = cut.patches(of: index)
+        let span = cut.span(of: index)
         let rows = row(ofPatch: patches.lowerBound, inSpan: span)
         let s = s(span)
         carry(to: span)
@@ -353,20 +355,20 @@ final class Pass: @unchecked Sendable {
     /// Where the patches end whose mix the rest of a stretch waits for: those that its rows see, and all that its span
     /// looks ahead to where some of them are in the next one.
     private func lookAheadEnd(of index: Int) -> Int {
-        let end = patches(ofStretch: index).upperBound + patchesAhead
-        let span = patches(ofSpan: span(ofStretch: index))
+        let end = cut.patches(of: index).upperBound + patchesAhead
+        let span = cut.patches(ofSpan: cut.span(of: index))
         return min(geometry.patches, end <= span.upperBound ? end : span.upperBound + patchesAhead)
     }
 
     /// The feed-forward of the layer that gathers, and what follows.
     private func feed(_ index: Int) {
         guard let gathering else { return }
-        let patches = patches(ofStretch: index)
-        let span = span(ofStretch: index)
-        let spanPatches = self.patches(ofSpan: span)
+        let patches = cut.patches(of: index)
+        let span = cut.span(of: index)
+        let spanPatches = cut.patches(ofSpan: span)
         // The convolution sees the rows before the span, stretches of it, and the first rows of the next one.
         let seen = (patches.lowerBound - (reach.before + P - 1) / P..<patches.upperBound + patchesAhead)
-        let reached = stretches(of: seen.clamped(to: spanPatches)).compactMap { stretches[$0]?.mixed }
+        let reached = cut.holding(seen.clamped(to: spanPatches)).compactMap { stretches[$0]?.mixed }
         let ahead = reach.after > 0 && seen.upperBound > spanPatches.upperBound ? lookAhead(from: span) : nil
         let first = row(ofPatch: patches.lowerBound, inSpan: span)
         let s = s(span)
@@ -377,8 +379,8 @@ final class Pass: @unchecked Sendable {
                 s[first - reach.before + $0..<first + $1 + reach.after]
             }, after: before, next: streams.first)
         spans[span, default: SpanRecord()].readers.append(fed)
-        let block = block(ofStretch: index)
-        if index == stretches(ofBlock: block).upperBound - 1 {
+        let block = cut.block(of: index)
+        if index == cut.inBlock(block).upperBound - 1 {
             keep(block, after: reached + before) { [self] carry, tools in
                 // The last rows of the block.
                 let end = first + patches.count * P
@@ -397,15 +399,15 @@ final class Pass: @unchecked Sendable {
 
     /// A stretch through the streaming layers, whose input is there after `before`.
     private func stream(_ index: Int, after before: [Pipeline.Stage]) {
-        let patches = patches(ofStretch: index)
-        let block = block(ofStretch: index)
-        let isLast = index == stretches(ofBlock: block).upperBound - 1
+        let patches = cut.patches(of: index)
+        let block = cut.block(of: index)
+        let isLast = index == cut.inBlock(block).upperBound - 1
         let (rows, end) = (patches.count * P, patches.upperBound * P)
         var before = before
         let input = modelInput.map { embed(index, patches, of: block, with: $0) }
         for (number, layer) in streams.enumerated() {
             let mixed = layer.mix(
-                index, patches, input: input?.rows, previous: previousStretch(index),
+                index, patches, input: input?.rows, previous: cut.before(index),
                 after: before + (number == 0 ? input.map { [$0.ready] } ?? [] : []))
             let fed = add(
                 layer.layer.feedForward, of: layer.number, index, s: { [self] in layer.s(index, $0, $1, reach) },
@@ -449,9 +451,9 @@ final class Pass: @unchecked Sendable {
         _ feedForward: FeedForward, of layer: Int, _ index: Int, s: @escaping @Sendable (Int, Int) -> Rows,
         after before: [Pipeline.Stage], next: StreamedLayer?
     ) -> Pipeline.Stage {
-        let patches = patches(ofStretch: index)
+        let patches = cut.patches(of: index)
         let strides = engine.feedForwardStrides(of: patches)
-        let block = block(ofStretch: index)
+        let block = cut.block(of: index)
         let outgoing = outgoing(block)
         let whenFree = next.map { $0.whenFree(index) } ?? free(block)
         return pipeline.add(strides.count, named: "feed_forward", after: before + whenFree) { [self] worker, task in
@@ -495,9 +497,9 @@ final class Pass: @unchecked Sendable {
 
     /// The stretch's new states were delivered: with the last one, the block is finished and goes out.
     private func sink(_ index: Int, after fed: Pipeline.Stage) {
-        let block = block(ofStretch: index)
+        let block = cut.block(of: index)
         blocks[block, default: BlockRecord()].fed.append(fed)
-        guard index == stretches(ofBlock: block).upperBound - 1, let record = blocks[block] else { return }
+        guard index == cut.inBlock(block).upperBound - 1, let record = blocks[block] else { return }
         let outgoing = outgoing(block)
         let before = block > plan.shard.lowerBound ? blocks[block - 1] : nil
         let finish = pipeline.add(
@@ -559,13 +561,13 @@ final class Pass: @unchecked Sendable {
 
     /// The last rows of s that the next span sees go to its front.
     private func carry(to span: Int) {
-        guard spans[span]?.carried == nil, let earlier = previous(span) else {
+        guard spans[span]?.carried == nil, let earlier = cut.spanBefore(span) else {
             spans[span] = spans[span] ?? SpanRecord()
             return
         }
-        let patches = patches(ofSpan: earlier)
+        let patches = cut.patches(ofSpan: earlier)
         let (from, to, before) = (s(earlier), s(span), reach.before)
-        let mixes = stretches(of: patches).compactMap { stretches[$0]?.mixed }
+        let mixes = cut.holding(patches).compactMap { stretches[$0]?.mixed }
         let count = patches.count * P
         let stage = pipeline.add(
             named: "carry", after: mixes + openSpan(span) + [spans[earlier]?.carried].compactMap { $0 }
@@ -581,13 +583,13 @@ final class Pass: @unchecked Sendable {
     /// Their mix has been added.
     private func lookAhead(from span: Int) -> Pipeline.Stage {
         if let stage = spans[span]?.lookedAhead { return stage }
-        let patches = patches(ofSpan: span)
+        let patches = cut.patches(ofSpan: span)
         let end = reach.before + patches.count * P
         let tail = s(span)[end..<end + reach.after]
         let next = patches.upperBound..<min(geometry.patches, patches.upperBound + patchesAhead)
         let present = min(reach.after, next.count * P)
         let from = s(span + 1)[reach.before..<reach.before + present]
-        let mixes = [stretches(of: patches), stretches(of: next)].joined().compactMap { stretches[$0]?.mixed }
+        let mixes = [cut.holding(patches), cut.holding(next)].joined().compactMap { stretches[$0]?.mixed }
         let stage = pipeline.add(named: "carry", after: mixes) { [self] worker, _ in
             let lane = engine.workers[worker].tools.lane
             if present > 0 { lane.copy(from, to: tail[0..<present]) }
@@ -602,66 +604,17 @@ final class Pass: @unchecked Sendable {
     /// Stages of windows long past are waited for by nobody.
     private func forget(before window: Int) {
         let oldest = plan.blocks(ofWindow: max(plan.windows.lowerBound, window - 2)).lowerBound
-        let kept = min(oldest, unfinished.first.map(block(ofStretch:)) ?? oldest) - engine.memory.outgoing.count - 1
+        let kept = min(oldest, unfinished.first.map(cut.block(of:)) ?? oldest) - engine.memory.outgoing.count - 1
         blocks = blocks.filter { $0.key >= kept }
         windows = windows.filter { $0.key >= window - 2 }
-        let stretch = stretches(ofBlock: max(0, kept)).lowerBound
+        let stretch = cut.inBlock(max(0, kept)).lowerBound
         stretches = stretches.filter { $0.key >= stretch }
-        let span = span(ofStretch: stretch)
+        let span = cut.span(of: stretch)
         spans = spans.filter { $0.key >= span - 1 }
         for stream in streams { stream.forget(before: stretch) }
     }
 
     // MARK: Places
-
-    /// The stretches of a block, numbered from the first one of all.
-    private func stretches(ofBlock block: Int) -> Range<Int> {
-        let (T, S) = (plan.target.patchesPerBlock, engine.set.stretchPatches)
-        let perBlock = (T + S - 1) / S
-        return block * perBlock..<block * perBlock + (plan.target.patches(ofBlock: block).count + S - 1) / S
-    }
-
-    private func block(ofStretch index: Int) -> Int {
-        let (T, S) = (plan.target.patchesPerBlock, engine.set.stretchPatches)
-        return index / ((T + S - 1) / S)
-    }
-
-    func patches(ofStretch index: Int) -> Range<Int> {
-        let S = engine.set.stretchPatches
-        let block = block(ofStretch: index)
-        let patches = plan.target.patches(ofBlock: block)
-        let first = patches.lowerBound + (index - stretches(ofBlock: block).lowerBound) * S
-        return first..<min(patches.upperBound, first + S)
-    }
-
-    /// The stretches that hold consecutive patches.
-    private func stretches(of patches: Range<Int>) -> [Int] {
-        plan.target.blocks(of: patches).flatMap { stretches(ofBlock: $0) }.filter {
-            self.patches(ofStretch: $0).overlaps(patches)
-        }
-    }
-
-    /// A window where rows see what comes after them, else a stretch.
-    private func span(ofStretch index: Int) -> Int {
-        reach.after > 0 ? plan.window(ofBlock: block(ofStretch: index)) : index
-    }
-
-    private func patches(ofSpan span: Int) -> Range<Int> {
-        reach.after > 0 ? plan.patches(ofWindow: span) : patches(ofStretch: span)
-    }
-
-    /// The span before, where this pass has it.
-    private func previous(_ span: Int) -> Int? {
-        if reach.after > 0 { return span > plan.windows.lowerBound ? span - 1 : nil }
-        return previousStretch(span)
-    }
-
-    /// The stretch before, where this pass has it.
-    func previousStretch(_ index: Int) -> Int? {
-        let block = block(ofStretch: index)
-        if index > stretches(ofBlock: block).lowerBound { return index - 1 }
-        return block > plan.shard.lowerBound ? stretches(ofBlock: block - 1).upperBound - 1 : nil
-    }
 
     private func s(_ span: Int) -> Rows {
         guard let spans = gathering?.mixed.spans else { return streams[0].x(0) }
@@ -670,7 +623,7 @@ final class Pass: @unchecked Sendable {
 
     /// Where a patch's rows begin in its span.
     private func row(ofPatch patch: Int, inSpan span: Int) -> Int {
-        reach.before + (patch - patches(ofSpan: span).lowerBound) * P
+        reach.before + (patch - cut.patches(ofSpan: span).lowerBound) * P
     }
 
     /// The share of the pass that is done when `part` of `step` is.

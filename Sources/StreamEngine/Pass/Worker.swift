@@ -4,8 +4,8 @@ import Support
 
 /// What one worker thread owns for the whole run: a lane with its rooms, a reader with its codec, and room of its own.
 ///
-/// Sendable because one thread has it at a time: a task uses that of the worker that it runs on, and the thread that adds
-/// stages uses one while nothing runs.
+/// Sendable because one thread has it at a time: a task uses that of the worker that it runs on, and the thread that
+/// adds stages uses one while nothing runs.
 final class Worker: @unchecked Sendable {
     let tools: LaneTools
     let reader: PageReader

@@ -118,7 +118,7 @@ extension ForwardRun {
         let passes = PassPlan(config, isAllKept: keep == .all)
         let needs = WorkingSetNeeds(
             sizes: try ModelSizes(config, geometry: geometry, way: way, on: backend), passes: passes, state: state,
-            threads: threads, copiedWeightBytes: model.copiedBlockBytes, baseBytes: Self.programBytes(threads: threads),
+            threads: threads, copiedWeightBytes: model.copiedBlockBytes, baseBytes: MemoryUse.program(threads: threads),
             tokenPatchesPerBlock: tokenPatches,
             fixedPatchesPerBlock: store.manifest.generations.contains { $0.index > 0 && !isStranded($0) }
                 ? begun?.patchesPerBlock : nil)
@@ -183,12 +183,6 @@ extension ForwardRun {
     /// A model that stores no states on the way stores none at the end, unless it is asked to.
     var defaultKeep: ForwardOptions.Keep {
         PassPlan(model.config, isAllKept: false).hasStoredStates || model.config.hasGathering ? .last : .none
-    }
-
-    /// Anonymous memory of the process beside what the plan names: what it has now, and stacks, generated code and
-    /// LMDB's lists still to come.
-    static func programBytes(threads: Int) -> Int {
-        MemoryUse.anonymousBytes() + (4 << 20) + threads << 20
     }
 
     private func stateBytesOnDisk() -> Int {

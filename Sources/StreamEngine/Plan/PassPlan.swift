@@ -32,6 +32,9 @@ package struct PassPlan: Sendable, Equatable {
     /// Whether states are stored by any pass but the last.
     var hasStoredStates: Bool { passes.count > 1 }
 
+    /// What of a pass, by index, is kept: "layers 1 to 3 are kept".
+    func kept(_ pass: Int) -> String { "\(name(pass)) \(passes[pass].count == 1 ? "is" : "are") kept" }
+
     /// A pass by index, for people.
     func name(_ pass: Int) -> String {
         let layers = passes[pass]

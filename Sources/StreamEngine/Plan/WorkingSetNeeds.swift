@@ -215,7 +215,7 @@ struct WorkingSetNeeds {
 
     /// Whole tiles, enough for every worker and for long products; all that a window sees ahead of it is mixed window
     /// by window, and goes on block by block. Where states are in memory there is room for more: workers then turn from
-    /// one layer's part to the next less often, worth 4 % of the processors' time at D 64 (tools/bench).
+    /// one part of a layer to the next less often.
     private func stretch(T: Int, _ overlap: Overlap, isResident: Bool) -> Int {
         if config.reach.after > 0 { return T }
         let tiles = sizes.feedForward.tilesAtOnce

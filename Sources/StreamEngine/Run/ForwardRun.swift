@@ -1,4 +1,3 @@
-import CMalloc
 import Compute
 import Geometry
 import Glibc
@@ -57,10 +56,13 @@ public final class ForwardRun {
     /// time.
     static let secondsWorthTuning = 20.0
 
-    /// How the kernels round, as run records have it.
     /// What states are computed by, as generations record it.
-    var computation: String {
-        "\(computingModel)kernels \(kernelKind) revision \(ModelArithmetic.revision) products \(compute.rawValue) convolutions \(way.rawValue)"
+    var computation: String { computingModel + Self.arithmetic(kernels, way) }
+
+    /// What bits depend on beside the model and the states' number format.
+    static func arithmetic(_ kernels: KernelTable, _ way: ConvolutionWay) -> String {
+        "kernels \(kernelKind(kernels)) revision \(ModelArithmetic.revision) "
+            + "products \(Kernels.compute(of: kernels).rawValue) convolutions \(way.rawValue)"
     }
 
     private var computingModel: String { "model \(model.fingerprint) " }
@@ -79,7 +81,9 @@ public final class ForwardRun {
         }
     }
 
-    var kernelKind: String { Kernels.isPlain(kernels) ? "plain" : "vector" }
+    /// How the kernels round, as run records have it.
+    var kernelKind: String { Self.kernelKind(kernels) }
+    private static func kernelKind(_ kernels: KernelTable) -> String { Kernels.isPlain(kernels) ? "plain" : "vector" }
 
     /// What matrix products are computed in here.
     var compute: Compute { Kernels.compute(of: kernels) }
@@ -91,9 +95,7 @@ public final class ForwardRun {
     public init(_ options: ForwardOptions, observer: any ForwardObserver) throws {
         self.options = options
         self.observer = observer
-        // Large blocks go back to the system when freed, so that memory follows the plan and not its history.
-        mallopt(M_MMAP_THRESHOLD, 256 << 10)
-        mallopt(M_ARENA_MAX, 2)
+        MemoryUse.followPlans()
         model = try Model(directory: options.model)
         store = try Self.open(options)
         let begun = options.isRestart ? nil : store.manifest.run
@@ -277,8 +279,8 @@ public final class ForwardRun {
             let (index, block) = (plan.passes.pass(making: pass.layers.upperBound) ?? 0, pass.progress.nextBlock)
             let kept =
                 block > 0
-                ? "\(plan.passes.name(index)) \(plan.passes.passes[index].count > 1 ? "are" : "is") kept through block \(block) of \(engine.grid.blocks)"
-                : index > 0 ? "\(plan.passes.name(index - 1)) \(plan.passes.passes[index - 1].count > 1 ? "are" : "is") kept" : "nothing was computed yet"
+                ? "\(plan.passes.kept(index)) through block \(block) of \(engine.grid.blocks)"
+                : index > 0 ? plan.passes.kept(index - 1) : "nothing was computed yet"
             throw Fault(.interrupted, "interrupted: \(kept); the same command goes on from there")
         }
         let result = try close(run, engine, plan: plan)

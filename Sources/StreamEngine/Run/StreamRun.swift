@@ -7,8 +7,8 @@ import Support
 
 /// A wholly streaming model over tokens that come as they come and need not end: no store, no length, a bounded memory.
 ///
-/// Tokens are taken in blocks of a fixed number of patches, as `ForwardRun` takes them from a store, pass after pass over
-/// a few blocks, each going on with the carries of the one before: the surprisal has the bits of one run over all of
+/// Tokens are taken in blocks of a fixed number of patches, as `ForwardRun` takes them from a store, pass after pass
+/// over a few blocks, each going on with the carries of the one before: the surprisal has the bits of one run over all of
 /// them. The last, incomplete block is computed as often as is asked for, from the carries before it; rows after its
 /// tokens hold any token, for no row of a causal model depends on what comes after it. That holds to the bit where
 /// convolutions are computed directly, which is why they are.
@@ -44,19 +44,20 @@ package final class StreamRun {
     /// - Parameters:
     ///   - state: number format that layers hand rows on in; nil for bf16, as stored states have it.
     ///   - saved: goes on from here.
-    /// - Throws: `Fault`: `usage` where the model does not stream, or the memory is too small; `badData` where `saved` is
-    ///   of another model or computation.
+    /// - Throws: `Fault`: `usage` where the model does not stream, or the memory is too small; `badData` where `saved`
+    ///   is of another model or computation.
     package init(
         _ model: Model, memory: Int? = nil, threads: Int? = nil, state: Element? = nil, compute: Compute? = nil,
         from saved: StreamState? = nil
     ) throws {
         let config = model.config
-        guard !config.hasGathering, config.isCausal else {
+        guard Self.canRun(config) else {
             throw Fault(
-                .usage, "this model's layers read rows from all over a sequence: it needs the whole sequence in a store",
+                .usage, "this model's layers read rows from all over a sequence, which it needs as a whole, in a store",
                 at: Place(file: model.directory))
         }
         self.model = model
+        MemoryUse.followPlans()
         let kernels = try Kernels.select(config.hasEvenWidths ? compute ?? .f32 : .f32)
         let backend = CPUBackend(kernels)
         let P = config.patchSize
@@ -71,7 +72,7 @@ package final class StreamRun {
         var needs = WorkingSetNeeds(
             sizes: try ModelSizes(config, geometry: geometry, way: .direct, on: backend),
             passes: PassPlan(config, isAllKept: false), state: state ?? .bf16, threads: threads,
-            copiedWeightBytes: model.copiedBlockBytes, baseBytes: ForwardRun.programBytes(threads: threads),
+            copiedWeightBytes: model.copiedBlockBytes, baseBytes: MemoryUse.program(threads: threads),
             tokenPatchesPerBlock: T, fixedPatchesPerBlock: T)
         columns = try Memory(Self.blocksAtOnce * blockTokens)
         targets = try Memory(Self.blocksAtOnce * blockTokens + 1)
@@ -80,8 +81,7 @@ package final class StreamRun {
         needs.isBegun = false
         let set = try needs.choose(budget: memory ?? MemoryUse.budget())
         engine = try Engine(model, needs: needs, set: set, kernels: kernels)
-        computation =
-            "kernels \(Kernels.isPlain(kernels) ? "plain" : "vector") revision \(ModelArithmetic.revision) products \(Kernels.compute(of: kernels).rawValue) states \(needs.state.name) convolutions direct"
+        computation = "\(ForwardRun.arithmetic(kernels, .direct)) states \(needs.state.name)"
         if let saved { try takeUp(saved) }
     }
 

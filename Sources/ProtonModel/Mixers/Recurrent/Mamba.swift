@@ -51,7 +51,7 @@ final class Mamba: StreamingMixer {
 }
 
 /// Mamba at work.
-private final class MambaStream: MixerStream, @unchecked Sendable {
+private final class MambaStream: RowCarrier, @unchecked Sendable {
     private let mixer: Mamba
     private let tileRows: Int
     /// [stretch, E]: channels after the convolution, then what the scan makes of them.
@@ -153,23 +153,7 @@ private final class MambaStream: MixerStream, @unchecked Sendable {
         }
     }
 
-    // MARK: The carry
-
-    var carryBytes: Int { shape.carryBytes }
-
-    func save(before next: Int, to bytes: UnsafeMutableRawBufferPointer, with tools: LaneTools) throws {
-        guard let start = bytes.bindMemory(to: Float.self).baseAddress else { return }
-        tools.lane.download(state, to: start)
-        tools.lane.download(edge(0), to: start + state.count * state.width)
-        try tools.lane.finish()
-    }
-
-    func restore(_ bytes: UnsafeRawBufferPointer, before next: Int, with tools: LaneTools) throws {
-        guard let start = bytes.bindMemory(to: Float.self).baseAddress else { return }
-        tools.lane.upload(start, to: state)
-        tools.lane.upload(start + state.count * state.width, to: edge(0))
-        try tools.lane.finish()
-    }
+    var carried: [Rows] { [state, edge(0)] }
 }
 
 extension MambaShape: StreamingShape {
@@ -210,9 +194,8 @@ extension MambaShape: StreamingShape {
         let roomRows: Int
 
         init(_ mixer: MambaShape, _ shape: StreamShape) {
-            let tiles = (shape.rows + shape.tileRows - 1) / shape.tileRows
-            edgeRows = (1 + tiles) * (mixer.taps - 1)
-            roomRows = tiles * (mixer.taps - 1 + MambaShape.rowsAtOnce)
+            edgeRows = (1 + shape.tiles) * (mixer.taps - 1)
+            roomRows = shape.tiles * (mixer.taps - 1 + MambaShape.rowsAtOnce)
         }
     }
 

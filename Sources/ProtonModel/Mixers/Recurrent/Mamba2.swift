@@ -55,9 +55,9 @@ final class Mamba2: StreamingMixer {
 }
 
 /// Mamba-2 at work.
-private final class Mamba2Stream: MixerStream, @unchecked Sendable {
+private final class Mamba2Stream: RowCarrier, @unchecked Sendable {
     private let mixer: Mamba2
-    private let tileRows: Int
+    private let sizes: StreamShape
     private let tileChunks: Int
     /// Rows before a row that its convolution sees.
     private let reach: Int
@@ -86,37 +86,30 @@ private final class Mamba2Stream: MixerStream, @unchecked Sendable {
     init(_ mixer: Mamba2, _ stream: StreamShape, on backend: any Backend) throws {
         self.mixer = mixer
         let shape = mixer.shape
-        tileRows = stream.tileRows
-        tileChunks = shape.chunks(ofTile: tileRows)
+        sizes = stream
+        tileChunks = shape.chunks(ofTile: stream.tileRows)
         reach = shape.taps - 1
         raw = try backend.rows(reach + stream.rows, width: shape.convolved)
         last = try backend.rows(reach, width: shape.convolved)
         mixed = try backend.rows(stream.rows, width: shape.convolved)
-        keys = try backend.rows(shape.heads * tileRows, width: shape.state)
+        keys = try backend.rows(shape.heads * stream.tileRows, width: shape.state)
         gates = try backend.rows(stream.rows, width: shape.channels)
         outputs = try backend.rows(stream.rows, width: shape.channels)
         steps = try backend.rows(stream.rows, width: shape.heads)
-        let chunks = (stream.rows + tileRows - 1) / tileRows * tileChunks
+        let chunks = stream.tiles * tileChunks
         kept = try backend.rows(chunks * shape.heads, width: mixer.decays.width)
         states = try backend.rows(chunks * shape.heads * shape.state, width: shape.headSize)
         state = try backend.rows(shape.heads * shape.state, width: 2 * shape.headSize)
     }
 
-    /// The tiles of some rows of a stretch, as rows of it.
-    private func tiles(_ rows: Range<Int>) -> [Range<Int>] {
-        stride(from: rows.lowerBound, to: rows.upperBound, by: tileRows).map {
-            $0..<min(rows.upperBound, $0 + tileRows)
-        }
-    }
-
     /// What is kept of a tile's chunks, and their states.
     private func kept(ofTile tile: Range<Int>) -> Rows {
         let size = tileChunks * shape.heads
-        return kept[tile.lowerBound / tileRows * size..<(tile.lowerBound / tileRows + 1) * size]
+        return kept[tile.lowerBound / sizes.tileRows * size..<(tile.lowerBound / sizes.tileRows + 1) * size]
     }
     private func states(ofTile tile: Range<Int>) -> Rows {
         let size = tileChunks * shape.heads * shape.state
-        return states[tile.lowerBound / tileRows * size..<(tile.lowerBound / tileRows + 1) * size]
+        return states[tile.lowerBound / sizes.tileRows * size..<(tile.lowerBound / sizes.tileRows + 1) * size]
     }
 
     /// Channels of a head's values, of a group's keys, of all keys and all queries.
@@ -148,7 +141,7 @@ private final class Mamba2Stream: MixerStream, @unchecked Sendable {
                 (matrix: mixer.step, into: steps[own]),
             ])
         lane.apply(.silu, to: gates[own])
-        for tile in tiles(own) { lane.measure(steps[tile], mixer.decays, into: kept(ofTile: tile)) }
+        for tile in sizes.tiles(of: own) { lane.measure(steps[tile], mixer.decays, into: kept(ofTile: tile)) }
     }
 
     var carryingTasks: Int { shape.heads }
@@ -157,9 +150,9 @@ private final class Mamba2Stream: MixerStream, @unchecked Sendable {
         let lane = tools.lane
         let tokens = mixer.computed.tokens(from: stretch.lowerBound, count: stretch.count)
         if tokens == 0 { return }
-        for tile in tiles(0..<tokens) {
+        for tile in sizes.tiles(of: 0..<tokens) {
             let values = mixed[tile].columns(values(ofHead: head))
-            let own = keys[head * tileRows..<head * tileRows + tile.count]
+            let own = keys[head * sizes.tileRows..<head * sizes.tileRows + tile.count]
             convolve(tile, self.values(ofHead: head), into: values, on: lane)
             convolve(tile, keys(ofGroup: head * shape.groups / shape.heads), into: own, on: lane)
             let (kept, states) = (kept(ofTile: tile), states(ofTile: tile))
@@ -173,7 +166,7 @@ private final class Mamba2Stream: MixerStream, @unchecked Sendable {
         let (lane, first) = (tools.lane, rows.lowerBound - stretch)
         StreamRows(computed: mixer.computed, norm: mixer.norms.after).mix(rows, x: x, on: lane, into: s) { count in
             let own = first..<first + count
-            for tile in tiles(own) {
+            for tile in sizes.tiles(of: own) {
                 let mixed = mixed[tile]
                 convolve(
                     tile, allKeys.lowerBound..<allQueries.upperBound,
@@ -192,23 +185,7 @@ private final class Mamba2Stream: MixerStream, @unchecked Sendable {
         }
     }
 
-    // MARK: The carry
-
-    var carryBytes: Int { shape.carryBytes }
-
-    func save(before next: Int, to bytes: UnsafeMutableRawBufferPointer, with tools: LaneTools) throws {
-        guard let start = bytes.bindMemory(to: Float.self).baseAddress else { return }
-        tools.lane.download(state, to: start)
-        tools.lane.download(last, to: start + state.count * state.width)
-        try tools.lane.finish()
-    }
-
-    func restore(_ bytes: UnsafeRawBufferPointer, before next: Int, with tools: LaneTools) throws {
-        guard let start = bytes.bindMemory(to: Float.self).baseAddress else { return }
-        tools.lane.upload(start, to: state)
-        tools.lane.upload(start + state.count * state.width, to: last)
-        try tools.lane.finish()
-    }
+    var carried: [Rows] { [state, last] }
 }
 
 extension Mamba2Shape: StreamingShape {
@@ -242,7 +219,7 @@ extension Mamba2Shape: StreamingShape {
     }
 
     func streamBytes(_ shape: StreamShape) -> Int {
-        let chunks = (shape.rows + shape.tileRows - 1) / shape.tileRows * chunks(ofTile: shape.tileRows)
+        let chunks = shape.tiles * chunks(ofTile: shape.tileRows)
         let rows = shape.rows * (2 * convolved + 2 * channels + heads) + 2 * (taps - 1) * convolved
         return 4
             * (rows + heads * shape.tileRows * state + chunks * heads * 3 * Self.chunk

@@ -68,7 +68,7 @@ final class RWKV6: StreamingMixer {
 }
 
 /// At work.
-private final class RWKV6Stream: MixerStream, @unchecked Sendable {
+private final class RWKV6Stream: RowCarrier, @unchecked Sendable {
     private let mixer: RWKV6
     private let shifted: ShiftedRows
     // [stretch, D]: what S loses, k, v, r, the gate and o.
@@ -98,7 +98,7 @@ private final class RWKV6Stream: MixerStream, @unchecked Sendable {
         queries = try backend.rows(shape.rows, width: D)
         gates = try backend.rows(shape.rows, width: D)
         outputs = try backend.rows(shape.rows, width: D)
-        let rows = ShiftedRows.tiles(shape) * ShiftedRows.rowsAtOnce
+        let rows = shape.tiles * ShiftedRows.rowsAtOnce
         mixed = try backend.rows(rows, width: 5 * mixer.shape.mixRank)
         parts = try backend.rows(rows, width: D)
         blends = try backend.rows(rows, width: D)
@@ -166,23 +166,7 @@ private final class RWKV6Stream: MixerStream, @unchecked Sendable {
         }
     }
 
-    // MARK: The carry
-
-    var carryBytes: Int { shape.carryBytes }
-
-    func save(before next: Int, to bytes: UnsafeMutableRawBufferPointer, with tools: LaneTools) throws {
-        guard let start = bytes.bindMemory(to: Float.self).baseAddress else { return }
-        tools.lane.download(state, to: start)
-        tools.lane.download(shifted.carried, to: start + state.count * state.width)
-        try tools.lane.finish()
-    }
-
-    func restore(_ bytes: UnsafeRawBufferPointer, before next: Int, with tools: LaneTools) throws {
-        guard let start = bytes.bindMemory(to: Float.self).baseAddress else { return }
-        tools.lane.upload(start, to: state)
-        tools.lane.upload(start + state.count * state.width, to: shifted.carried)
-        try tools.lane.finish()
-    }
+    var carried: [Rows] { [state, shifted.carried] }
 }
 
 /// Heads whose features lie side by side, and slices of their values, which are worked on at once.
@@ -242,7 +226,7 @@ extension RWKV6Shape: StreamingShape, HeadSlices {
     }
 
     func streamBytes(_ shape: StreamShape) -> Int {
-        let rows = ShiftedRows.tiles(shape) * ShiftedRows.rowsAtOnce
+        let rows = shape.tiles * ShiftedRows.rowsAtOnce
         return ShiftedRows.footprint(shape, width: width)
             + 4 * (6 * shape.rows * width + rows * (5 * mixRank + 2 * width + decayRank) + width * headSize)
     }

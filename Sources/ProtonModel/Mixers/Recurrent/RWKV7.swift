@@ -90,7 +90,7 @@ final class RWKV7: StreamingMixer {
 }
 
 /// At work.
-private final class RWKV7Stream: MixerStream, @unchecked Sendable {
+private final class RWKV7Stream: RowCarrier, @unchecked Sendable {
     private let mixer: RWKV7
     private let shifted: ShiftedRows
     // [stretch, D]: what S loses, k, v, r, n, n ⊙ a, the gate and o.
@@ -125,7 +125,7 @@ private final class RWKV7Stream: MixerStream, @unchecked Sendable {
         backs = try backend.rows(shape.rows, width: D)
         gates = try backend.rows(shape.rows, width: D)
         outputs = try backend.rows(shape.rows, width: D)
-        let rows = ShiftedRows.tiles(shape) * ShiftedRows.rowsAtOnce
+        let rows = shape.tiles * ShiftedRows.rowsAtOnce
         blends = try backend.rows(rows, width: D)
         ranks = try backend.rows(rows, width: mixer.shape.largestRank)
         parts = try backend.rows(rows, width: D)
@@ -225,30 +225,7 @@ private final class RWKV7Stream: MixerStream, @unchecked Sendable {
         }
     }
 
-    // MARK: The carry
-
-    var carryBytes: Int { shape.carryBytes }
-
-    /// What is carried, in its order.
-    private var carried: [Rows] { [state, shifted.carried] + (first.map { [$0.shifted.carried] } ?? []) }
-
-    func save(before next: Int, to bytes: UnsafeMutableRawBufferPointer, with tools: LaneTools) throws {
-        guard var start = bytes.bindMemory(to: Float.self).baseAddress else { return }
-        for rows in carried {
-            tools.lane.download(rows, to: start)
-            start += rows.count * rows.width
-        }
-        try tools.lane.finish()
-    }
-
-    func restore(_ bytes: UnsafeRawBufferPointer, before next: Int, with tools: LaneTools) throws {
-        guard var start = bytes.bindMemory(to: Float.self).baseAddress else { return }
-        for rows in carried {
-            tools.lane.upload(start, to: rows)
-            start += rows.count * rows.width
-        }
-        try tools.lane.finish()
-    }
+    var carried: [Rows] { [state, shifted.carried] + (first.map { [$0.shifted.carried] } ?? []) }
 }
 
 extension RWKV7Shape: StreamingShape, HeadSlices {
@@ -283,7 +260,7 @@ extension RWKV7Shape: StreamingShape, HeadSlices {
     }
 
     func streamBytes(_ shape: StreamShape) -> Int {
-        let rows = ShiftedRows.tiles(shape) * ShiftedRows.rowsAtOnce
+        let rows = shape.tiles * ShiftedRows.rowsAtOnce
         let first = isFirst ? 0 : ShiftedRows.footprint(shape, width: width) + 4 * shape.rows * width
         return ShiftedRows.footprint(shape, width: width) + first
             + 4 * (8 * shape.rows * width + rows * (2 * width + largestRank) + width * headSize)

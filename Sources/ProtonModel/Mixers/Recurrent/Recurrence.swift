@@ -84,9 +84,8 @@ extension RecurrentShape {
 
     func streamBytes(_ shape: StreamShape) -> Int {
         let (keys, values, gates) = (heads * stateKeySize, heads * stateValueSize, isGated ? heads * outputSize : 0)
-        let tiles = (shape.rows + shape.tileRows - 1) / shape.tileRows
         return 4
-            * (shape.rows * (2 * keys + 2 * values + gates) + (tiles * chunks(ofTile: shape.tileRows) + 2) * keys
+            * (shape.rows * (2 * keys + 2 * values + gates) + (shape.tiles * chunks(ofTile: shape.tileRows) + 2) * keys
                 * stateValueSize)
     }
 
@@ -134,9 +133,9 @@ final class Recurrence: StreamingMixer {
 }
 
 /// A recurrence at work.
-private final class RecurrenceStream: MixerStream, @unchecked Sendable {
+private final class RecurrenceStream: RowCarrier, @unchecked Sendable {
     private let mixer: Recurrence
-    private let tileRows: Int
+    private let sizes: StreamShape
     private let tileChunks: Int
     // [stretch, H·dk] and [stretch, H·dv], sizes of the state.
     private let queries: Rows
@@ -156,29 +155,21 @@ private final class RecurrenceStream: MixerStream, @unchecked Sendable {
         self.mixer = mixer
         let heads = mixer.shape.heads
         let (keyWidth, valueWidth) = (heads * mixer.shape.stateKeySize, heads * mixer.shape.stateValueSize)
-        tileRows = shape.tileRows
-        tileChunks = mixer.shape.chunks(ofTile: tileRows)
+        sizes = shape
+        tileChunks = mixer.shape.chunks(ofTile: shape.tileRows)
         queries = try backend.rows(shape.rows, width: keyWidth)
         keys = try backend.rows(shape.rows, width: keyWidth)
         values = try backend.rows(shape.rows, width: valueWidth)
         outputs = try backend.rows(shape.rows, width: valueWidth)
         gates = mixer.gate == nil ? nil : try backend.rows(shape.rows, width: heads * mixer.shape.outputSize)
-        let tiles = (shape.rows + tileRows - 1) / tileRows
-        states = try backend.rows(tiles * tileChunks * keyWidth, width: mixer.shape.stateValueSize)
+        states = try backend.rows(shape.tiles * tileChunks * keyWidth, width: mixer.shape.stateValueSize)
         state = try backend.rows(keyWidth, width: 2 * mixer.shape.stateValueSize)
-    }
-
-    /// The tiles of some rows of a stretch, as rows of it.
-    private func tiles(_ rows: Range<Int>) -> [Range<Int>] {
-        stride(from: rows.lowerBound, to: rows.upperBound, by: tileRows).map {
-            $0..<min(rows.upperBound, $0 + tileRows)
-        }
     }
 
     /// The states of a tile's chunks.
     private func states(ofTile tile: Range<Int>) -> Rows {
         let size = tileChunks * shape.heads * shape.stateKeySize
-        let first = tile.lowerBound / tileRows * size
+        let first = tile.lowerBound / sizes.tileRows * size
         return states[first..<first + size]
     }
 
@@ -200,7 +191,7 @@ private final class RecurrenceStream: MixerStream, @unchecked Sendable {
                     features, first: rows.lowerBound, heads: features.width / rotation.headSize, by: rotation)
             }
         }
-        for tile in tiles(own) {
+        for tile in sizes.tiles(of: own) {
             lane.retain(keys: keys[tile], values: values[tile], decay: mixer.decay, into: states(ofTile: tile))
         }
     }
@@ -209,7 +200,7 @@ private final class RecurrenceStream: MixerStream, @unchecked Sendable {
 
     func carry(_ head: Int, over stretch: Range<Int>, with tools: LaneTools) throws {
         let tokens = mixer.computed.tokens(from: stretch.lowerBound, count: stretch.count)
-        for tile in tiles(0..<tokens) {
+        for tile in sizes.tiles(of: 0..<tokens) {
             tools.lane.scan(states(ofTile: tile), rows: tile.count, head: head, decay: mixer.decay, state: state)
         }
     }
@@ -218,7 +209,7 @@ private final class RecurrenceStream: MixerStream, @unchecked Sendable {
         let (lane, first) = (tools.lane, rows.lowerBound - stretch)
         StreamRows(computed: mixer.computed, norm: mixer.norms.after).mix(rows, x: x, on: lane, into: s) { count in
             let own = first..<first + count
-            for tile in tiles(own) {
+            for tile in sizes.tiles(of: own) {
                 lane.recall(
                     queries: queries[tile], keys: keys[tile], values: values[tile], decay: mixer.decay,
                     states: states(ofTile: tile), into: outputs[tile])
@@ -231,21 +222,7 @@ private final class RecurrenceStream: MixerStream, @unchecked Sendable {
         }
     }
 
-    // MARK: The carry
-
-    var carryBytes: Int { shape.carryBytes }
-
-    func save(before next: Int, to bytes: UnsafeMutableRawBufferPointer, with tools: LaneTools) throws {
-        guard let start = bytes.bindMemory(to: Float.self).baseAddress else { return }
-        tools.lane.download(state, to: start)
-        try tools.lane.finish()
-    }
-
-    func restore(_ bytes: UnsafeRawBufferPointer, before next: Int, with tools: LaneTools) throws {
-        guard let start = bytes.bindMemory(to: Float.self).baseAddress else { return }
-        tools.lane.upload(start, to: state)
-        try tools.lane.finish()
-    }
+    var carried: [Rows] { [state] }
 }
 
 // MARK: Making the parts

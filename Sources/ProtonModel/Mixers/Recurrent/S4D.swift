@@ -8,7 +8,7 @@ import Support
 ///
 /// Carried: the states. Ā and C̄ are formed and states kept in double precision: rates never change, so that the
 /// rounding of one, to floats, would be the same error in every row, and turn what is a thousand rows old by a
-/// ten-thousandth; and a state may last far longer than 2^24 rows. It costs about as much as sums of two floats would.
+/// ten-thousandth; and a state may last far longer than 2^24 rows.
 final class S4D: StreamingMixer {
     let shape: S4DShape
     let computed: ComputedRows
@@ -44,7 +44,7 @@ final class S4D: StreamingMixer {
 }
 
 /// S4D at work.
-private final class S4DStream: MixerStream, @unchecked Sendable {
+private final class S4DStream: RowCarrier, @unchecked Sendable {
     private let mixer: S4D
     private let tileRows: Int
     /// [stretch, D]: u, then what the scan makes of it.
@@ -100,21 +100,7 @@ private final class S4DStream: MixerStream, @unchecked Sendable {
         }
     }
 
-    // MARK: The carry
-
-    var carryBytes: Int { shape.carryBytes }
-
-    func save(before next: Int, to bytes: UnsafeMutableRawBufferPointer, with tools: LaneTools) throws {
-        guard let start = bytes.bindMemory(to: Float.self).baseAddress else { return }
-        tools.lane.download(state, to: start)
-        try tools.lane.finish()
-    }
-
-    func restore(_ bytes: UnsafeRawBufferPointer, before next: Int, with tools: LaneTools) throws {
-        guard let start = bytes.bindMemory(to: Float.self).baseAddress else { return }
-        tools.lane.upload(start, to: state)
-        try tools.lane.finish()
-    }
+    var carried: [Rows] { [state] }
 }
 
 extension S4DShape: StreamingShape {
@@ -143,9 +129,7 @@ extension S4DShape: StreamingShape {
         )
     }
 
-    static func roomRows(_ shape: StreamShape) -> Int {
-        (shape.rows + shape.tileRows - 1) / shape.tileRows * rowsAtOnce
-    }
+    static func roomRows(_ shape: StreamShape) -> Int { shape.tiles * rowsAtOnce }
 
     func mixer(_ tensor: TensorReader, _ config: ModelConfig, geometry: SequenceGeometry, on backend: any Backend)
         throws

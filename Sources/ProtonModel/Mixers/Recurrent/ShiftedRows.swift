@@ -18,15 +18,12 @@ final class ShiftedRows: Sendable {
 
     init(_ shape: StreamShape, width: Int, on backend: any Backend) throws {
         tileRows = shape.tileRows
-        let tiles = Self.tiles(shape)
-        edges = try backend.rows(1 + tiles, width: width)
-        rows = try backend.rows(tiles * (1 + Self.rowsAtOnce), width: width)
+        edges = try backend.rows(1 + shape.tiles, width: width)
+        rows = try backend.rows(shape.tiles * (1 + Self.rowsAtOnce), width: width)
     }
 
-    static func tiles(_ shape: StreamShape) -> Int { (shape.rows + shape.tileRows - 1) / shape.tileRows }
-
     static func footprint(_ shape: StreamShape, width: Int) -> Int {
-        (1 + tiles(shape) * (2 + rowsAtOnce)) * width * 4
+        (1 + shape.tiles * (2 + rowsAtOnce)) * width * 4
     }
 
     /// Some rows of a stretch.

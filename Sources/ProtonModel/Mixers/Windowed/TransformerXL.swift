@@ -9,7 +9,7 @@ import Support
 /// What the memory holds of earlier segments are the layer's own earlier inputs: layer by layer, all this is a window
 /// whose first row goes on by segments. Carried: keys and values of as many rows as one sees. The soft-max is folded as
 /// a sliding window's is (`SlidingWindow`).
-final class TransformerXL: StreamingMixer {
+final class TransformerXL: RingMixer {
     let shape: TransformerXLShape
     let computed: ComputedRows
     let norms: LayerNorms
@@ -18,6 +18,7 @@ final class TransformerXL: StreamingMixer {
     let key: any Matrix
     let value: any Matrix
     let output: any Matrix
+    let rotation: RotationTables? = nil
     /// With the queries as they are, q + U: (q + U)·r + (V - U)·r.
     let distances: DistanceTable
 
@@ -43,72 +44,19 @@ final class TransformerXL: StreamingMixer {
     }
 
     func stream(_ shape: StreamShape, on backend: any Backend) throws -> any MixerStream {
-        try TransformerXLStream(self, shape, on: backend)
-    }
-}
-
-/// Segments at work.
-private final class TransformerXLStream: MixerStream, @unchecked Sendable {
-    private let mixer: TransformerXL
-    private let sizes: TransformerXLShape.StreamSizes
-    // [stretch, H·dh]: queries, and what they get.
-    private let queries: Rows
-    private let answers: Rows
-    private let ring: KeyValueRing
-    /// A tile's each, for tiles are mixed at once.
-    private let plans: [AttentionPlan]
-
-    private var shape: TransformerXLShape { mixer.shape }
-
-    init(_ mixer: TransformerXL, _ shape: StreamShape, on backend: any Backend) throws {
-        self.mixer = mixer
-        sizes = TransformerXLShape.StreamSizes(mixer.shape, shape)
-        queries = try backend.rows(shape.rows, width: mixer.shape.width)
-        answers = try backend.rows(shape.rows, width: mixer.shape.width)
-        ring = try KeyValueRing(
-            reach: mixer.shape.reach, tileRows: sizes.tileRows, stretchTiles: sizes.stretchTiles,
-            width: mixer.shape.width, on: backend)
-        let (rows, queries) = (sizes.planRows, sizes.tileRows)
-        plans = try (0..<sizes.stretchTiles).map { _ in try AttentionPlan(rows: rows, queries: queries) }
+        try RingStream(self, self.shape.ring, shape, on: backend)
     }
 
-    func prepare(_ rows: Range<Int>, ofStretch stretch: Int, x: Rows, with tools: LaneTools) throws {
-        let tokens = mixer.computed.tokens(from: rows.lowerBound, count: rows.count)
-        for piece in ring.pieces(rows.lowerBound..<rows.lowerBound + tokens) {
-            let (first, stored) = (piece.lowerBound - rows.lowerBound, ring[piece])
-            tools.lane.project(
-                x[first..<first + piece.count], mixer.norms.before,
-                [
-                    (matrix: mixer.query, into: queries[piece.lowerBound - stretch..<piece.upperBound - stretch]),
-                    (matrix: mixer.key, into: stored.columns(0..<shape.width)),
-                    (matrix: mixer.value, into: stored.columns(shape.width..<2 * shape.width)),
-                ])
-        }
-    }
-
-    let carryingTasks = 0
-    func carry(_ task: Int, over stretch: Range<Int>, with tools: LaneTools) throws {}
-
-    func mix(_ rows: Range<Int>, ofStretch stretch: Int, x: Rows, with tools: LaneTools, into s: Rows) throws {
-        let lane = tools.lane
-        StreamRows(computed: mixer.computed, norm: mixer.norms.after).mix(rows, x: x, on: lane, into: s) { count in
-            for tile in ring.pieces(rows.lowerBound..<rows.lowerBound + count) { attend(tile, stretch, lane) }
-            let first = rows.lowerBound - stretch
-            lane.residual(
-                answers[first..<first + count], mixer.output, adding: x[0..<count], mixer.norms.after,
-                into: s[0..<count])
-        }
-    }
-
-    /// Attention of the rows of one tile: one context, that begins whole folds of the soft-max before the tile.
-    private func attend(_ tile: Range<Int>, _ stretch: Int, _ lane: any Lane) {
-        let plan = plans[(tile.lowerBound - stretch) / sizes.tileRows]
-        let (before, begin) = (sizes.rowsBefore, tile.lowerBound - sizes.rowsBefore)
+    /// One context, that begins whole folds of the soft-max before the tile.
+    func attend(
+        _ tile: Range<Int>, ofStretch stretch: Int, in stream: RingStream, _ plan: AttentionPlan, _ lane: any Lane
+    ) {
+        let before = shape.ring.rowsBefore, begin = tile.lowerBound - before
         plan.clear()
         plan.beginContext(distance: before)
         for row in begin..<tile.upperBound {
             // What is not there, or no more, is seen by nobody.
-            plan.add(row: row >= max(0, tile.lowerBound - shape.reach) ? ring.place(row) : 0)
+            plan.add(row: row >= max(0, tile.lowerBound - shape.reach) ? stream.ring.place(row) : 0)
         }
         for row in tile {
             plan.add(
@@ -118,19 +66,7 @@ private final class TransformerXLStream: MixerStream, @unchecked Sendable {
         plan.endContext()
         lane.attend(
             plan, heads: AttentionHeads(count: shape.heads, size: shape.headSize, valueOffset: shape.width),
-            queries: queries, keysValues: ring.rows, distances: mixer.distances, into: [answers])
-    }
-
-    // MARK: The carry
-
-    var carryBytes: Int { shape.carryBytes }
-
-    func save(before next: Int, to bytes: UnsafeMutableRawBufferPointer, with tools: LaneTools) throws {
-        try ring.save(before: next, to: bytes, mixer.computed, with: tools)
-    }
-
-    func restore(_ bytes: UnsafeRawBufferPointer, before next: Int, with tools: LaneTools) throws {
-        try ring.restore(bytes, before: next, with: tools)
+            queries: stream.queries, keysValues: stream.ring.rows, distances: distances, into: [stream.answers])
     }
 }
 
@@ -182,11 +118,10 @@ extension TransformerXLShape: StreamingShape {
         }
     }
 
+    var ring: RingSizes { RingSizes(reach: reach, seen: reach, queryWidth: width, keyWidth: width) }
+
     func needs(_ config: ModelConfig, tileRows: Int) -> LaneNeeds {
-        var needs = LaneNeeds()
-        (needs.width, needs.inputs) = (config.hiddenSize, max(config.hiddenSize, width))
-        (needs.contextRows, needs.queries, needs.headSize) = (rowsBefore + tileRows, tileRows, headSize)
-        return needs
+        ring.needs(width: config.hiddenSize, headSize: headSize, tileRows: tileRows)
     }
 
     func weightBytes(_ config: ModelConfig, on backend: any Backend) -> Int {
@@ -197,33 +132,6 @@ extension TransformerXLShape: StreamingShape {
             + 4 * (D + width) * DistanceTable.countAtOnce
     }
 
-    /// Rows of a context before its first query: as many as are seen, to whole folds of the soft-max.
-    var rowsBefore: Int {
-        (reach + AttentionPlan.rowsAtOnce - 1) / AttentionPlan.rowsAtOnce * AttentionPlan.rowsAtOnce
-    }
-
-    /// How much a stream holds.
-    struct StreamSizes {
-        let tileRows: Int
-        let stretchTiles: Int
-        let rowsBefore: Int
-        let planRows: Int
-
-        init(_ mixer: TransformerXLShape, _ shape: StreamShape) {
-            tileRows = shape.tileRows
-            stretchTiles = (shape.rows + tileRows - 1) / tileRows
-            rowsBefore = mixer.rowsBefore
-            planRows = rowsBefore + tileRows
-        }
-    }
-
-    func streamBytes(_ shape: StreamShape) -> Int {
-        let sizes = StreamSizes(self, shape)
-        return 8 * shape.rows * width
-            + KeyValueRing.footprint(
-                reach: reach, tileRows: sizes.tileRows, stretchTiles: sizes.stretchTiles, width: width)
-            + sizes.stretchTiles * AttentionPlan.footprint(rows: sizes.planRows, queries: sizes.tileRows)
-    }
-
-    var carryBytes: Int { KeyValueRing.carryBytes(reach: reach, width: width) }
+    func streamBytes(_ shape: StreamShape) -> Int { ring.bytes(shape) }
+    var carryBytes: Int { ring.carryBytes }
 }
