@@ -103,23 +103,27 @@ def main():
     with open(f"{arguments.store}/manifest.json", "rb") as file:
         text = file.read()
     manifest = json.loads(text)
-    check(manifest["format"] == "bbp-stream store" and manifest["version"] in (1, 2, 3), "not a store of format 1, 2 or 3")
+    check(manifest["format"] == "bbp-stream store" and manifest["version"] in (1, 2, 3, 4), "not a store of format 1 to 4")
     if manifest["version"] > 2:
         stated = manifest["checksum"]
         computed = xxhash.xxh3_64_hexdigest(text.replace(stated.encode(), b"0" * 16))
         check(len(stated) == 16 and computed == stated, "the manifest's checksum differs")
     record = next((g for g in manifest["generations"] if g["index"] == arguments.generation), None)
     check(record and arguments.table in record["tables"], f"no {arguments.table} in generation {arguments.generation}")
-    environment = lmdb.open(f"{arguments.store}/{record['directory']}", max_dbs=4, readonly=True, lock=False)
     parts = []
-    with environment.begin() as transaction:
-        table = environment.open_db(arguments.table.encode(), transaction, create=False)
-        for key, page in transaction.cursor(db=table):
-            number, = struct.unpack(">Q", key)
-            check(number == len(parts), f"block {len(parts)} is missing")
-            first, rows = block(bytes(page), number)
-            check(first == number * record["patches_per_block"], "a block does not begin where it should")
-            parts.append(rows)
+    for supplement in [dict(record, first_block=0)] + record.get("supplements", []):
+        check(supplement["first_block"] <= len(parts), f"block {len(parts)} is missing")
+        # It begins with the last block of the environment before it, which more tokens came to.
+        del parts[supplement["first_block"]:]
+        environment = lmdb.open(f"{arguments.store}/{supplement['directory']}", max_dbs=4, readonly=True, lock=False)
+        with environment.begin() as transaction:
+            table = environment.open_db(arguments.table.encode(), transaction, create=False)
+            for key, page in transaction.cursor(db=table):
+                number, = struct.unpack(">Q", key)
+                check(number == len(parts), f"block {len(parts)} is missing")
+                first, rows = block(bytes(page), number)
+                check(first == number * record["patches_per_block"], "a block does not begin where it should")
+                parts.append(rows)
     check(parts, "the table is empty")
     values = np.concatenate(parts)[:manifest["tokens"]]
     check(len(values) == manifest["tokens"], "blocks are missing at the end")

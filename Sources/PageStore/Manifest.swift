@@ -6,7 +6,9 @@ import Support
 /// what it does not name is a leftover.
 public struct Manifest: Codable, Sendable, Equatable {
     package static let format = "bbp-stream store"
+    /// What is written: 4 where tokens were appended, which older programs cannot read.
     package static let version = 3
+    static let newestVersion = 4
     /// Format 1 has no delegate orders; format 2 has no checksum, no ids of generations and no list of those dropped.
     static let oldestVersion = 1
     static let firstWithChecksum = 3
@@ -19,8 +21,11 @@ public struct Manifest: Codable, Sendable, Equatable {
     public var tokens: Int
     /// P, the columns of every page.
     public var patchSize: Int
-    /// XXH3-64 of the token ids as little-endian UInt16, in hexadecimal.
+    /// XXH3-64 of the token ids as little-endian UInt16, in hexadecimal; where tokens were appended, of the fingerprints
+    /// of all `sections`, one after another.
     public var tokensFingerprint: String
+    /// What was ingested at once, in order, where tokens were appended; nil where all was.
+    public var sections: [TokenSection]?
     /// The ingested inputs, in order; together they are the whole sequence.
     public var documents: [Document]
     /// The forward run that the state generations belong to; nil before the first.
@@ -33,7 +38,7 @@ public struct Manifest: Codable, Sendable, Equatable {
     var checksum: String?
 
     enum CodingKeys: String, CodingKey {
-        case format, version, store, tokens, documents, run, generations, dropped, checksum
+        case format, version, store, tokens, documents, run, generations, dropped, checksum, sections
         case patchSize = "patch_size"
         case tokensFingerprint = "tokens_fingerprint"
     }
@@ -53,6 +58,19 @@ public struct Manifest: Codable, Sendable, Equatable {
     /// The record of generation `index`; nil where the store has none.
     public func generation(_ index: Int) -> GenerationRecord? {
         generations.first { $0.index == index }
+    }
+}
+
+/// Tokens that were ingested at once.
+public struct TokenSection: Codable, Sendable, Equatable {
+    /// How many.
+    public var tokens: Int
+    /// XXH3-64 of them as little-endian UInt16, in hexadecimal.
+    public var fingerprint: String
+
+    package init(tokens: Int, fingerprint: String) {
+        self.tokens = tokens
+        self.fingerprint = fingerprint
     }
 }
 
@@ -109,11 +127,14 @@ public struct RunRecord: Codable, Sendable, Equatable {
     public var kernels: String?
     /// Revision of the arithmetic, which another one would not continue bit for bit; nil as `kernels`.
     public var arithmetic: Int?
+    /// Whether all layers stream, so that the run goes on where tokens are appended; nil as `kernels`.
+    public var isStreaming: Bool?
     /// Set when the last layer is done.
     public var isComplete: Bool
 
     enum CodingKeys: String, CodingKey {
         case layers, state, keep, compute, convolution, kernels, arithmetic
+        case isStreaming = "streaming"
         case isTrained = "trained"
         case isComplete = "complete"
         case modelFingerprint = "model_fingerprint"
@@ -123,7 +144,8 @@ public struct RunRecord: Codable, Sendable, Equatable {
 
     package init(
         modelFingerprint: String, isTrained: Bool, layers: Int, hiddenSize: Int, state: String, patchesPerBlock: Int,
-        keep: String, compute: String? = nil, convolution: String? = nil, kernels: String? = nil, arithmetic: Int? = nil
+        keep: String, compute: String? = nil, convolution: String? = nil, kernels: String? = nil,
+        arithmetic: Int? = nil, isStreaming: Bool? = nil
     ) {
         self.modelFingerprint = modelFingerprint
         self.isTrained = isTrained
@@ -136,6 +158,7 @@ public struct RunRecord: Codable, Sendable, Equatable {
         self.convolution = convolution
         self.kernels = kernels
         self.arithmetic = arithmetic
+        self.isStreaming = isStreaming
         self.isComplete = false
     }
 }
@@ -168,9 +191,11 @@ public struct GenerationRecord: Codable, Sendable, Equatable {
     /// Which model computed it and in which way, as far as its bits depend on that; nil for tokens, and where an older
     /// version made it.
     public var computation: String?
+    /// Environments that continue it since tokens were appended, in their order; nil where there are none.
+    public var supplements: [Supplement]?
 
     enum CodingKeys: String, CodingKey {
-        case index, directory, element, width, tables, order, id, computation
+        case index, directory, element, width, tables, order, id, computation, supplements
         case isComplete = "complete"
         case patchesPerBlock = "patches_per_block"
         case storedBytes = "stored_bytes"
@@ -197,6 +222,36 @@ public struct GenerationRecord: Codable, Sendable, Equatable {
 
     /// Whether the table is one of those that are filled.
     public func holds(_ table: PageTable) -> Bool { tables.contains(table.rawValue) }
+}
+
+/// An environment that continues a generation after tokens were appended. What is complete is never written again, so
+/// it holds the blocks from one on, that one in place of the last one before it, which had fewer tokens.
+public struct Supplement: Codable, Sendable, Equatable {
+    /// Its first block.
+    public var firstBlock: Int
+    /// The environment's folder inside the store.
+    public var directory: String
+    /// A UUID.
+    public var id: String
+
+    enum CodingKeys: String, CodingKey {
+        case directory, id
+        case firstBlock = "first_block"
+    }
+
+    package init(firstBlock: Int, directory: String) {
+        self.firstBlock = firstBlock
+        self.directory = directory
+        self.id = Store.newName()
+    }
+}
+
+extension GenerationRecord {
+    /// The folders of all its environments, in the order of their blocks.
+    package var directories: [String] { [directory] + (supplements ?? []).map(\.directory) }
+
+    /// Whether it was complete before tokens were appended, or is on its way to be again.
+    package var isContinued: Bool { !isComplete && supplements != nil }
 }
 
 /// The tables of pages in a generation's environment.
@@ -232,10 +287,10 @@ extension Manifest {
         guard stamp.format == Manifest.format else {
             throw Fault(.badData, "not the manifest of a bbp-stream store", at: Place(file: path, field: "format"))
         }
-        guard let version = stamp.version, (oldestVersion...Manifest.version).contains(version) else {
+        guard let version = stamp.version, (oldestVersion...Manifest.newestVersion).contains(version) else {
             throw Fault(
                 .badData,
-                "store format \(stamp.version.map(String.init) ?? "unknown"); this program reads formats \(oldestVersion) to \(Manifest.version)",
+                "store format \(stamp.version.map(String.init) ?? "unknown"); this program reads formats \(oldestVersion) to \(Manifest.newestVersion)",
                 at: Place(file: path, field: "version"), advice: "The bbp-stream that wrote it reads it.",
                 remedies: [.ingestAgain])
         }
@@ -340,7 +395,7 @@ extension Manifest {
             throw fail("generations", "generation \(next.index) follows generation \(record.index)")
         }
         var directories: Set<String> = []
-        for directory in generations.map(\.directory) + (dropped ?? []).map(\.directory) {
+        for directory in generations.flatMap(\.directories) + (dropped ?? []).map(\.directory) {
             guard Store.isGeneration(directory) else {
                 throw fail("directory", "'\(directory)' is no generation's folder in the store")
             }
@@ -348,14 +403,18 @@ extension Manifest {
                 throw fail("directory", "two generations lie in '\(directory)'")
             }
         }
-        for record in generations { try checkSizes(record, fail) }
+        try checkSections(fail)
+        for record in generations {
+            try checkSizes(record, fail)
+            try checkSupplements(record, fail)
+        }
         let states = generations.dropFirst()
         guard let run else {
             if states.isEmpty { return }
             throw fail("run", "is missing, though there are states")
         }
         try check(run, fail)
-        guard states.dropLast().allSatisfy(\.isComplete), run.isComplete == (generation(run.layers)?.isComplete == true)
+        guard states.dropLast().allSatisfy({ $0.isComplete || $0.isContinued }), run.isComplete == (generation(run.layers)?.isComplete == true)
         else {
             throw fail("run.complete", "contradicts the generations")
         }
@@ -369,6 +428,52 @@ extension Manifest {
         default: false
         }
     }
+
+    private func checkSections(_ fail: (_ field: String, _ problem: String) -> Fault) throws {
+        guard let sections else { return }
+        var end = 0
+        for (number, section) in sections.enumerated() {
+            guard section.tokens > 0, section.tokens <= tokens - end else {
+                throw fail("sections", "section \(number) passes the \(tokens) tokens")
+            }
+            end += section.tokens
+        }
+        guard end == tokens, tokensFingerprint == Manifest.fingerprint(of: sections) else {
+            throw fail("sections", "the sections are not all of the \(tokens) tokens, or not those fingerprinted")
+        }
+    }
+
+    /// The fingerprint of tokens that were ingested in sections.
+    package static func fingerprint(of sections: [TokenSection]) -> String {
+        Array(sections.map(\.fingerprint).joined().utf8).withUnsafeBytes { PageStore.checksum($0) }.hexDigits
+    }
+
+    private func checkSupplements(_ record: GenerationRecord, _ fail: (_ field: String, _ problem: String) -> Fault)
+        throws
+    {
+        guard let supplements = record.supplements else { return }
+        let blocks = geometry.map { BlockGrid(patches: $0.patches, patchesPerBlock: record.patchesPerBlock).blocks } ?? 0
+        var last = 0
+        for supplement in supplements {
+            guard supplement.firstBlock > last, supplement.firstBlock < blocks else {
+                throw fail(
+                    "first_block", "generation \(record.index) is continued from block \(supplement.firstBlock)"
+                        + ", after \(last) and of \(blocks)")
+            }
+            last = supplement.firstBlock
+            guard supplement.id.utf8.allSatisfy(Self.isLetterOrDigit), !supplement.id.isEmpty else {
+                throw fail("id", "generation \(record.index) is continued under an id that is none")
+            }
+        }
+        guard last > 0, record.order == nil else {
+            throw fail("supplements", "generation \(record.index) cannot be continued like this")
+        }
+    }
+
+    private var geometry: SequenceGeometry? { SequenceGeometry(tokens: tokens, patchSize: patchSize) }
+
+    /// Whether programs that know of no appended tokens can read it.
+    var isContinued: Bool { sections != nil || generations.contains { $0.supplements != nil } }
 
     private func checkSizes(_ record: GenerationRecord, _ fail: (_ field: String, _ problem: String) -> Fault) throws {
         let index = record.index

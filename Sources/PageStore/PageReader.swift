@@ -36,7 +36,7 @@ package final class PageReader: @unchecked Sendable {
     package func directory(_ generation: GenerationReader, _ table: PageTable, block: Int) throws -> (
         location: PageLocation, header: PageHeader, entries: [ColumnEntry]
     ) {
-        let place = Place(file: generation.file, generation: generation.record.index, block: block)
+        let place = generation.place(block)
         let location = try generation.locate(table, block: block)
         let expected = generation.expectedHeader(table, block: block)
         let wanted = min(location.bytes, PageHeader.size + expected.directoryBytes)
@@ -46,7 +46,7 @@ package final class PageReader: @unchecked Sendable {
                 advice: PageHeader.damageAdvice)
         }
         let bytes = UnsafeMutableRawBufferPointer(rebasing: stored.bytes[0..<wanted])
-        try timed { try generation.read(at: location.offset, into: bytes, place: place) }
+        try timed { try generation.read(at: location.offset, ofBlock: block, into: bytes, place: place) }
         bytesRead += wanted
         let header = try PageHeader.read(UnsafeRawBufferPointer(bytes), storedBytes: location.bytes, at: place)
         var stated = expected
@@ -74,7 +74,7 @@ package final class PageReader: @unchecked Sendable {
         found: (_ column: Int, _ offset: Int, _ bytes: Int) throws -> Void = { _, _, _ in }
     ) throws {
         let (location, header, entries) = try directory(generation, table, block: block)
-        let place = Place(file: generation.file, generation: generation.record.index, block: block)
+        let place = generation.place(block)
         let perColumn = header.isOrdered ? 2 : 1
         var rest = columns[...]
         while let first = rest.first {
@@ -91,15 +91,14 @@ package final class PageReader: @unchecked Sendable {
                     advice: PageHeader.damageAdvice)
             }
             let bytes = UnsafeMutableRawBufferPointer(rebasing: stored.bytes[0..<end - start])
-            try timed { try generation.read(at: location.offset + start, into: bytes, place: place) }
+            try timed { try generation.read(at: location.offset + start, ofBlock: block, into: bytes, place: place) }
             bytesRead += end - start
             func planes(_ entry: ColumnEntry) -> UnsafeRawBufferPointer {
                 UnsafeRawBufferPointer(rebasing: UnsafeRawBufferPointer(bytes)[(entry.offset - start)...])
             }
             for column in first...last {
                 let entry = entries[column * perColumn]
-                let place = Place(
-                    file: generation.file, generation: generation.record.index, block: block, column: column)
+                let place = generation.place(block, column: column)
                 try codec.decode(
                     planes(entry), entry: entry, count: header.columnValues, element: header.element,
                     into: target(column), at: place)
@@ -128,7 +127,7 @@ package final class PageReader: @unchecked Sendable {
         _ body: (_ entries: ArraySlice<ColumnEntry>, _ planes: UnsafeRawBufferPointer) throws -> Void
     ) throws {
         let (location, header, entries) = try directory(generation, table, block: block)
-        let place = Place(file: generation.file, generation: generation.record.index, block: block, column: column)
+        let place = generation.place(block, column: column)
         let perColumn = header.isOrdered ? 2 : 1
         guard (0..<header.columns).contains(column) else { throw Fault(.usage, "there is no such column", at: place) }
         let own = entries[column * perColumn..<(column + 1) * perColumn]
@@ -139,7 +138,8 @@ package final class PageReader: @unchecked Sendable {
                 advice: PageHeader.damageAdvice)
         }
         let bytes = UnsafeMutableRawBufferPointer(rebasing: stored.bytes[0..<length])
-        try timed { try generation.read(at: location.offset + own[own.startIndex].offset, into: bytes, place: place) }
+        let start = location.offset + own[own.startIndex].offset
+        try timed { try generation.read(at: start, ofBlock: block, into: bytes, place: place) }
         bytesRead += length
         try body(own, UnsafeRawBufferPointer(bytes))
     }

@@ -119,12 +119,14 @@ public final class Store {
 
     /// Replaces the manifest and removes what it no longer names.
     package func publish(_ manifest: Manifest) throws {
-        let kept = Set(manifest.generations.map(\.directory))
-        let dropped = self.manifest.generations.filter { !kept.contains($0.directory) && !isFurther($0) }.map {
-            DroppedGeneration(directory: $0.directory, identity: identity(of: $0).text)
+        let kept = Set(manifest.generations.flatMap(\.directories))
+        let dropped = self.manifest.generations.filter { !isFurther($0) }.flatMap { record in
+            zip(record.directories, identities(of: record)).filter { !kept.contains($0.0) }.map {
+                DroppedGeneration(directory: $0, identity: $1.text)
+            }
         }
         var manifest = manifest
-        manifest.version = Manifest.version
+        manifest.version = manifest.isContinued ? Manifest.newestVersion : Manifest.version
         // A name that is taken again was free: what it was dropped with is removed already.
         manifest.dropped = ((self.manifest.dropped ?? []) + dropped).filter { !kept.contains($0.directory) }
         if manifest.dropped?.isEmpty == true { manifest.dropped = nil }
@@ -179,25 +181,31 @@ public final class Store {
     /// - Parameter isDroppingStates: only the tokens need be.
     package func checkFolders(isDroppingStates: Bool = false) throws {
         for record in manifest.generations where record.index == 0 || !isDroppingStates {
-            let (folder, wanted) = (folder(record.directory), identity(of: record).text)
-            let found = try GenerationIdentity.statement(in: folder)?.identity
-            // One that is being computed need not have been begun.
-            if found == wanted || (found == nil && !record.isComplete) { continue }
-            let problem =
-                found.map { "the environment belongs elsewhere: it is \($0); expected \(wanted)" }
-                ?? "the generation's file is missing or cut short"
-            let elsewhere = File.names(in: directory).first {
-                Self.isGeneration($0) && (try? GenerationIdentity.statement(in: self.folder($0)))?.identity == wanted
+            for (name, wanted) in zip(record.directories, identities(of: record).map(\.text)) {
+                try check(name, is: wanted, of: record)
             }
-            throw Fault(
-                .badData, problem, at: Place(file: "\(folder)/data.mdb", generation: record.index),
-                advice: elsewhere.map {
-                    "The folder '\($0)' says that it is the one wanted: the manifest names another. Nothing was removed."
-                } ?? "Nothing was removed.",
-                remedies: elsewhere != nil
-                    ? [.restore("manifest.json")]
-                    : record.index == 0 ? [.restore("the store"), .ingestAgain] : [.restart])
         }
+    }
+
+    private func check(_ name: String, is wanted: String, of record: GenerationRecord) throws {
+        let folder = folder(name)
+        let found = try GenerationIdentity.statement(in: folder)?.identity
+        // One that is being computed need not have been begun.
+        if found == wanted || (found == nil && !record.isComplete && record.supplements == nil) { return }
+        let problem =
+            found.map { "the environment belongs elsewhere: it is \($0); expected \(wanted)" }
+            ?? "the generation's file is missing or cut short"
+        let elsewhere = File.names(in: directory).first {
+            Self.isGeneration($0) && (try? GenerationIdentity.statement(in: self.folder($0)))?.identity == wanted
+        }
+        throw Fault(
+            .badData, problem, at: Place(file: "\(folder)/data.mdb", generation: record.index),
+            advice: elsewhere.map {
+                "The folder '\($0)' says that it is the one wanted: the manifest names another. Nothing was removed."
+            } ?? "Nothing was removed.",
+            remedies: elsewhere != nil
+                ? [.restore("manifest.json")]
+                : record.index == 0 ? [.restore("the store"), .ingestAgain] : [.restart])
     }
 
     // MARK: What goes
@@ -211,7 +219,9 @@ public final class Store {
     /// Whether a generation is whole that the manifest takes for unfinished: an older manifest was put back, and what
     /// it does not know of is not given up by it.
     private func isFurther(_ record: GenerationRecord) -> Bool {
-        !record.isComplete && (try? GenerationIdentity.statement(in: folder(record.directory)))?.isComplete == true
+        !record.isComplete && record.directories.last.map { last in
+            (try? GenerationIdentity.statement(in: folder(last)))?.isComplete == true
+        } == true
     }
 
     /// Removes what the manifest has dropped, where it is still what was dropped, and forgets the list.
@@ -232,7 +242,7 @@ public final class Store {
     /// Removes generations of this store that dead writers left unfinished. All other folders of generations stay, and
     /// are noted.
     private func removeLeftovers() throws {
-        let named = Set(manifest.generations.map(\.directory))
+        let named = Set(manifest.generations.flatMap(\.directories))
         for name in File.names(in: directory) where Self.isGeneration(name) && !named.contains(name) {
             let folder = folder(name)
             if Self.removeIfEmpty(folder) { continue }
@@ -253,13 +263,16 @@ public final class Store {
         if File.infoOfLink(partial)?.isRegular == true { try File.remove(partial) }
     }
 
+    /// Removes what a command that failed was making. Where that fails too, the next one that writes does it.
+    package func removeUnnamed() { try? removeLeftovers() }
+
     /// Removes what a killed ingest into this folder left. Where a manifest cannot be read, nobody knows what it names.
     private static func removeAbandoned(in directory: String, by lock: StoreLock) throws {
         guard let name = lock.announced else { return }
         var named: Set<String> = []
         if File.exists(manifestFile(directory)) {
             guard let manifest = try? Manifest.read(manifestFile(directory), store: directory) else { return }
-            named = Set(manifest.generations.map(\.directory))
+            named = Set(manifest.generations.flatMap(\.directories))
         }
         for entry in File.names(in: directory) where isGeneration(entry) && !named.contains(entry) {
             guard let statement = try? GenerationIdentity.statement(in: "\(directory)/\(entry)"),
@@ -341,7 +354,7 @@ public final class Store {
                         throw Fault(
                             .badData,
                             "token \(token) has id \(ids[row]), which a sequence of \(n) tokens cannot have there",
-                            at: Place(file: tokens.file, generation: 0, block: last, column: column), advice: advice,
+                            at: tokens.place(last, column: column), advice: advice,
                             remedies: remedies)
                     }
                 }
@@ -351,6 +364,17 @@ public final class Store {
 
     package func identity(of record: GenerationRecord) -> GenerationIdentity {
         GenerationIdentity(store: manifest.store, record: record, patchSize: manifest.patchSize)
+    }
+
+    /// Of all its environments, in the order of `directories`.
+    private func identities(of record: GenerationRecord) -> [GenerationIdentity] {
+        let first = identity(of: record)
+        return [first] + (record.supplements ?? []).map(first.of)
+    }
+
+    /// Bytes of the files of a generation.
+    package func fileBytes(of record: GenerationRecord) -> Int {
+        record.directories.map { File.size("\(folder($0))/data.mdb") ?? 0 }.reduce(0, +)
     }
 
     /// A new store's name.

@@ -37,7 +37,8 @@ extension Report {
                 report.add("holds", record.tables.map(Value.text))
                 if let order = record.order { report.add("order", order) }
                 report.add("state", record.isComplete ? "complete" : "being computed")
-                report.add("file", bytes: File.size("\(store.directory)/\(record.directory)/data.mdb") ?? 0)
+                report.add("file", bytes: store.fileBytes(of: record))
+                if let supplements = record.supplements { report.add("supplements", supplements.count) }
                 return report
             })
         add(

@@ -36,13 +36,19 @@ struct ForwardCommand: ParsableCommand {
             Resumes where an earlier run of the same model stopped. Results are bit-identical for any --memory and --threads. \
             The summary goes to standard output, plan and progress to standard error.
 
+            --stream takes standard input as it comes, without a store and without an end, where all layers of the model \
+            stream: memory stays the same, surprisal follows about a second after its bytes (to a NumPy file that grows, \
+            or as plain f32 values to a pipe), and --save-state keeps what a later run needs to go on with --from-state, \
+            with the bits of one run over all of it.
+
             Examples:
               bbp-stream forward --store genome.store --model base --dry-run
               bbp-stream forward --store genome.store --model nano --memory 2GiB --nll surprisal.npy
               bbp-stream forward --store genome.store --model base --keep none --nll - | python3 plot.py
+              tail -f log | bbp-stream forward --stream --model m --nll bits.npy --save-state state
             """)
 
-    @Option(help: ArgumentHelp("The store.", valueName: "dir")) var store: String
+    @Option(help: ArgumentHelp("The store.", valueName: "dir")) var store: String?
     @Option(
         help: ArgumentHelp(
             "The model: a folder with config.json and model.safetensors, or base or nano.", valueName: "dir"))
@@ -70,15 +76,45 @@ struct ForwardCommand: ParsableCommand {
             "Write surprisal in bits, f32 [tokens], to this NumPy file; '-' is standard output.", valueName: "file.npy")
     )
     var nll: String?
+    @Flag(help: "Read standard input as it comes, in place of a store.") var stream = false
+    @Option(
+        help: ArgumentHelp(
+            "With --stream: when the input ends, or a signal comes, write here what a later run needs to go on.",
+            valueName: "file"))
+    var saveState: String?
+    @Option(
+        help: ArgumentHelp(
+            "With --stream: go on from what an earlier run saved, with bytes that follow.", valueName: "file"))
+    var fromState: String?
     @Flag(help: "Print the summary as one JSON object; with --dry-run, the plan.") var json = false
     @Flag(help: "Drop the states of an earlier run and begin anew.") var restart = false
     @Flag(help: "Go on where the disk seems too small.") var force = false
     @Flag(help: "State the plan and stop. Writes nothing.") var dryRun = false
     @OptionGroup var reporting: ProgressOptions
 
-    func validate() throws { try checkThreads(threads) }
+    func validate() throws {
+        try checkThreads(threads)
+        guard stream else {
+            if store == nil { throw ValidationError("Name a --store, or read standard input with --stream.") }
+            if saveState != nil || fromState != nil {
+                throw ValidationError("--save-state and --from-state are of --stream: a store keeps what it needs.")
+            }
+            return
+        }
+        let ofStores = [
+            ("--store", store != nil), ("--keep", keep != nil), ("--restart", restart), ("--force", force),
+            ("--dry-run", dryRun),
+        ].filter(\.1).map(\.0)
+        if !ofStores.isEmpty {
+            throw ValidationError("--stream makes no store: leave \(ofStores.joined(separator: " and ")) out.")
+        }
+        if convolution == .fourier {
+            throw ValidationError("Convolutions of input as it comes are computed directly.")
+        }
+    }
 
     func run() throws {
+        guard let store else { return try runStream() }
         var options = ForwardOptions(store: store, model: try ModelFolder.find(model))
         options.memory = memory
         options.threads = threads
@@ -104,6 +140,28 @@ struct ForwardCommand: ParsableCommand {
         guard let summary else { return }
         try json ? Console.print(json: summary.json()) : Console.print(describe(summary))
         if let nll, Console.mode == .line { Console.note("surprisal : \(nll.escaped)") }
+    }
+
+    /// The same over standard input as it comes.
+    private func runStream() throws {
+        Console.leaveOutput(to: nll)
+        let model = try Model(directory: ModelFolder.find(model))
+        Console.noteIgnoredFields(of: model.config)
+        let input = StreamedInput(
+            model: model, values: .tokens, nll: nll, memory: memory, threads: threads, state: state, compute: compute,
+            resumed: fromState, saved: saveState)
+        let result = try input.runShown()
+        var report = Report()
+        report.add("tokens", result.tokens)
+        report.add("scored tokens", result.bytes)
+        if result.bytes > 0 { report.add("bits per byte", result.bitsPerByte) }
+        report.add("seconds", (100 * result.seconds).rounded() / 100)
+        report.add("model", model.directory)
+        report.add("fingerprint", model.fingerprint)
+        report.add("untrained", model.untrained != nil)
+        report.add("resumed", fromState != nil)
+        try report.print(asJSON: json)
+        try result.checkInterruption(saved: saveState)
     }
 
     private func describe(_ summary: ForwardSummary) -> String {

@@ -128,7 +128,7 @@ struct ScoreCommand: ParsableCommand {
             return false
         }
         let model = try Model(directory: options.model)
-        guard StreamRun.canRun(model.config), convolution != .fourier || isAsked else {
+        guard model.config.isStreaming, convolution != .fourier || isAsked else {
             guard !isAsked else {
                 throw Fault(
                     .usage, "the model reads rows from all over a sequence, and cannot score input as it comes",
@@ -142,26 +142,10 @@ struct ScoreCommand: ParsableCommand {
                 .usage, "convolutions of input as it comes are computed directly", at: Place(option: "convolution"))
         }
         Console.noteIgnoredFields(of: model.config)
-        let line = ProgressLine(patience: 1)
-        let score = StreamScore(
-            model: model, nll: nll, memory: memory, threads: threads, state: state, compute: compute,
+        let input = StreamedInput(
+            model: model, values: .bytes, nll: nll, memory: memory, threads: threads, state: state, compute: compute,
             resumed: fromState, saved: saveState)
-        let result: StreamScore.Result
-        do {
-            defer { line.close() }
-            result = try score.run { bytes, bitsPerByte in
-                if Console.mode == .json {
-                    Console.event("progress") {
-                        $0.add("file", "-")
-                        $0.add("bytes", bytes)
-                        $0.add("bits per byte", bitsPerByte)
-                        $0.add("seconds", line.seconds)
-                    }
-                } else {
-                    line.show(share: 0) { "\(exactBytes(bytes))  \(fixed(bitsPerByte, digits: 4)) bits per byte" }
-                }
-            }
-        }
+        let result = try input.runShown()
         if result.bytes > 0 {
             let total = Scoring.Score(file: "-", bytes: result.bytes, bits: result.bits, seconds: result.seconds)
             if json {
@@ -171,15 +155,7 @@ struct ScoreCommand: ParsableCommand {
                 if model.untrained != nil { try Console.print("the weights are untrained") }
             }
         }
-        if result.isInterrupted {
-            let hasMore = result.unscored > 0
-            let scored =
-                hasMore ? "\(exactBytes(result.unscored)) more came and are not scored" : "all that came is scored"
-            let next = saveState.map {
-                "the next run can go on from \($0.escaped)\(hasMore ? ", which holds them" : "")"
-            }
-            throw Fault(.interrupted, "interrupted: \(scored); \(next ?? "no state was to be saved")")
-        }
+        try result.checkInterruption(saved: saveState)
         return true
     }
 

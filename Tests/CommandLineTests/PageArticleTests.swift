@@ -57,6 +57,35 @@ import Testing
         #expect(try read(store, 1, "states", to: bench.file("theirs.npy")) != 0)
     }
 
+    @Test("Python reads what was appended", .enabled(if: python != nil, "skipped: Python lacks a package"))
+    func pythonReadsSupplements() throws {
+        let bench = try Bench()
+        defer { bench.remove() }
+        let (model, store) = (bench.file("model"), bench.file("store"))
+        var numbers = TestNumbers(5)
+        try run(
+            "model", "init", model, "--hidden-size", "16", "--heads", "2", "--patch-size", "16", "--mixers", "r,w:20"
+        ).expect(0)
+        try bench.store(numbers.bytes(100_000), "--patch-size", "16")
+        for part in 0..<3 {
+            if part > 0 {
+                try run("ingest", bench.write("part", numbers.bytes(40_000)), "--store", store, "--append").expect(0)
+            }
+            try run(
+                "forward", "--store", store, "--model", model, "--keep", "last", "--memory", "64MiB", "--nll",
+                bench.file("bits.npy")
+            ).expect(0)
+        }
+        for generation in [0, 2] {
+            try run("export", "--store", store, "--generation", "\(generation)", "--out", bench.file("ours.npy"))
+                .expect(0)
+            #expect(try read(store, generation, "states", to: bench.file("theirs.npy")) == 0)
+            try same(bench.file("ours.npy"), bench.file("theirs.npy"))
+        }
+        #expect(try read(store, 2, "surprisal", to: bench.file("theirs.npy")) == 0)
+        try same(bench.file("bits.npy"), bench.file("theirs.npy"))
+    }
+
     private func read(_ store: String, _ generation: Int, _ table: String, to file: String) throws -> Int32 {
         try Self.launch(
             Self.python ?? "python3",

@@ -179,6 +179,49 @@ struct StreamScoreTests {
         try score([1, 2, 3], "--memory", try #require(refused.leastMemory)).expect(0)
     }
 
+    @Test("forward --stream has a value for every token, as a run over a store has, in parts and at once")
+    func forward() throws {
+        try bench.store(bytes, "--patch-size", "16")
+        let model = self.model
+        try run("forward", "--store", bench.file("store"), "--model", model, "--nll", bench.file("wanted.npy")).expect(0)
+        let wanted = try bench.array("wanted.npy").values
+        var parts: [Float] = []
+        func stream(_ part: ArraySlice<UInt8>, _ flags: [String]) throws -> [String: Any] {
+            try run(
+                ["forward", "--stream", "--model", model, "--json", "--nll", bench.file("nll.npy")] + flags,
+                input: Array(part)
+            ).expect(0).json()
+        }
+        let summary = try stream(bytes[...], [])
+        #expect(same(try bench.array("nll.npy").values, wanted))
+        #expect(summary["tokens"] as? Int == bytes.count + 2 && summary["scored_tokens"] as? Int == bytes.count)
+        let state = bench.file("state")
+        _ = try stream(bytes[..<6143], ["--save-state", state])
+        // The end of what came so far is known, and makes way for what follows.
+        #expect(try bench.array("nll.npy").values.count == 6145)
+        _ = try stream(bytes[6143...], ["--from-state", state, "--threads", "2"])
+        parts = try bench.array("nll.npy").values
+        #expect(same(parts, wanted))
+        // What `score` saves, it goes on from, too.
+        try score(Array(bytes[..<7000]), "--save-state", state).expect(0)
+        let rest = bench.file("rest.npy")
+        try run(["forward", "--stream", "--model", model, "--from-state", state, "--nll", rest], input: Array(bytes[7000...]))
+            .expect(0)
+        #expect(same(try bench.array("rest.npy").values, Array(wanted[7001...])))
+    }
+
+    @Test("forward --stream is without a store, and a store without states that are saved")
+    func streamFlags() throws {
+        let store = try bench.store(Array(bytes[..<100]), "--patch-size", "16")
+        let forward = ["forward", "--model", model]
+        try run(forward).expect(64, "--store", "--stream")
+        try run(forward + ["--stream", "--store", store, "--keep", "all"]).expect(64, "--store and --keep")
+        try run(forward + ["--store", store, "--save-state", bench.file("s")]).expect(64, "--save-state")
+        try run(forward + ["--stream", "--convolution", "fourier"]).expect(64, "directly")
+        try run(["forward", "--model", "nano", "--stream"], input: [1]).expect(64, "all over")
+        try run(forward + ["--stream"]).expect(66, "empty")
+    }
+
     @Test("A long input keeps memory flat")
     func flat() throws {
         var numbers = TestNumbers(4)

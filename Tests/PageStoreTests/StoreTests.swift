@@ -108,7 +108,7 @@ struct ManifestTests {
 
     @Test(
         arguments: [
-            ("format", "\"another store\"", "format"), ("version", "4", "version"), ("version", "\"1\"", "version"),
+            ("format", "\"another store\"", "format"), ("version", "5", "version"), ("version", "\"1\"", "version"),
             ("store", nil, "store"),
             ("tokens", nil, "tokens"), ("tokens", "41", "documents"), ("tokens", "0", "tokens"),
             ("tokens", "-5", "tokens"), ("tokens", "9223372036854775807", "tokens"),

@@ -18,6 +18,28 @@ struct MemoryUseTests {
         try write("proc/self/cgroup", "4:cpu,memory:/a/b\n1:name=systemd:/x\n0::/a/b\n")
     }
 
+    private struct Silent: ForwardObserver {
+        func planned(_ plan: ForwardPlan) {}
+        func note(_ text: String) {}
+        func progress(_ progress: ForwardProgress) {}
+    }
+
+    @Test("Runs that cannot be opened leave no thread that watches memory")
+    func watches() throws {
+        func threads() throws -> Int {
+            try FileManager.default.contentsOfDirectory(atPath: "/proc/self/task").count
+        }
+        let before = try threads()
+        for _ in 0..<200 {
+            #expect(throws: Fault.self) {
+                _ = try ForwardRun(ForwardOptions(store: folder.file("none"), model: folder.file("none")), observer: Silent())
+            }
+        }
+        // Other tests run at the same time, a few of them with threads.
+        #expect(try threads() < before + 100)
+        #expect(MemoryWatch().finish() > 1 << 20)
+    }
+
     private func write(_ name: String, _ text: String) throws {
         try FileManager.default.createDirectory(
             atPath: folder.file(File.parent(of: name)),

@@ -103,6 +103,9 @@ extension ModelConfig {
     /// Whether some layer needs of earlier rows only what it carries along.
     package var hasStreaming: Bool { !(1...depth).allSatisfy(isGathering) }
 
+    /// Whether all layers stream, and no row sees a later one: the sequence may grow, or have no end.
+    package var isStreaming: Bool { !hasGathering && isCausal }
+
     /// Whether a layer asks for the model's input beside its own.
     package func isInputNeeded(byLayer layer: Int) -> Bool {
         (1...depth).contains(layer) && streaming(block: block(ofLayer: layer).index)?.isInputNeeded == true

@@ -15,9 +15,10 @@ public enum ConvolutionWay: String, Sendable, CaseIterable {
     static let operationsDoneDirectly = Double(1 << 38)
 
     /// The way that a run takes where nothing else is asked for. Depends on the model's shape and the sequence's length
-    /// alone, as it makes a difference to the last bits.
+    /// alone, as it makes a difference to the last bits; not on the length where all layers stream, for the sequence
+    /// may grow.
     package static func preferred(_ config: ModelConfig, tokens: Int) -> ConvolutionWay {
-        guard ConvolutionStack.transformSize(config, tileRows: Tiling(patchSize: config.patchSize).rows) > 0 else {
+        guard !config.isStreaming, ConvolutionStack.transformSize(config, tileRows: Tiling(patchSize: config.patchSize).rows) > 0 else {
             return .direct
         }
         let operations =

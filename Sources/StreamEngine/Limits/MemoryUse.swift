@@ -71,8 +71,15 @@ package enum MemoryUse {
         return groups
     }
 
-    private static func kibibytes(_ name: Substring, in path: String) -> Int? {
-        numbers(in: path)["\(name):"].flatMap { $0 > Int.max >> 10 ? nil : $0 << 10 }
+    /// The number of a line "NAME: NUMBER kB", in bytes. Watched runs ask for it often, so only that line is looked at.
+    private static func kibibytes(_ name: String, in path: String) -> Int? {
+        guard let bytes = try? File.read(path) else { return nil }
+        let start = Array("\(name):".utf8)
+        guard let line = bytes.split(separator: UInt8(ascii: "\n")).first(where: { $0.starts(with: start) }) else {
+            return nil
+        }
+        let digits = line.dropFirst(start.count).drop { $0 == 0x20 || $0 == 0x09 }.prefix { (0x30...0x39).contains($0) }
+        return Int(String(decoding: digits, as: UTF8.self)).flatMap { $0 > Int.max >> 10 ? nil : $0 << 10 }
     }
 
     /// Lines of a name and a number that is not negative; others are left out.
@@ -145,43 +152,56 @@ private struct ControlGroup {
     }
 }
 
-/// Watches anonymous memory from a thread of its own and keeps the peak.
+/// Watches anonymous memory from a thread of its own and keeps the peak, until it is finished or let go.
 final class MemoryWatch: Sendable {
-    private let peak = Atomic<Int>(0)
-    /// The watch ends when the second end is closed: at once, for the thread waits at the first.
-    private nonisolated(unsafe) var ends: (watched: Int32, held: Int32) = (-1, -1)
-    private nonisolated(unsafe) var thread = pthread_t()
-    private nonisolated(unsafe) var isRunning = false
+    /// What the thread holds, and nothing else of the watch: a watch that is let go ends it.
+    private final class Samples: Sendable {
+        let peak = Atomic<Int>(0)
+        /// The thread waits at this end of a pipe, and ends when the other one is closed.
+        let watched: Int32
+
+        init(watched: Int32) { self.watched = watched }
+        deinit { if watched >= 0 { close(watched) } }
+
+        func take() { peak.max(MemoryUse.anonymousBytes(), ordering: .relaxed) }
+    }
+
+    private let samples: Samples
+    private nonisolated(unsafe) var held: Int32 = -1
+    /// nil where there is none, or it has ended.
+    private nonisolated(unsafe) var thread: pthread_t?
 
     init() {
-        sample()
         var pair: [Int32] = [-1, -1]
-        guard pipe(&pair) == 0 else { return }
-        for end in pair { _ = fcntl(end, F_SETFD, FD_CLOEXEC) }
-        ends = (pair[0], pair[1])
-        let start = Unmanaged.passRetained(self)
+        let isWatching = pipe(&pair) == 0
+        for end in pair where isWatching { _ = fcntl(end, F_SETFD, FD_CLOEXEC) }
+        samples = Samples(watched: pair[0])
+        held = pair[1]
+        samples.take()
+        guard isWatching else { return }
+        let start = Unmanaged.passRetained(samples)
+        var thread = pthread_t()
         let status = pthread_create(
             &thread, nil,
             { argument in
                 guard let argument else { return nil }
-                let watch = Unmanaged<MemoryWatch>.fromOpaque(argument).takeRetainedValue()
-                var end = pollfd(fd: watch.ends.watched, events: Int16(POLLIN), revents: 0)
-                while poll(&end, 1, 50) <= 0 { watch.sample() }
+                let samples = Unmanaged<Samples>.fromOpaque(argument).takeRetainedValue()
+                var end = pollfd(fd: samples.watched, events: Int16(POLLIN), revents: 0)
+                while poll(&end, 1, 50) <= 0 { samples.take() }
                 return nil
             }, start.toOpaque())
-        isRunning = status == 0
-        if !isRunning { start.release() }
+        if status == 0 { self.thread = thread } else { start.release() }
     }
 
-    private func sample() { peak.max(MemoryUse.anonymousBytes(), ordering: .relaxed) }
+    deinit { _ = finish() }
 
     /// Stops watching and returns the peak in bytes.
     func finish() -> Int {
-        if ends.held >= 0 { close(ends.held) }
-        if isRunning { pthread_join(thread, nil) }
-        if ends.watched >= 0 { close(ends.watched) }
-        (ends, isRunning) = ((-1, -1), false)
-        sample()
-        return peak.load(ordering: .relaxed)
+        if held >= 0 { close(held) }
+        held = -1
+        if let thread { pthread_join(thread, nil) }
+        thread = nil
+        samples.take()
+        return samples.peak.load(ordering: .relaxed)
     }
 }

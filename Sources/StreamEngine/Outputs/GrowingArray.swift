@@ -17,10 +17,10 @@ package final class GrowingArray {
 
     /// - Parameters:
     ///   - path: "-" for standard output.
-    ///   - earlier: values that earlier runs wrote. A file that is there is gone on with where it holds as many, and
-    ///     else left as it is; one that is not there begins with the values of this run. nil: what is there is
+    ///   - earlier: values that earlier runs wrote. A file that is there is gone on with after as many, and left as it is
+    ///     where it has fewer; one that is not there begins with the values of this run. nil: what is there is
     ///     replaced.
-    /// - Throws: `Fault`: `cannotCreate`; `usage` where a file holds another number of values.
+    /// - Throws: `Fault`: `cannotCreate`; `usage` where a file holds fewer values.
     package init(_ path: String, after earlier: Int? = nil) throws {
         self.path = path
         guard let target = try OutputFile.target(path) else {
@@ -41,11 +41,29 @@ package final class GrowingArray {
         var found = [UInt8](repeating: 0, count: Self.headerBytes)
         let length = found.withUnsafeMutableBytes { pread(descriptor, $0.baseAddress, $0.count, 0) }
         let size = File.size(target) ?? 0
-        guard length == Self.headerBytes, found == header, size >= Self.headerBytes + 4 * earlier else {
+        guard length == Self.headerBytes, let stated = Self.count(found), stated >= earlier,
+            size >= Self.headerBytes + 4 * earlier
+        else {
             throw Fault(
                 .usage, "this is no array of \(earlier) values, which is what the saved state goes on from",
                 at: Place(file: path), advice: "Name the file that they were written to, or another one.")
         }
+        // Values after those come again: of a run that was killed, or of the end of an input that has more now.
+        if stated > earlier || size > Self.headerBytes + 4 * earlier {
+            try writeHeader()
+            guard ftruncate(descriptor, off_t(Self.headerBytes + 4 * earlier)) == 0 else {
+                throw File.fault(.inputOutput, "cannot cut", path)
+            }
+        }
+    }
+
+    /// How many values a header counts; nil where it is none of this kind.
+    private static func count(_ header: [UInt8]) -> Int? {
+        let text = String(decoding: header, as: UTF8.self)
+        guard let start = text.firstIndex(of: "("), let count = Int(text[text.index(after: start)...].prefix { $0.isNumber }),
+            header == NpyFile.header(type: "<f4", shape: [count])
+        else { return nil }
+        return count
     }
 
     deinit { if let descriptor { close(descriptor) } }

@@ -98,7 +98,7 @@ public struct Inspection {
             return GenerationSummary(
                 record: generation.record, table: table, blocks: blocks, columns: P,
                 rawBytes: (0..<blocks).reduce(0) { $0 + generation.expectedHeader(table, block: $1).rawBytes },
-                storedBytes: try generation.storedBytes(table), fileBytes: File.size(generation.file) ?? 0,
+                storedBytes: try generation.storedBytes(table), fileBytes: generation.fileBytes,
                 blocksRead: count,
                 statistics: statistics)
         }

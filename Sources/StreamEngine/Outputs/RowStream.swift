@@ -91,7 +91,7 @@ public final class RowStream {
             if skipped == 1, let first = bits.first, !first.isNaN {
                 throw Fault(
                     .badData, "token 0 has a surprisal, and nothing predicts it",
-                    at: Place(file: generation.file, generation: generation.record.index, block: block),
+                    at: generation.place(block),
                     advice: PageHeader.damageAdvice)
             }
             found = bits[skipped...].firstIndex { !($0 >= 0 && $0.isFinite) }.map { $0 - skipped }
@@ -105,7 +105,7 @@ public final class RowStream {
             element == .token
                 ? "token \(token) has an id that is none"
                 : "the \(table.rawValue) of token \(token) \(table == .states ? "are not finite" : "is no number of bits")",
-            at: Place(file: generation.file, generation: generation.record.index, block: block),
+            at: generation.place(block),
             advice: PageHeader.damageAdvice)
     }
 
@@ -136,8 +136,7 @@ public final class RowStream {
                     throw Fault(
                         .badData,
                         "token \(index) of patch \(generation.grid.patches(ofBlock: block).lowerBound + patch) is in two columns",
-                        at: Place(
-                            file: generation.file, generation: generation.record.index, block: block, column: column),
+                        at: generation.place(block, column: column),
                         advice: PageHeader.damageAdvice)
                 }
                 seen[index] = patch

@@ -35,7 +35,7 @@ public enum Verify {
         let store = try Store.open(directory)
         let kernels = try Kernels.select()
         var report = Report()
-        let fingerprint = try TokenFingerprint()
+        let tokens = try TokenCheck(store.manifest)
         do { try store.checkLength() } catch let fault as Fault { report.faults.append(fault) }
         for record in store.manifest.generations {
             guard record.isComplete else {
@@ -47,14 +47,14 @@ public enum Verify {
                 let generation = try store.reader(record.index, isCheckingLength: false)
                 for table in PageTable.allCases where record.holds(table) {
                     try check(
-                        generation, table, kernels: kernels, fingerprint: record.index == 0 ? fingerprint : nil,
+                        generation, table, kernels: kernels, tokens: record.index == 0 ? tokens : nil,
                         &report, onPage)
                 }
             } catch let fault as Fault where fault.kind != .interrupted {
                 report.add(fault)
             }
         }
-        if report.faults.isEmpty && fingerprint.text != store.manifest.tokensFingerprint {
+        if report.faults.isEmpty && !tokens.isPassed {
             report.faults.append(
                 Fault(
                     .badData, "the tokens do not match the fingerprint in the manifest",
@@ -64,7 +64,7 @@ public enum Verify {
     }
 
     private static func check(
-        _ generation: GenerationReader, _ table: PageTable, kernels: KernelTable, fingerprint: TokenFingerprint?,
+        _ generation: GenerationReader, _ table: PageTable, kernels: KernelTable, tokens check: TokenCheck?,
         _ report: inout Report,
         _ onPage: (Int, Int, Int) -> Void
     ) throws {
@@ -84,7 +84,7 @@ public enum Verify {
             let patches = generation.grid.patches(ofBlock: block)
             let tokens = (patches.lowerBound * P..<patches.upperBound * P).clamped(to: 0..<generation.geometry.tokens)
             do {
-                try rows.read(tokens) { _, bytes in fingerprint?.add(bytes) }
+                try rows.read(tokens) { _, bytes in check?.add(bytes) }
                 report.pages += 1
                 report.columns += P
                 report.bytes += try generation.locate(table, block: block).bytes

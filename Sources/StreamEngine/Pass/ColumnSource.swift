@@ -9,6 +9,8 @@ protocol ColumnSource: AnyObject, Sendable {
     var element: Element { get }
     /// For errors.
     var file: String { get }
+    /// The file that holds a block.
+    func file(ofBlock block: Int) -> String
 
     /// Asks for columns of a block ahead.
     func prefetch(block: Int, columns: ClosedRange<Int>)
@@ -23,8 +25,8 @@ protocol ColumnSource: AnyObject, Sendable {
         indices: (_ column: Int) -> UnsafeMutableBufferPointer<UInt16>?,
         found: (_ column: Int, _ offset: Int, _ bytes: Int) throws -> Void) throws
 
-    /// A part of the file is not read again soon.
-    func forget(offset: Int, bytes: Int)
+    /// A piece of the file that holds a block is not read again soon.
+    func forget(block: Int, offset: Int, bytes: Int)
 }
 
 /// A generation that is whole on this machine.
@@ -37,6 +39,7 @@ final class StoredGeneration: ColumnSource {
     var grid: BlockGrid { reader.grid }
     var element: Element { reader.element }
     var file: String { reader.file }
+    func file(ofBlock block: Int) -> String { reader.file(ofBlock: block) }
 
     func prefetch(block: Int, columns: ClosedRange<Int>) { reader.prefetch(.states, block: block, columns: columns) }
 
@@ -49,7 +52,9 @@ final class StoredGeneration: ColumnSource {
         try pages.read(reader, block: block, columns: columns, into: target, indices: indices, found: found)
     }
 
-    func forget(offset: Int, bytes: Int) { if bytes > 0 { reader.forget(offset: offset, bytes: bytes) } }
+    func forget(block: Int, offset: Int, bytes: Int) {
+        if bytes > 0 { reader.forget(block: block, offset: offset, bytes: bytes) }
+    }
 }
 
 /// Which columns a pass brings into its cache with each step, and which it lets go of: the same on every rank that plans
@@ -96,5 +101,5 @@ final class Admission {
     /// Lets the columns of the oldest step go.
     ///
     /// - Returns: where in the file the columns lie that no later step reads.
-    func endOldest() -> [(offset: Int, bytes: Int)] { cache.release(held.removeFirst(), at: lastTime) }
+    func endOldest() -> [(block: Int, offset: Int, bytes: Int)] { cache.release(held.removeFirst(), at: lastTime) }
 }

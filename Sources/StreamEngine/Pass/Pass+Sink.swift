@@ -166,10 +166,14 @@ extension Pass {
         }
         appended.blocks = block + 1
         outgoing.progress.storedBytes = appended.storedBytes
+        let isLast = block == plan.target.blocks - 1
         if block == plan.shard.upperBound - 1 || writer.uncommittedBytes >= dueBytes(writer, carries: outgoing.carries)
         {
-            try writer.commit(progress: outgoing.progress.bytes)
+            // Nothing goes on in a model that reads rows from all over the sequence.
+            let tail = isLast && engine.config.isStreaming ? progressBefore.tail : nil
+            try writer.commit(progress: outgoing.progress.bytes, tail: tail)
         }
+        progressBefore = outgoing.progress
     }
 }
 
@@ -217,7 +221,8 @@ extension Pass {
             if token >= geometry.tokens { continue }
             throw Fault(
                 .badData, "the states of token \(token) are not finite",
-                at: Place(file: generation.file, generation: generation.record.index, block: block, column: column),
+                at: Place(
+                    file: generation.file(ofBlock: block), generation: generation.record.index, block: block, column: column),
                 advice: PageHeader.damageAdvice)
         }
     }

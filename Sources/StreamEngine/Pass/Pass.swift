@@ -22,7 +22,7 @@ import Support
 ///
 /// Sendable for the tasks of its stages. They read what `init` set, and write only what is theirs while they run: rows,
 /// slots and places in memory that the stages before them left free, `traffic` under its lock, `progress` in the stages
-/// that finish blocks, one after another, and `appended` in the writer. All else that changes is the caller's alone,
+/// that finish blocks, one after another, `appended` and `progressBefore` in the writer. All else that changes is the caller's alone,
 /// the one thread that `run` and `finish` are called on; it looks at `progress` and `appended` when nothing runs any more.
 final class Pass: @unchecked Sendable {
     /// Where the generation that is read comes from.
@@ -73,6 +73,8 @@ final class Pass: @unchecked Sendable {
     var progress: RunProgress
     /// Blocks and bytes that went to the store: touched by the writer.
     var appended: (blocks: Int, storedBytes: Int)
+    /// Progress before the block that is appended next, where it may be the last and go on when tokens are appended.
+    var progressBefore: RunProgress
     /// A signal stopped the pass before its end.
     private(set) var isInterrupted = false
     let traffic = Locked(PassTraffic())
@@ -134,6 +136,7 @@ final class Pass: @unchecked Sendable {
         self.head = head.map { (head: $0.0, tokens: $0.1) }
         self.progress = progress
         appended = (progress.nextBlock, progress.storedBytes)
+        progressBefore = progress
         reach = engine.config.reach
         cut = Stretches(plan: plan, length: engine.set.stretchPatches, isLookingAhead: reach.after > 0)
         var prepared = try engine.layers(layers)
@@ -249,7 +252,9 @@ final class Pass: @unchecked Sendable {
         underWay.removeFirst()
         report(share(oldest.step, 1))
         guard case .stored(let generation, let admission) = source else { return }
-        for place in admission.endOldest() { generation.forget(offset: place.offset, bytes: place.bytes) }
+        for place in admission.endOldest() {
+            generation.forget(block: place.block, offset: place.offset, bytes: place.bytes)
+        }
     }
 
     // MARK: Stages of a window

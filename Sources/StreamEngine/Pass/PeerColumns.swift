@@ -27,6 +27,7 @@ final class PeerColumns: ColumnSource {
     var grid: BlockGrid { own.grid }
     var element: Element { own.element }
     var file: String { own.file }
+    func file(ofBlock block: Int) -> String { own.file(ofBlock: block) }
 
     func prefetch(block: Int, columns: ClosedRange<Int>) {
         if shards.rank(holding: block) == peers.rank { own.prefetch(.states, block: block, columns: columns) }
@@ -54,7 +55,9 @@ final class PeerColumns: ColumnSource {
         }
     }
 
-    func forget(offset: Int, bytes: Int) { if bytes > 0 { own.forget(offset: offset, bytes: bytes) } }
+    func forget(block: Int, offset: Int, bytes: Int) {
+        if bytes > 0 { own.forget(block: block, offset: offset, bytes: bytes) }
+    }
 
     /// Pushes what rank `rank` reads of this rank's blocks in pass `pass`, by index, as long as it reads.
     ///

@@ -125,6 +125,9 @@ extension ForwardRun {
         let set = try needs.choose(budget: budget)
         let complete = begun == nil ? [] : store.manifest.generations.filter { $0.isComplete && $0.index > 0 }
         let tokens = store.manifest.tokens
+        // Those before what was appended, in a model that goes on there.
+        let firstBlock = store.manifest.generations.last.flatMap { $0.isContinued ? $0.supplements?.last?.firstBlock : nil }
+        let done = (firstBlock ?? 0) * set.patchesPerBlock * config.patchSize
         let raw = Double(geometry.paddedTokens) * Double(config.hiddenSize * state.size)
         var compression = ForwardPlan.Compression.none
         var secondsPerTokenLayer = Tuning.load().arithmetic[
@@ -132,7 +135,7 @@ extension ForwardRun {
         ].map { 1 / $0.tokenLayersPerSecond }
         if let stored = complete.map(\.storedBytes).max(), stored > 0 {
             compression = .known(raw / Double(stored))
-        } else if tokens > options.leastSamples * CompressionSample.tokens(config),
+        } else if tokens - done > options.leastSamples * CompressionSample.tokens(config),
             let sample = try CompressionSample.take(
                 needs, set: set, model: model, tokens: store.reader(0), budget: budget, kernels: kernels)
         {
@@ -140,7 +143,7 @@ extension ForwardRun {
             secondsPerTokenLayer = sample.secondsPerTokenLayer
         }
         let firstLayer = (complete.map(\.index).max() ?? 0) + 1
-        let seconds = secondsPerTokenLayer.map { $0 * Double(tokens) * Double(config.depth - firstLayer + 1) }
+        let seconds = secondsPerTokenLayer.map { $0 * Double(tokens - done) * Double(config.depth - firstLayer + 1) }
         // Outputs count where they go to the same disk.
         let isBeside =
             options.nll.map { Tuning.device(of: File.parent(of: $0)) == Tuning.device(of: store.directory) } ?? false
@@ -176,7 +179,9 @@ extension ForwardRun {
     func isStranded(_ record: GenerationRecord) -> Bool {
         let keep = options.keep ?? begun?.kept ?? defaultKeep
         let passes = PassPlan(model.config, isAllKept: keep == .all)
-        let next = passes.next(after: store.manifest.generations.last { $0.isComplete }?.index ?? 0)
+        // One that was complete before tokens were appended is so again before the next one is gone on with.
+        let before = store.manifest.generations.last { $0.index < record.index && ($0.isComplete || $0.isContinued) }
+        let next = passes.next(after: before?.index ?? 0)
         return !record.isComplete && (next == passes.passes.count || record.index != passes.passes[next].upperBound)
     }
 
@@ -186,9 +191,7 @@ extension ForwardRun {
     }
 
     private func stateBytesOnDisk() -> Int {
-        store.manifest.generations.filter { $0.index > 0 }.map {
-            File.size("\(store.directory)/\($0.directory)/data.mdb") ?? 0
-        }.reduce(0, +)
+        store.manifest.generations.filter { $0.index > 0 }.map(store.fileBytes).reduce(0, +)
     }
 
     func checkDisk(_ plan: ForwardPlan) throws {

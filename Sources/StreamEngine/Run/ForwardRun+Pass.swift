@@ -44,7 +44,7 @@ extension ForwardRun {
             // The last pass makes a result; and what would fill half of the memory does not wait there for the next
             // pass.
             opened.isCommittedForgotten = isLast || plan.diskNeeded / 2 > MemoryUse.available().bytes / 2
-            progress = try progressOf(opened, layers, isLast: isLast, engine)
+            progress = try progressOf(opened, named, layers, isLast: isLast, engine)
             (record, writer) = (named, opened)
         }
         let isSourceResident = residentLayer == source && source > 0
@@ -62,10 +62,11 @@ extension ForwardRun {
     }
 
     /// How far a pass is, by what was committed with its generation.
-    private func progressOf(_ writer: GenerationWriter, _ layers: ClosedRange<Int>, isLast: Bool, _ engine: Engine)
-        throws -> RunProgress
-    {
-        let place = Place(file: "\(store.directory)/\(writer.record.directory)/data.mdb", generation: layers.upperBound)
+    private func progressOf(
+        _ writer: GenerationWriter, _ record: GenerationRecord, _ layers: ClosedRange<Int>, isLast: Bool,
+        _ engine: Engine
+    ) throws -> RunProgress {
+        let place = Place(file: writer.file, generation: layers.upperBound)
         guard let bytes = writer.progress else {
             if writer.committedBlocks.values.contains(where: { $0 > 0 }) {
                 throw Fault(
@@ -79,7 +80,7 @@ extension ForwardRun {
             bytes,
             within: RunProgress.Bounds(
                 blocks: engine.grid.blocks, committedBlocks: Array(writer.committedBlocks.values),
-                fileBytes: writer.committedBytes, tokens: engine.geometry.tokens,
+                fileBytes: store.fileBytes(of: record), tokens: engine.geometry.tokens,
                 carryBytes: layers.map { sizes.carryBytes(ofLayer: $0) },
                 rowBytes: model.config.reach.before * model.config.hiddenSize * 4,
                 scoredBlockTokens: isLast ? engine.grid.patchesPerBlock * engine.geometry.patchSize : nil),

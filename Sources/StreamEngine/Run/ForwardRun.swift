@@ -124,8 +124,6 @@ public final class ForwardRun {
         for note in store.takeNotes() { observer.note(note) }
     }
 
-    deinit { _ = watch.finish() }
-
     /// Computes what is missing and writes the outputs asked for.
     ///
     /// - Returns: nil for a dry run, which ends with the plan.
@@ -239,7 +237,7 @@ public final class ForwardRun {
                 hiddenSize: plan.config.hiddenSize,
                 state: plan.state.name, patchesPerBlock: plan.set.patchesPerBlock, keep: plan.keep.rawValue,
                 compute: compute == .bf16 ? compute.rawValue : nil, convolution: way.rawValue,
-                kernels: kernelKind, arithmetic: ModelArithmetic.revision)
+                kernels: kernelKind, arithmetic: ModelArithmetic.revision, isStreaming: plan.config.isStreaming)
             try store.publish(manifest)
         }
         computed.set = plan.set

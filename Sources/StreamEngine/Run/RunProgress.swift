@@ -45,12 +45,15 @@ struct RunProgress: Equatable {
 
     init() {}
 
+    /// What the next block is made anew from, if it is the last of a sequence that grows.
+    var tail: Tail { Tail(firstBlock: nextBlock, progress: nextBlock > 0 ? bytes : []) }
+
     /// What progress must agree with.
     struct Bounds {
         /// Blocks of the generation, and blocks that its tables hold.
         var blocks: Int
         var committedBlocks: [Int]
-        /// Bytes of its file.
+        /// Bytes of its files.
         var fileBytes: Int
         var tokens: Int
         /// Bytes of each layer's carry, and how many of them are rows of s.

@@ -51,7 +51,7 @@ package final class StreamRun {
         from saved: StreamState? = nil
     ) throws {
         let config = model.config
-        guard Self.canRun(config) else {
+        guard config.isStreaming else {
             throw Fault(
                 .usage, "this model's layers read rows from all over a sequence, which it needs as a whole, in a store",
                 at: Place(file: model.directory))
@@ -84,9 +84,6 @@ package final class StreamRun {
         computation = "\(ForwardRun.arithmetic(kernels, .direct)) states \(needs.state.name)"
         if let saved { try takeUp(saved) }
     }
-
-    /// Whether a model can be run in this way.
-    package static func canRun(_ config: ModelConfig) -> Bool { !config.hasGathering && config.isCausal }
 
     // MARK: Tokens in, surprisal out
 

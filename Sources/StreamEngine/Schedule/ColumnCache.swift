@@ -145,8 +145,8 @@ final class ColumnCache: @unchecked Sendable {
     /// The step that `admit` was called for is done. `time` is that of the last step admitted.
     ///
     /// - Returns: where in the file the columns lie that no later step reads.
-    func release(_ columns: CachedColumns, at time: Int) -> [(offset: Int, bytes: Int)] {
-        var done: [(offset: Int, bytes: Int)] = []
+    func release(_ columns: CachedColumns, at time: Int) -> [(block: Int, offset: Int, bytes: Int)] {
+        var done: [(block: Int, offset: Int, bytes: Int)] = []
         for slot in columns.held {
             pins[slot] -= 1
             guard pins[slot] == 0 else { continue }
@@ -158,7 +158,7 @@ final class ColumnCache: @unchecked Sendable {
             } else {
                 slotOf[keys[slot]] = nil
                 free.append(slot)
-                done.append(places[slot])
+                done.append((block, places[slot].offset, places[slot].bytes))
             }
         }
         // Entries of slots that were taken again stay behind; they are swept when they are the most.

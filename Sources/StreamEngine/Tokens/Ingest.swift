@@ -18,11 +18,13 @@ public enum Ingest {
 
     /// What was ingested.
     public struct Summary: Sendable {
-        /// n: tokens, specials included.
+        /// n: tokens of the store, specials included.
         public var tokens: Int
+        /// Those of them that were ingested now.
+        public var newTokens: Int
         /// Bytes that were read.
         public var inputBytes: Int
-        /// Bytes of generation 0's pages.
+        /// Bytes of generation 0's pages, of all tokens.
         public var storedBytes: Int
         /// G: patches that the tokens fill, the last one perhaps in part.
         public var patches: Int
@@ -51,19 +53,7 @@ public enum Ingest {
         _ inputs: [String], store directory: String, format: Format, patchSize: Int, isReplacing: Bool,
         onProgress: (Int) -> Void = { _ in }
     ) throws -> Summary {
-        var kept = OutputGuard()
-        if File.isDirectory(directory) { kept.keep(store: directory) }
-        for input in inputs where input != "-" {
-            try check(input)
-            if kept.keeps(input) {
-                throw Fault(
-                    .usage, "the input is a file of the store that is to be made", at: Place(file: input),
-                    remedies: [.otherStore])
-            }
-        }
-        guard inputs.filter({ $0 == "-" }).count <= 1 else {
-            throw Fault(.usage, "standard input can be read once only")
-        }
+        try check(inputs, store: directory)
         let name = Store.newName()
         let lock = try Store.prepare(directory, name: name, isReplacing: isReplacing)
         // Nothing half-written stays, and nothing that anybody else put there is removed.
@@ -83,6 +73,22 @@ public enum Ingest {
         }
     }
 
+    static func check(_ inputs: [String], store directory: String) throws {
+        var kept = OutputGuard()
+        if File.isDirectory(directory) { kept.keep(store: directory) }
+        for input in inputs where input != "-" {
+            try check(input)
+            if kept.keeps(input) {
+                throw Fault(
+                    .usage, "the input is a file of the store that it is to go into", at: Place(file: input),
+                    remedies: [.otherStore])
+            }
+        }
+        guard inputs.filter({ $0 == "-" }).count <= 1 else {
+            throw Fault(.usage, "standard input can be read once only")
+        }
+    }
+
     private static func check(_ input: String) throws {
         guard File.exists(input) else { throw Fault(.noInput, "there is no such file", at: Place(file: input)) }
         guard !File.isDirectory(input) else {
@@ -99,6 +105,28 @@ public enum Ingest {
         let writer = try TokenWriter(
             store: directory, identity: { GenerationIdentity(store: name, record: $0, patchSize: patchSize) },
             patchSize: patchSize, kernels: Kernels.select())
+        let read = try read(inputs, format, into: writer, onProgress)
+        guard let geometry = SequenceGeometry(tokens: writer.tokens, patchSize: patchSize) else {
+            throw Fault(.badData, "\(writer.tokens) tokens make no sequence")
+        }
+        let record = try writer.finish()
+        let manifest = Manifest(
+            store: name, tokens: geometry.tokens, patchSize: patchSize, tokensFingerprint: read.fingerprint,
+            documents: read.documents, generations: [record])
+        publishing()
+        let store = try Store.create(directory, manifest: manifest, lock: lock)
+        return Summary(
+            tokens: geometry.tokens, newTokens: geometry.tokens, inputBytes: read.bytes,
+            storedBytes: record.storedBytes, patches: geometry.patches, documents: read.documents.count,
+            notes: store.takeNotes())
+    }
+
+    /// Reads inputs, one after another, into a store's tokens.
+    ///
+    /// - Returns: what they are; the bytes that were read; the fingerprint of their tokens.
+    static func read(_ inputs: [String], _ format: Format, into writer: TokenWriter, _ onProgress: (Int) -> Void) throws
+        -> (documents: [Document], bytes: Int, fingerprint: String)
+    {
         let fingerprint = try TokenFingerprint()
         var documents: [Document] = []
         var inputBytes = 0
@@ -153,19 +181,7 @@ public enum Ingest {
             if format == .documents { try special(endOfSequence) }
             documents.append(Document(name: input, firstToken: first, tokens: writer.tokens - first))
         }
-        guard let geometry = SequenceGeometry(tokens: writer.tokens, patchSize: patchSize) else {
-            throw Fault(.badData, "\(writer.tokens) tokens make no sequence")
-        }
-        let record = try writer.finish()
-        let manifest = Manifest(
-            store: name, tokens: geometry.tokens, patchSize: patchSize, tokensFingerprint: fingerprint.text,
-            documents: documents, generations: [record])
-        publishing()
-        let store = try Store.create(directory, manifest: manifest, lock: lock)
-        return Summary(
-            tokens: geometry.tokens, inputBytes: inputBytes, storedBytes: record.storedBytes, patches: geometry.patches,
-            documents: documents.count,
-            notes: store.takeNotes())
+        return (documents, inputBytes, fingerprint.text)
     }
 }
 
@@ -185,6 +201,42 @@ final class TokenFingerprint {
 
     /// Sixteen hexadecimal digits.
     var text: String { XXH3_64bits_digest(state).hexDigits }
+
+    /// Begins anew.
+    func reset() { XXH3_64bits_reset(state) }
+}
+
+/// Holds all tokens of a store, in their order, against the fingerprints in its manifest: one, or one of each section.
+final class TokenCheck {
+    private var sections: ArraySlice<TokenSection>
+    private let fingerprint: TokenFingerprint
+    /// Tokens of the first section that are still to come.
+    private var rest = 0
+    private var hasDifference = false
+
+    init(_ manifest: Manifest) throws {
+        sections = (manifest.sections ?? [TokenSection(tokens: manifest.tokens, fingerprint: manifest.tokensFingerprint)])[...]
+        fingerprint = try TokenFingerprint()
+        rest = sections.first?.tokens ?? 0
+    }
+
+    func add(_ ids: UnsafeRawBufferPointer) {
+        var ids = ids[...]
+        while let section = sections.first, !ids.isEmpty {
+            let count = min(rest, ids.count / 2)
+            fingerprint.add(UnsafeRawBufferPointer(rebasing: ids.prefix(2 * count)))
+            ids = ids.dropFirst(2 * count)
+            rest -= count
+            if rest > 0 { return }
+            if fingerprint.text != section.fingerprint { hasDifference = true }
+            fingerprint.reset()
+            sections.removeFirst()
+            rest = sections.first?.tokens ?? 0
+        }
+    }
+
+    /// Whether all came, and are those that were ingested.
+    var isPassed: Bool { sections.isEmpty && !hasDifference }
 }
 
 /// An input read front to back; "-" is standard input.

@@ -40,20 +40,22 @@ enum Repage {
             store: store.directory,
             identity: { GenerationIdentity(store: old.store, record: $0, patchSize: patchSize) }, patchSize: patchSize,
             order: order, kernels: kernels)
-        let fingerprint = try TokenFingerprint()
+        let (fingerprint, check) = (try TokenFingerprint(), try TokenCheck(old))
         try RowStream(store.reader(0), kernels: kernels).read(0..<old.tokens) { first, rows in
             try Interruption.check { "the store is unchanged" }
             progress(Double(first) / Double(old.tokens))
             fingerprint.add(rows)
+            check.add(rows)
             for id in rows.bindMemory(to: UInt16.self) { try writer.append(id) }
         }
-        guard fingerprint.text == old.tokensFingerprint else {
+        guard check.isPassed else {
             throw Fault(
                 .badData, "the tokens do not match the fingerprint in the manifest",
                 at: Place(file: store.directory, generation: 0), remedies: [.ingestAgain])
         }
         var manifest = old
         manifest.patchSize = patchSize
+        (manifest.sections, manifest.tokensFingerprint) = (nil, fingerprint.text)
         manifest.generations = [try writer.finish()]
         try store.publish(manifest)
     }

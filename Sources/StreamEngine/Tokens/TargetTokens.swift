@@ -93,7 +93,7 @@ final class TargetTokens: @unchecked Sendable {
                         throw Fault(
                             .badData,
                             "token \(token) has id \(id), which a sequence of \(geometry.tokens) tokens cannot have there",
-                            at: Place(file: tokens.file, generation: 0, block: block, column: column),
+                            at: tokens.place(block, column: column),
                             advice: PageHeader.damageAdvice)
                     }
                     if position <= count { target[position] = id }

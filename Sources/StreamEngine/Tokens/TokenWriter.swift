@@ -6,6 +6,7 @@ import Support
 /// Writes generation 0: tokens in, blocks of columns out.
 package final class TokenWriter {
     package let record: GenerationRecord
+    /// Tokens of the sequence so far, those in the blocks before its first one included.
     package private(set) var tokens = 0
     private let patchSize: Int
     private let writer: GenerationWriter
@@ -30,16 +31,25 @@ package final class TokenWriter {
     /// Uncommitted bytes are kept near this.
     private static let commitBytes = 1 << 20
 
-    /// - Parameter order: what the tokens are ordered by, and how.
+    /// - Parameters:
+    ///   - order: what the tokens are ordered by, and how.
+    ///   - continued: a generation whose last supplement, from its first block on, is to be written, and the bytes of the
+    ///     pages before that; nil for a new one.
     package init(
         store: String, identity: (GenerationRecord) -> GenerationIdentity, patchSize: Int,
-        order named: (name: String, ordering: Ordering)? = nil, kernels: KernelTable
+        order named: (name: String, ordering: Ordering)? = nil,
+        continuing continued: (record: GenerationRecord, storedBytes: Int)? = nil, kernels: KernelTable
     ) throws {
         let T = Self.patchesPerBlock(patchSize: patchSize)
         self.patchSize = patchSize
-        record = GenerationRecord(
-            index: 0, directory: Store.unusedDirectory(store, generation: 0), element: .token, patchesPerBlock: T,
-            width: 1, tables: [.states], order: named?.name)
+        record =
+            continued?.record
+            ?? GenerationRecord(
+                index: 0, directory: Store.unusedDirectory(store, generation: 0), element: .token, patchesPerBlock: T,
+                width: 1, tables: [.states], order: named?.name)
+        block = record.supplements?.last?.firstBlock ?? 0
+        tokens = block * T * patchSize
+        storedBytes = continued?.storedBytes ?? 0
         writer = try GenerationWriter(store: store, identity: identity(record), record: record)
         encoder = try PageEncoder(
             largest: PageHeader(
@@ -93,13 +103,19 @@ package final class TokenWriter {
     }
 
     /// Writes the last block and makes all durable. The record may then be published.
-    package func finish() throws -> GenerationRecord {
+    ///
+    /// - Parameter isMarking: marks the environment as complete; else `mark` does.
+    package func finish(isMarking: Bool = true) throws -> GenerationRecord {
         if filled > 0 { try writeBlock() }
         try writer.commit(progress: [])
-        try writer.finish()
+        try isMarking ? writer.finish() : writer.sync()
         var record = record
         record.isComplete = true
         record.storedBytes = storedBytes
         return record
     }
+
+    /// Marks the environment as complete, once the manifest names it: a killed writer's is known by the missing mark, and
+    /// removed.
+    package func mark() { try? writer.finish() }
 }

@@ -4,9 +4,12 @@ import ProtonModel
 import StreamEngine
 import Support
 
-/// Scores standard input as it comes, without a store and without an end: surprisal within a second of its bytes.
-struct StreamScore {
+/// Runs a model over standard input as it comes, without a store and without an end: surprisal within a second of its
+/// bytes.
+struct StreamedInput {
     var model: Model
+    /// What there is a value for.
+    var values: Values
     var nll: String?
     var memory: Int?
     var threads: Int?
@@ -16,7 +19,16 @@ struct StreamScore {
     var resumed: String?
     var saved: String?
 
+    enum Values {
+        /// Every byte.
+        case bytes
+        /// Every token, BOS and EOS included, as a run over a store has it. The end of the input is that of the document.
+        case tokens
+    }
+
     struct Result {
+        /// Tokens that were given to the model, those of earlier runs included.
+        var tokens: Int
         var bytes: Int
         var bits: Double
         /// Of these, read by earlier runs.
@@ -27,6 +39,19 @@ struct StreamScore {
         var unscored: Int
 
         var bitsPerByte: Double { bits / Double(max(1, bytes)) }
+
+        /// - Parameter saved: where the state was saved, if it was.
+        /// - Throws: `Fault` (`interrupted`) where a signal came, saying what is kept.
+        func checkInterruption(saved: String?) throws {
+            if !isInterrupted { return }
+            let hasMore = unscored > 0
+            let scored =
+                hasMore ? "\(exactBytes(unscored)) more came and are not scored" : "all that came is scored"
+            let next = saved.map {
+                "the next run can go on from \($0.escaped)\(hasMore ? ", which holds them" : "")"
+            }
+            throw Fault(.interrupted, "interrupted: \(scored); \(next ?? "no state was to be saved")")
+        }
     }
 
     /// Bytes read at a time.
@@ -59,7 +84,7 @@ struct StreamScore {
         // Documents begin with BOS, as `ingest` has it; an end there may never be.
         if run.tokens == 0 { run.append([256]) }
         // Of an earlier run's values those that are there stay, and nothing is made before there are bytes.
-        let written = resumed == nil ? nil : max(0, run.reported - 1)
+        let written = resumed == nil ? nil : max(0, run.reported - (values == .bytes ? 1 : 0))
         var array: GrowingArray?
         if let nll, resumed != nil { array = try GrowingArray(nll, after: written) }
         let chunk = try Memory<UInt8>(Self.chunk)
@@ -73,11 +98,7 @@ struct StreamScore {
             }
             let isDue = isEnded || watch.seconds - flushed >= Self.patience
             do {
-                try run.compute(isFlush: isDue && run.tokens > 1) { values in
-                    // Nothing is said of BOS, which is no byte.
-                    let first = run.reported == 0 ? 1 : 0
-                    try array?.write(UnsafeBufferPointer(rebasing: values[first...]))
-                }
+                try run.compute(isFlush: isDue && run.tokens > 1) { try write($0, from: run.reported, to: array) }
             } catch {
                 // The bytes do not come again.
                 if let saved { try? run.state.write(to: saved) }
@@ -90,10 +111,22 @@ struct StreamScore {
         }
         if isEnded && run.tokens <= 1 { throw Fault(.noInput, "the input is empty", at: Place(file: "-")) }
         if let saved { try run.state.write(to: saved) }
+        if isEnded, values == .tokens {
+            // What is saved goes on with the document.
+            run.append([257])
+            try run.compute(isFlush: true) { try write($0, from: run.reported, to: array) }
+        }
         try array?.close()
         return Result(
-            bytes: run.bitsCount, bits: run.bits, earlier: max(0, earlier - 1), seconds: watch.seconds,
+            tokens: run.reported, bytes: run.bitsCount, bits: run.bits, earlier: max(0, earlier - 1), seconds: watch.seconds,
             isInterrupted: !isEnded, unscored: max(0, run.tokens - max(1, run.reported)))
+    }
+
+    /// - Parameter first: the token that the first value is of.
+    private func write(_ surprisal: UnsafeBufferPointer<Float>, from first: Int, to array: GrowingArray?) throws {
+        // Nothing is said of BOS, which is no byte.
+        let skipped = values == .bytes && first == 0 ? 1 : 0
+        try array?.write(UnsafeBufferPointer(rebasing: surprisal[skipped...]))
     }
 
     /// What has come; nil where nothing did within `seconds`, or a signal came. 0 at the end.
@@ -105,5 +138,23 @@ struct StreamScore {
         if count < 0 && (errno == EINTR || errno == EAGAIN) { return nil }
         guard count >= 0 else { throw File.fault(.inputOutput, "cannot read", "-") }
         return count
+    }
+
+    /// The same, shown as it goes on.
+    func runShown() throws -> Result {
+        let line = ProgressLine(patience: 1)
+        defer { line.close() }
+        return try run { bytes, bitsPerByte in
+            if Console.mode == .json {
+                Console.event("progress") {
+                    $0.add("file", "-")
+                    $0.add("bytes", bytes)
+                    $0.add("bits per byte", bitsPerByte)
+                    $0.add("seconds", line.seconds)
+                }
+            } else {
+                line.show(share: 0) { "\(exactBytes(bytes))  \(fixed(bitsPerByte, digits: 4)) bits per byte" }
+            }
+        }
     }
 }
