@@ -414,7 +414,8 @@ extension Manifest {
             throw fail("run", "is missing, though there are states")
         }
         try check(run, fail)
-        guard states.dropLast().allSatisfy({ $0.isComplete || $0.isContinued }), run.isComplete == (generation(run.layers)?.isComplete == true)
+        guard states.dropLast().allSatisfy({ $0.isComplete || $0.isContinued }),
+            run.isComplete == (generation(run.layers)?.isComplete == true)
         else {
             throw fail("run.complete", "contradicts the generations")
         }
@@ -452,12 +453,14 @@ extension Manifest {
         throws
     {
         guard let supplements = record.supplements else { return }
-        let blocks = geometry.map { BlockGrid(patches: $0.patches, patchesPerBlock: record.patchesPerBlock).blocks } ?? 0
+        let blocks =
+            geometry.map { BlockGrid(patches: $0.patches, patchesPerBlock: record.patchesPerBlock).blocks } ?? 0
         var last = 0
         for supplement in supplements {
             guard supplement.firstBlock > last, supplement.firstBlock < blocks else {
                 throw fail(
-                    "first_block", "generation \(record.index) is continued from block \(supplement.firstBlock)"
+                    "first_block",
+                    "generation \(record.index) is continued from block \(supplement.firstBlock)"
                         + ", after \(last) and of \(blocks)")
             }
             last = supplement.firstBlock

@@ -69,7 +69,9 @@ extension Store {
     }
 
     /// Copies pages as they are: their checksums go with them.
-    private func copy(_ blocks: Range<Int>, of old: GenerationRecord, to new: GenerationRecord, _ check: () throws -> Void)
+    private func copy(
+        _ blocks: Range<Int>, of old: GenerationRecord, to new: GenerationRecord, _ check: () throws -> Void
+    )
         throws -> GenerationWriter
     {
         let reader = try reader(old.index, isCheckingLength: false)

@@ -219,9 +219,10 @@ public final class Store {
     /// Whether a generation is whole that the manifest takes for unfinished: an older manifest was put back, and what
     /// it does not know of is not given up by it.
     private func isFurther(_ record: GenerationRecord) -> Bool {
-        !record.isComplete && record.directories.last.map { last in
-            (try? GenerationIdentity.statement(in: folder(last)))?.isComplete == true
-        } == true
+        !record.isComplete
+            && record.directories.last.map { last in
+                (try? GenerationIdentity.statement(in: folder(last)))?.isComplete == true
+            } == true
     }
 
     /// Removes what the manifest has dropped, where it is still what was dropped, and forgets the list.

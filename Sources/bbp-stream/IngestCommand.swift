@@ -102,7 +102,11 @@ struct IngestCommand: ParsableCommand {
         report.add("documents", summary.documents)
         report.add("input", bytes: summary.inputBytes)
         report.add("tokens", summary.tokens)
-        if let patchSize { report.add("patch size (P)", patchSize) } else { report.add("new tokens", summary.newTokens) }
+        if let patchSize {
+            report.add("patch size (P)", patchSize)
+        } else {
+            report.add("new tokens", summary.newTokens)
+        }
         report.add("stored", bytes: summary.storedBytes)
         report.add("seconds", (100 * line.seconds).rounded() / 100)
         try report.print(asJSON: json)

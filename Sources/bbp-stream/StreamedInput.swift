@@ -118,7 +118,8 @@ struct StreamedInput {
         }
         try array?.close()
         return Result(
-            tokens: run.reported, bytes: run.bitsCount, bits: run.bits, earlier: max(0, earlier - 1), seconds: watch.seconds,
+            tokens: run.reported, bytes: run.bitsCount, bits: run.bits, earlier: max(0, earlier - 1),
+            seconds: watch.seconds,
             isInterrupted: !isEnded, unscored: max(0, run.tokens - max(1, run.reported)))
     }
 

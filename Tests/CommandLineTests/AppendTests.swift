@@ -3,6 +3,8 @@ import Glibc
 import TestSupport
 import Testing
 
+@testable import PageStore
+
 /// `ingest --append`, and `forward` over what was appended: the bits of one run over all of it.
 @Suite("Appending")
 struct AppendTests {
@@ -21,8 +23,10 @@ struct AppendTests {
         // The least memory: short blocks, and so several of them.
         try bench.store(Array(bytes[..<1000]), "--raw", "--patch-size", "16", named: "probe")
         memory = try #require(
-            run("forward", "--store", bench.file("probe"), "--model", bench.file("model"), "--threads", "2",
-                "--memory", "1MiB").leastMemory)
+            run(
+                "forward", "--store", bench.file("probe"), "--model", bench.file("model"), "--threads", "2",
+                "--memory", "1MiB"
+            ).leastMemory)
     }
 
     private func forward(_ store: String = "store", _ flags: [String] = []) throws -> Outcome {
@@ -33,7 +37,9 @@ struct AppendTests {
             ] + flags)
     }
 
-    private func append(_ part: some Collection<UInt8>, _ flags: String..., to store: String = "store") throws -> Outcome {
+    private func append(_ part: some Collection<UInt8>, _ flags: String..., to store: String = "store") throws
+        -> Outcome
+    {
         try run(["ingest", bench.write("part", part), "--store", bench.file(store), "--append"] + flags)
     }
 
@@ -131,12 +137,23 @@ struct AppendTests {
         #expect(isSame)
         let dump = try run("dump", "--store", bench.file("store")).expect(0)
         #expect(dump.output.contains("tokens 10 002, first 40 002") && dump.output.contains("tokens 5, first 50 004"))
-        try bench.editManifest { fields in
-            var sections = try #require(fields["sections"] as? [[String: Any]])
-            sections[1]["fingerprint"] = "0123456789abcdef"
-            fields["sections"] = sections
+        // One section's fingerprint, and then also what follows from it.
+        for isFollowed in [false, true] {
+            try bench.editManifest { fields in
+                var sections = try #require(fields["sections"] as? [[String: Any]])
+                sections[1]["fingerprint"] = "0123456789abcdef"
+                fields["sections"] = sections
+                if isFollowed {
+                    let all = sections.map {
+                        TokenSection(tokens: $0["tokens"] as? Int ?? 0, fingerprint: $0["fingerprint"] as? String ?? "")
+                    }
+                    fields["tokens_fingerprint"] = Manifest.fingerprint(of: all)
+                }
+            }
+            let problem = isFollowed ? "the tokens do not match" : "sections"
+            let verified = try run("verify", "--store", bench.file("store"))
+            #expect(verified.status == 65 && (verified.error + verified.output).contains(problem))
         }
-        try run("verify", "--store", bench.file("store")).expect(65, "sections")
     }
 
     @Test(

@@ -183,7 +183,8 @@ struct StreamScoreTests {
     func forward() throws {
         try bench.store(bytes, "--patch-size", "16")
         let model = self.model
-        try run("forward", "--store", bench.file("store"), "--model", model, "--nll", bench.file("wanted.npy")).expect(0)
+        try run("forward", "--store", bench.file("store"), "--model", model, "--nll", bench.file("wanted.npy")).expect(
+            0)
         let wanted = try bench.array("wanted.npy").values
         var parts: [Float] = []
         func stream(_ part: ArraySlice<UInt8>, _ flags: [String]) throws -> [String: Any] {
@@ -205,8 +206,11 @@ struct StreamScoreTests {
         // What `score` saves, it goes on from, too.
         try score(Array(bytes[..<7000]), "--save-state", state).expect(0)
         let rest = bench.file("rest.npy")
-        try run(["forward", "--stream", "--model", model, "--from-state", state, "--nll", rest], input: Array(bytes[7000...]))
-            .expect(0)
+        try run(
+            ["forward", "--stream", "--model", model, "--from-state", state, "--nll", rest],
+            input: Array(bytes[7000...])
+        )
+        .expect(0)
         #expect(same(try bench.array("rest.npy").values, Array(wanted[7001...])))
     }
 

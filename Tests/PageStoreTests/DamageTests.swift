@@ -121,7 +121,9 @@ struct DamageTests {
         let store = try TestStore(tokens: 16, patchesPerBlock: 4, element: .f32, width: 4)
         let generation = try store.reader(), room = try Memory<UInt8>(20)
         let end = try #require(File.size(store.dataFile))
-        let found = try fault { try generation.read(at: end - 5, ofBlock: 1, into: room.bytes, place: Place(file: "f", block: 1)) }
+        let found = try fault {
+            try generation.read(at: end - 5, ofBlock: 1, into: room.bytes, place: Place(file: "f", block: 1))
+        }
         #expect(found?.kind == .badData && found?.place == Place(file: "f", block: 1, byteOffset: end))
     }
 

@@ -32,7 +32,8 @@ struct MemoryUseTests {
         let before = try threads()
         for _ in 0..<200 {
             #expect(throws: Fault.self) {
-                _ = try ForwardRun(ForwardOptions(store: folder.file("none"), model: folder.file("none")), observer: Silent())
+                _ = try ForwardRun(
+                    ForwardOptions(store: folder.file("none"), model: folder.file("none")), observer: Silent())
             }
         }
         // Other tests run at the same time, a few of them with threads.

@@ -18,7 +18,9 @@ public enum ConvolutionWay: String, Sendable, CaseIterable {
     /// alone, as it makes a difference to the last bits; not on the length where all layers stream, for the sequence
     /// may grow.
     package static func preferred(_ config: ModelConfig, tokens: Int) -> ConvolutionWay {
-        guard !config.isStreaming, ConvolutionStack.transformSize(config, tileRows: Tiling(patchSize: config.patchSize).rows) > 0 else {
+        guard !config.isStreaming,
+            ConvolutionStack.transformSize(config, tileRows: Tiling(patchSize: config.patchSize).rows) > 0
+        else {
             return .direct
         }
         let operations =

@@ -60,7 +60,8 @@ package final class GrowingArray {
     /// How many values a header counts; nil where it is none of this kind.
     private static func count(_ header: [UInt8]) -> Int? {
         let text = String(decoding: header, as: UTF8.self)
-        guard let start = text.firstIndex(of: "("), let count = Int(text[text.index(after: start)...].prefix { $0.isNumber }),
+        guard let start = text.firstIndex(of: "("),
+            let count = Int(text[text.index(after: start)...].prefix { $0.isNumber }),
             header == NpyFile.header(type: "<f4", shape: [count])
         else { return nil }
         return count

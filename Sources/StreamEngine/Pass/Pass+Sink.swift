@@ -222,7 +222,8 @@ extension Pass {
             throw Fault(
                 .badData, "the states of token \(token) are not finite",
                 at: Place(
-                    file: generation.file(ofBlock: block), generation: generation.record.index, block: block, column: column),
+                    file: generation.file(ofBlock: block), generation: generation.record.index, block: block,
+                    column: column),
                 advice: PageHeader.damageAdvice)
         }
     }

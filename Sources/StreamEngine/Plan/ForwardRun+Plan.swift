@@ -126,7 +126,9 @@ extension ForwardRun {
         let complete = begun == nil ? [] : store.manifest.generations.filter { $0.isComplete && $0.index > 0 }
         let tokens = store.manifest.tokens
         // Those before what was appended, in a model that goes on there.
-        let firstBlock = store.manifest.generations.last.flatMap { $0.isContinued ? $0.supplements?.last?.firstBlock : nil }
+        let firstBlock = store.manifest.generations.last.flatMap {
+            $0.isContinued ? $0.supplements?.last?.firstBlock : nil
+        }
         let done = (firstBlock ?? 0) * set.patchesPerBlock * config.patchSize
         let raw = Double(geometry.paddedTokens) * Double(config.hiddenSize * state.size)
         var compression = ForwardPlan.Compression.none

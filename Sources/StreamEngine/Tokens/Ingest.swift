@@ -215,7 +215,8 @@ final class TokenCheck {
     private var hasDifference = false
 
     init(_ manifest: Manifest) throws {
-        sections = (manifest.sections ?? [TokenSection(tokens: manifest.tokens, fingerprint: manifest.tokensFingerprint)])[...]
+        sections =
+            (manifest.sections ?? [TokenSection(tokens: manifest.tokens, fingerprint: manifest.tokensFingerprint)])[...]
         fingerprint = try TokenFingerprint()
         rest = sections.first?.tokens ?? 0
     }
