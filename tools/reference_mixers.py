@@ -5,7 +5,7 @@ may be others than those of its keys.
 
 A mixer is a function (rows, weights, name, fields) -> [n, D]. `rows` [n, D] are the normalised rows of the tokens
 alone, so that no mixer knows of padding; `name` is what its tensors' names begin with; `fields` is its object in
-config.json as `complete` gives it. All are causal. `KINDS` lists them: a new kind is one function, its fields and its
+config.json as `complete` gives it. All but windows are causal. `KINDS` lists them: a new kind is one function, its fields and its
 tensors.
 """
 
@@ -79,26 +79,29 @@ def rms_norm(heads, weights, name, eps):
 # Sliding windows
 # ---------------------------------------------------------------------------------------------------
 
-def window_attention(query, key, value, window, dilation):
-    """One head: a row attends to itself and to the rows 1, 2, ..., `window` dilations before it. [n, d] -> [n, d]"""
+def window_attention(query, key, value, window, dilation, causal):
+    """One head: a row attends to itself and to the rows 1, 2, ..., `window` dilations before it, and as many after it
+    where not causal. [n, d] -> [n, d]"""
     count, width = query.shape
-    backs = [step * dilation for step in range(window + 1) if step * dilation < count]
-    scores = np.full((count, len(backs)), -np.inf)  # where there is no such row
-    for column, back in enumerate(backs):
-        scores[back:, column] = (query[back:] * key[:count - back]).sum(axis=1) / math.sqrt(width)
+    steps = [step * dilation for step in range(-window, 1 if causal else window + 1) if abs(step) * dilation < count]
+    scores = np.full((count, len(steps)), -np.inf)  # where there is no such row
+    rows = [slice(max(0, -step), min(count, count - step)) for step in steps]
+    seen = [slice(max(0, step), min(count, count + step)) for step in steps]
+    for column in range(len(steps)):
+        scores[rows[column], column] = (query[rows[column]] * key[seen[column]]).sum(axis=1) / math.sqrt(width)
     shares = np.exp(scores - scores.max(axis=1, keepdims=True))
     shares /= shares.sum(axis=1, keepdims=True)
     result = np.zeros_like(value)
-    for column, back in enumerate(backs):
-        result[back:] += shares[back:, column, None] * value[:count - back]
+    for column in range(len(steps)):
+        result[rows[column]] += shares[rows[column], column, None] * value[seen[column]]
     return result
 
 
 def sliding_window(rows, weights, name, fields):
-    """Attention to the rows shortly before, at a distance of each head's own. [n, D] -> [n, D]"""
+    """Attention to the rows shortly before, or around, at a distance of each head's own. [n, D] -> [n, D]"""
     heads, sources = fields["num_heads"], fields["num_kv_heads"]
-    if not fields["causal"] or fields["global_tokens"]:
-        raise Impossible("windows that are not causal or have global_tokens are not known here")
+    if fields["global_tokens"]:
+        raise Impossible("windows with global_tokens are not known here")
     if heads % sources:
         raise Impossible("num_kv_heads must divide num_heads")
     query = rotated(heads_of(rows, weights, name + "q_proj", heads), fields["rope"])
@@ -110,7 +113,8 @@ def sliding_window(rows, weights, name, fields):
     attended = []
     for head in range(heads):
         source = head // (heads // sources)
-        attended.append(window_attention(query[head], key[source], value[source], fields["window"], dilations[head]))
+        attended.append(window_attention(query[head], key[source], value[source], fields["window"], dilations[head],
+                                         fields["causal"]))
     return projection(np.concatenate(attended, axis=1), weights, name + "o_proj")
 
 

@@ -260,8 +260,11 @@ def mixer_of(config, layer):
         raise reference_mixers.Impossible("there are both mixer and mixers")
     if len(mixers) != config["num_hidden_layers"]:
         raise reference_mixers.Impossible(f"there are {len(mixers)} mixers for {config['num_hidden_layers']} layers")
-    if not config["causal"] and not is_monte_carlo(mixers[layer]):
+    window = mixers[layer].get("kind") == "sliding-window"
+    if not config["causal"] and not window and not is_monte_carlo(mixers[layer]):
         raise reference_mixers.Impossible(f"mixers.{layer} is causal and the model is not")
+    if config["causal"] and window and not mixers[layer].get("causal", True):
+        raise reference_mixers.Impossible(f"mixers.{layer} sees later rows and the model does not")
     return mixers[layer]
 
 

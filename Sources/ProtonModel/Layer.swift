@@ -30,8 +30,8 @@ package final class Layer: Sendable {
         mixer =
             if let streaming = model.config.streaming(block: block) {
                 try streaming.mixer(tensor, model.config, geometry: geometry, on: backend)
-            } else if model.config.mixers[block].isMonteCarlo {
-                try DelegateMixer(tensor, model.config, geometry: geometry, on: backend)
+            } else if let gathering = model.config.gathering(block: block) {
+                try gathering.gatheringMixer(tensor, model.config, geometry: geometry, on: backend)
             } else {
                 throw Fault(
                     .badData, "the engine has no mixer of kind '\(model.config.mixers[block].kind)'",
@@ -66,10 +66,11 @@ package struct ModelSizes: Sendable {
         var needs = feedForward.needs
         needs.add(Head.needs(config))
         needs.add(DelegateScore.needs(config))
-        if config.hasGathering { needs.add(DelegateMixer.needs(config, patchSize: P)) }
         for block in 0..<config.layers {
             if let mixer = config.streaming(block: block) {
                 needs.add(mixer.needs(config, tileRows: feedForward.tileRows))
+            } else if let mixer = config.gathering(block: block) {
+                needs.add(mixer.gatheringNeeds(config))
             }
         }
         return needs
@@ -81,7 +82,9 @@ package struct ModelSizes: Sendable {
             try FeedForwardRoom(feedForward, on: backend),
             try OrderingRoom(config, geometry: geometry, on: backend),
         ]
-        if config.hasGathering { rooms.append(try DelegateRoom(config, geometry: geometry, on: backend)) }
+        if config.hasDelegates { rooms.append(try DelegateRoom(config, geometry: geometry, on: backend)) }
+        let windows = config.gatheringWindows
+        if !windows.isEmpty { rooms.append(try WindowRoom(windows, config, geometry: geometry, on: backend)) }
         if config.hasStreaming { rooms.append(try StreamRoom(config, geometry: geometry)) }
         return LaneTools(try backend.lane(laneNeeds), rooms: rooms)
     }
@@ -90,7 +93,9 @@ package struct ModelSizes: Sendable {
     package var toolBytes: Int {
         backend.footprint(laneNeeds) + FeedForwardRoom.footprint(feedForward)
             + OrderingRoom.footprint(config, patchSize: P)
-            + (config.hasGathering ? DelegateRoom.footprint(config, patchSize: P) : 0)
+            + (config.hasDelegates ? DelegateRoom.footprint(config, patchSize: P) : 0)
+            + (config.gatheringWindows.isEmpty
+                ? 0 : WindowRoom.footprint(config.gatheringWindows, config, patchSize: P))
             + (config.hasStreaming ? StreamRoom.footprint(patchSize: P) : 0)
     }
 
@@ -105,8 +110,8 @@ package struct ModelSizes: Sendable {
         if let mixer = config.streaming(block: block) {
             return feedForward.weightBytes(on: backend) + mixer.weightBytes(config, on: backend)
         }
-        return feedForward.weightBytes(on: backend) + DelegateMixer.weightBytes(config, on: backend)
-            + (config.delegation == .selective ? DelegateScore.footprint(config, on: backend) : 0)
+        return feedForward.weightBytes(on: backend)
+            + (config.gathering(block: block)?.gatheringWeightBytes(config, on: backend) ?? 0)
     }
 
     /// Bytes of what a layer carries on: rows of s, and what its mixer carries.
@@ -122,7 +127,8 @@ package struct ModelSizes: Sendable {
 
     /// Bytes of what a window of `rows` rows gathers.
     package func answerBytes(rows: Int, isOnce: Bool) -> Int {
-        config.hasGathering ? DelegateAnswers.footprint(config, rows: rows, isOnce: isOnce) : 0
+        (0..<config.layers).compactMap { config.gathering(block: $0)?.answerBytes(config, rows: rows, isOnce: isOnce) }
+            .max() ?? 0
     }
 }
 

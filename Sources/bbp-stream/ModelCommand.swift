@@ -225,7 +225,7 @@ struct ModelCommand: ParsableCommand {
                 report.add("layers", run.layers.map { .number($0, shown: "\($0)") })
                 report.add("kind", run.mixer.kind)
                 report.add("mixer", run.mixer.shape.summary)
-                report.add("streaming", run.mixer.shape.isStreaming)
+                report.add("streaming", config.isStreaming(run.mixer))
                 return report
             })
         report.add("heads (H)", config.heads)

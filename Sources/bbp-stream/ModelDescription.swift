@@ -35,10 +35,13 @@ extension ModelConfig {
         return runs
     }
 
+    /// Whether a layer of this mixer streams here: none does where rows see later ones.
+    func isStreaming(_ mixer: LayerMixer) -> Bool { isCausal && mixer.shape.isStreaming }
+
     /// "2-4, 6": layers that need no more of earlier rows than fits in memory.
     var streamingLayers: String {
         var ranges: [ClosedRange<Int>] = []
-        for run in mixerRuns where run.mixer.shape.isStreaming {
+        for run in mixerRuns where isStreaming(run.mixer) {
             if let last = ranges.last, last.upperBound + 1 == run.layers.lowerBound {
                 ranges[ranges.count - 1] = last.lowerBound...run.layers.upperBound
             } else {

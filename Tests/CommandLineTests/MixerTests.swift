@@ -73,7 +73,7 @@ struct MixerTests {
         ("{\(window), \"dilation\": \"2\"}", "mixers.1.dilation", "integer"),
         ("{\(window), \"dilation\": 131073}", "mixers.1.window", "1048584 rows"),
         ("{\(window), \"qkv_bias\": 1}", "mixers.1.qkv_bias", "true or false"),
-        ("{\(window), \"causal\": false}", "mixers.1.causal", "not supported yet"),
+        ("{\(window), \"causal\": false}", "mixers.1.causal", "the model's is true"),
         ("{\(window), \"global_tokens\": [0]}", "mixers.1.global_tokens", "not supported yet"),
         ("{\(window), \"global_tokens\": 0}", "mixers.1.global_tokens", "list"),
         ("{\(window), \"rope\": true}", "mixers.1.rope", "object"),
@@ -207,7 +207,7 @@ struct MixerTests {
         try initialize("m,r").expect(0)
         try set("causal", "false")
         try run("model", "info", bench.file("model")).expect(65, "'mixers.1.kind'", "retention", "causal")
-        for kind in ["w:8", "l", "t", "m2"] {
+        for kind in ["x:8", "l", "t", "m2"] {
             try initialize("m,\(kind)", "--bidirectional", named: "other").expect(64, "'mixers.1.kind'", "causal")
         }
         #expect(!bench.exists("other"))
@@ -378,17 +378,19 @@ struct MixerTests {
         #expect(try mixers() == [64, 6].map { ["kind": "s4d", "state": $0] as NSDictionary })
         try initialize("s,s:5", "--force").expect(0)
         #expect(
-            try mixers() == [16, 5].map { states in
-                ["kind": "mamba", "state": states, "expand": 2, "conv": 4, "dt_rank": 1] as NSDictionary
-            })
+            try mixers()
+                == [16, 5].map { states in
+                    ["kind": "mamba", "state": states, "expand": 2, "conv": 4, "dt_rank": 1] as NSDictionary
+                })
         try initialize("x,x:9,x:5+30", "--force").expect(0)
         #expect(
-            try mixers() == [(256, 256), (9, 9), (5, 30)].map { segment, memory in
-                [
-                    "kind": "transformer-xl", "num_heads": 4, "head_dim": 4, "segment": segment, "memory": memory,
-                    "same_length": false, "clamp_length": -1,
-                ] as NSDictionary
-            })
+            try mixers()
+                == [(256, 256), (9, 9), (5, 30)].map { segment, memory in
+                    [
+                        "kind": "transformer-xl", "num_heads": 4, "head_dim": 4, "segment": segment, "memory": memory,
+                        "same_length": false, "clamp_length": -1,
+                    ] as NSDictionary
+                })
         try initialize("r", "--force").expect(0)
         #expect(
             try mixers() == [
@@ -626,5 +628,55 @@ struct MixerTests {
                 "s4d, 32 complex states a feature", "s4d, 1 complex state a feature",
             ])
         #expect(runs.allSatisfy { $0["streaming"] as? Bool == true })
+    }
+
+    // MARK: Windows that see later rows
+
+    @Test("Windows on both sides: the same bits in memory and beside it, each row read once, layer by layer")
+    func around() throws {
+        var numbers = TestNumbers(77)
+        // Windows of several sizes, of which one reaches over more than a tile: nothing is left of the layer before.
+        let model = bench.file("model")
+        try run(
+            "model", "init", model, "--hidden-size", "16", "--heads", "2", "--intermediate-size", "16",
+            "--kernel-size", "5", "--patch-size", "8", "--bidirectional", "--mixers", "w:50,w:110x9,w:200,m"
+        ).expect(0)
+        #expect(try mixers().prefix(3).allSatisfy { $0["causal"] as? Bool == false })
+        let store = try bench.store(numbers.bytes(90_000), "--patch-size", "8")
+        let forward = ["forward", "--store", store, "--model", model, "--restart", "--json"]
+        let least = try #require(run(forward + ["--memory", "1MiB"]).leastMemory)
+        var found: [Data] = []
+        for memory in [least, "24MiB", "1GiB"] {
+            let name = bench.file("\(memory).npy")
+            let summary = try run(forward + ["--memory", memory, "--threads", "\(1 + found.count)", "--nll", name])
+                .expect(0).json()
+            found.append(try bench.bytes("\(memory).npy"))
+            let layers = try #require(summary["layers"] as? [[String: Any]])
+            #expect(layers.count == 4)
+            for layer in layers[1..<3] where memory == "24MiB" {
+                let (reads, writes) = (layer["reads"] as? Double ?? 9, layer["writes"] as? Double ?? 9)
+                #expect(reads < 1.05 && writes < 1.05, "\(reads) and \(writes)")
+            }
+        }
+        let isSame = found[1] == found[0] && found[2] == found[0]
+        #expect(isSame)
+        try run("context", "--model", model, "--length", "90000").expect(0)
+    }
+
+    @Test("Windows see later rows in models that do, and no other kind does")
+    func lookingAhead() throws {
+        try initialize("w:8,r").expect(0)
+        try set("causal", "false")
+        try run("model", "info", bench.file("model")).expect(65, "'mixers.1.kind'", "retention", "causal")
+        // One that sees no later row may stand beside others.
+        try initialize("w:8,m", "--bidirectional", "--force").expect(0)
+        var fields = try #require(
+            JSONSerialization.jsonObject(with: bench.bytes("model/config.json")) as? [String: Any])
+        var listed = try #require(fields["mixers"] as? [[String: Any]])
+        listed[0]["causal"] = true
+        fields["mixers"] = listed
+        try bench.write("model/config.json", JSONSerialization.data(withJSONObject: fields))
+        let info = try run("model", "info", bench.file("model")).expect(0)
+        #expect(info.output.contains("sliding-window 8, ") && info.output.contains("streaming layers : none"))
     }
 }

@@ -216,14 +216,17 @@ import Testing
         }
     }
 
-    @Test("In a model that is not causal only Monte Carlo Attention works")
+    @Test("In a model that is not causal only Monte Carlo Attention and windows work")
     func bidirectional() throws {
         for shape in Self.shapes {
             var config = config([MonteCarloShape(), shape])
             config.isCausal = false
-            let isFine = shape is MonteCarloShape
+            let isFine = shape is MonteCarloShape || shape is SlidingWindowShape
             #expect(config.impossibleField()?.field == (isFine ? nil : "mixers.1.kind"))
         }
+        var looking = SlidingWindowShape(heads: 2, headSize: 8, window: 9)
+        looking.isCausal = false
+        #expect(config([looking]).impossibleField()?.field == "mixers.0.causal")
     }
 
     @Test("Layers of rwkv7 that blend their values with the first layer's need that it is one, and the only one")

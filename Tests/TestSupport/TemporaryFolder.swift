@@ -41,7 +41,8 @@ package enum Fixtures {
 
     /// Those of mixers other than Monte Carlo Attention, alone and several in one model.
     package static let mixers = [
-        "window", "window-dilated", "window-wide", "retention", "retention-plain", "retention-long",
+        "window", "window-dilated", "window-wide", "window-around", "window-around-wide", "window-around-carlo",
+        "window-around-one", "retention", "retention-plain", "retention-long",
         "retention-inclusive", "hybrid", "hybrid-carlo", "hybrid-selective", "streaming", "streaming-short",
         "linear", "linear-plain", "linear-identity", "transnormer", "transnormer-plain",
         "mamba2", "mamba2-plain", "mamba2-short", "mamba2-selective",

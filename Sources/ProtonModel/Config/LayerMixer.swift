@@ -29,8 +29,11 @@ public struct LayerMixer: Sendable, Equatable {
 
     /// Names the first field that cannot work in a model of hidden size `width`, causal or not; nil when all do.
     func impossibleField(isCausal: Bool, width: Int) -> (field: String, problem: String)? {
-        guard isCausal || isMonteCarlo else {
+        guard isCausal || shape.hasBidirectionalForm else {
             return ("kind", "is '\(kind)', which works in causal models only; \"causal\" is false")
+        }
+        guard !isCausal || !shape.isLookingAhead else {
+            return ("causal", "is false, and the model's is true; its rows see no later ones")
         }
         return shape.impossibleField(width: width)
     }

@@ -53,6 +53,10 @@ package protocol MixerShape: Sendable {
     /// Whether all that a row needs of earlier rows fits in memory, however long the sequence.
     var isStreaming: Bool { get }
 
+    /// Whether it works in models whose rows see later ones, and whether it is one that does.
+    var hasBidirectionalForm: Bool { get }
+    var isLookingAhead: Bool { get }
+
     /// In one line, for people.
     var summary: String { get }
 }
@@ -65,6 +69,9 @@ extension MixerShape {
     )? { nil }
 
     package func impossibleField(width D: Int) -> (field: String, problem: String)? { impossibleField() }
+
+    package var hasBidirectionalForm: Bool { false }
+    package var isLookingAhead: Bool { false }
 
     package func tensors(width D: Int, layer: Int, of layers: Int) -> [TensorDescription] { tensors(width: D) }
 
@@ -79,6 +86,8 @@ package enum MixerView: Sendable, Equatable {
     case patches
     /// For each of `steps` so many rows before it, that many rows apart.
     case window(rows: Int, steps: [Int])
+    /// The same before and after it.
+    case around(rows: Int, steps: [Int])
     /// Those of its segment of so many rows that come before it, and `before` rows before the segment.
     case segments(rows: Int, before: Int)
     /// All before it.

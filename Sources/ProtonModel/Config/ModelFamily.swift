@@ -1,3 +1,4 @@
+import Geometry
 import Compute
 
 /// Which token of a patch plays which index in the delegate transpose: its column (Model.md, "The wider family").
@@ -97,6 +98,17 @@ extension ModelConfig {
         (1...depth).contains(layer) && streaming(block: block(ofLayer: layer).index) == nil
     }
 
+    /// Whether layer `layer` is one of Monte Carlo Attention, and whether any is: their rows have delegates.
+    package func isDelegating(_ layer: Int) -> Bool {
+        (1...depth).contains(layer) && mixers[block(ofLayer: layer).index].isMonteCarlo
+    }
+    package var hasDelegates: Bool { mixers.contains(where: \.isMonteCarlo) }
+
+    /// What a pass that begins with layer `layer` reads.
+    package func access(ofLayer layer: Int) -> any Access {
+        gathering(block: block(ofLayer: layer).index)?.access(self) ?? OwnAccess()
+    }
+
     /// Whether any layer does.
     package var hasGathering: Bool { (1...depth).contains(where: isGathering) }
 
@@ -111,6 +123,18 @@ extension ModelConfig {
         (1...depth).contains(layer) && streaming(block: block(ofLayer: layer).index)?.isInputNeeded == true
     }
 
-    /// The mixer of a block that streams; nil for one that gathers.
-    func streaming(block: Int) -> (any StreamingShape)? { mixers[block].shape as? any StreamingShape }
+    /// The mixer of a block that streams; nil for one that gathers, as all do where rows see later ones.
+    func streaming(block: Int) -> (any StreamingShape)? {
+        isCausal ? mixers[block].shape as? any StreamingShape : nil
+    }
+
+    /// The mixer of a block that gathers; nil for one that streams.
+    func gathering(block: Int) -> (any GatheringShape)? {
+        streaming(block: block) == nil ? mixers[block].shape as? any GatheringShape : nil
+    }
+
+    /// Windows of blocks that gather.
+    var gatheringWindows: [SlidingWindowShape] {
+        (0..<layers).compactMap { gathering(block: $0) as? SlidingWindowShape }
+    }
 }

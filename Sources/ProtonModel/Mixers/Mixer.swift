@@ -20,6 +20,9 @@ package protocol GatheringMixer: Mixer {
     /// - Throws: `Fault` (`inputOutput`) where there is none.
     func answers(rows: Int, workers: Int, isOnce: Bool, on backend: any Backend) throws -> any GatheredAnswers
 
+    /// Whether these were made for this mixer, or for one like it.
+    func isAnswered(by answers: any GatheredAnswers) -> Bool
+
     /// Tasks of a part of a window's gathering; they may run at once.
     func tasks(ofPart part: Int, ofWindow window: Int, in plan: WindowPlan, answers: any GatheredAnswers) -> Int
 

@@ -16,7 +16,7 @@ final class Engine: @unchecked Sendable {
     let pipeline: Pipeline
     let workers: [Worker]
     let memory: EngineMemory
-    /// What windows in flight gather; made with the first layer that does.
+    /// What windows in flight gather; made with the first layer that does, and anew with one of another kind.
     private var answers: [any GatheredAnswers] = []
     /// Layers made ready, by block of the model: repeats share them.
     private var layers: [Int: Layer] = [:]
@@ -64,7 +64,8 @@ final class Engine: @unchecked Sendable {
 
     /// What window `window` gathers.
     func answers(of window: Int, to mixer: any GatheringMixer) throws -> any GatheredAnswers {
-        if answers.isEmpty {
+        if answers.first.map(mixer.isAnswered) != true {
+            answers = []
             answers = try (0..<set.windowsInFlight).map { _ in
                 try mixer.answers(
                     rows: set.windowPatches * geometry.patchSize, workers: workers.count, isOnce: set.isVisitedOnce,

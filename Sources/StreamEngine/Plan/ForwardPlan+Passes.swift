@@ -49,7 +49,7 @@ extension ForwardPlan {
         let grid = BlockGrid(patches: geometry.patches, patchesPerBlock: set.patchesPerBlock)
         let columns = grid.blocks.multipliedReportingOverflow(by: geometry.patchSize)
         let areAllKept = !columns.overflow && set.stateSlots >= columns.partialValue
-        guard config.isGathering(layer), !areAllKept else { return 1 }
+        guard config.isDelegating(layer), !areAllKept else { return 1 }
         return config.isCausal ? 2 : 3
     }
 }

@@ -24,8 +24,6 @@ struct WorkingSetNeeds {
 
     var geometry: SequenceGeometry { sizes.geometry }
     var config: ModelConfig { sizes.config }
-    /// How a pass that gathers reads.
-    private let delegates: DelegateAccess
 
     init(
         sizes: ModelSizes, passes: PassPlan, state: Element, threads: Int, copiedWeightBytes: Int, baseBytes: Int,
@@ -40,13 +38,12 @@ struct WorkingSetNeeds {
         self.tokenPatchesPerBlock = tokenPatchesPerBlock
         self.fixedPatchesPerBlock = fixedPatchesPerBlock
         isBegun = fixedPatchesPerBlock != nil
-        delegates = DelegateAccess(isCausal: sizes.config.isCausal)
     }
 
     var P: Int { geometry.patchSize }
     /// Whether some states carry the token indices of their rows; and whether the tokens do.
-    var isOrdered: Bool { config.delegation != .transpose && config.hasGathering }
-    var areTokensOrdered: Bool { isOrdered && config.isGathering(1) }
+    var isOrdered: Bool { config.delegation != .transpose && config.hasDelegates }
+    var areTokensOrdered: Bool { isOrdered && config.isDelegating(1) }
     /// Bytes of a row's token index.
     private var indexBytes: Int { isOrdered ? 2 : 0 }
     var tile: Int { Tiling(patchSize: geometry.patchSize).patchesPerTile }
@@ -99,7 +96,7 @@ struct WorkingSetNeeds {
 
     /// How pass `pass` reads, by index.
     func access(ofPass pass: Int) -> any Access {
-        config.isGathering(passes.passes[pass].lowerBound) ? delegates : OwnAccess()
+        config.access(ofLayer: passes.passes[pass].lowerBound)
     }
 
     /// The most columns of tokens that the first pass asks for, and of states that any later one does.
@@ -110,8 +107,8 @@ struct WorkingSetNeeds {
     private func stateDemand(_ shape: WindowShape) -> (least: Int, comfortable: Int) {
         // Passes but the first begin with a layer that gathers, unless every generation is kept.
         let later = passes.passes.dropFirst().isEmpty ? passes.passes[...] : passes.passes.dropFirst()
-        let demands = Set(later.map { config.isGathering($0.lowerBound) })
-            .map { ($0 ? delegates as any Access : OwnAccess()).demand(shape) }
+        let blocks = Set(later.map { config.block(ofLayer: $0.lowerBound).index })
+        let demands = blocks.map { config.access(ofLayer: $0 * config.recurrence + 1).demand(shape) }
         return (demands.map(\.least).max() ?? 0, demands.map(\.comfortable).max() ?? 0)
     }
 
@@ -261,7 +258,7 @@ struct WorkingSetNeeds {
 
         // Both generations in memory. A window that is the whole sequence saves wide models an eighth of their
         // arithmetic; narrow ones lose as much to the memory that its rows take (tools/bench).
-        if config.hiddenSize >= 128, config.hasGathering, generationBytes.map({ $0 < min(budget, 1 << 56) }) == true {
+        if config.hiddenSize >= 128, config.hasDelegates, generationBytes.map({ $0 < min(budget, 1 << 56) }) == true {
             let whole = workingSet(
                 T: largest, W: (geometry.patches + largest - 1) / largest * largest, slots: nil, isVisitedOnce: true,
                 overlap: .full, commit: commit)
@@ -285,7 +282,7 @@ struct WorkingSetNeeds {
                 let demand = stateDemand(shape)
                 let set = workingSet(T: T, W: W, slots: demand.comfortable, overlap: .full, commit: commit)
                 if set.totalBytes <= budget
-                    && (demand.comfortable == shape.allColumns || !config.hasGathering
+                    && (demand.comfortable == shape.allColumns || !config.hasDelegates
                         || T <= max(tile, geometry.patches / (4 * P))
                         || fixedPatchesPerBlock != nil)
                 {

@@ -16,7 +16,7 @@ package enum EffectiveContext {
         }
     }
 
-    /// The same for the layers of any model, repeats of a block included. A window of w rows d apart adds w·d; segments
+    /// The same for the layers of any model, repeats of a block included. A window of w rows d apart adds w·d, on both sides twice that; segments
     /// of S rows with M rows before them at most S - 1 + M, as much as the last row of one sees; a layer that sees all
     /// earlier rows makes it nil, for there is no bound.
     package static func afterLayers(of config: ModelConfig) -> [ExactCount?] {
@@ -25,6 +25,7 @@ package enum EffectiveContext {
             switch config.mixers[config.block(ofLayer: layer).index].shape.view {
             case .patches: context?.passPatches(of: config.patchSize)
             case .window(let rows, let steps): context?.multiply(by: 1, adding: UInt32(rows * (steps.max() ?? 1)))
+            case .around(let rows, let steps): context?.multiply(by: 1, adding: UInt32(2 * rows * (steps.max() ?? 1)))
             case .segments(let rows, let before): context?.multiply(by: 1, adding: UInt32(rows - 1 + before))
             case .all: context = nil
             }

@@ -87,6 +87,16 @@ struct ReachFollower {
                 else { return nil }
             }
             return seen
+        case .around(let count, let steps):
+            var seen = rows
+            for step in steps {
+                for side in [-step, step] {
+                    guard let more = run(of: rows, first: 0, step: side, count: count + 1),
+                        add(more, movedBy: 0, to: &seen)
+                    else { return nil }
+                }
+            }
+            return seen
         case .segments(let count, let before): return segments(of: rows, count, before: before)
         case .all: return tokens(through: token)
         }

@@ -71,6 +71,8 @@ package final class DelegateMixer: GatheringMixer {
         try DelegateAnswers(config, rows: rows, isOnce: isOnce, workers: workers, on: backend)
     }
 
+    package func isAnswered(by answers: any GatheredAnswers) -> Bool { answers is DelegateAnswers }
+
     /// Whether hosts are visited once for local rows and delegates: the one window is the whole sequence, so that its
     /// hosts are its own patches, and there is memory for the answers to all local rows.
     private func isVisitedOnce(_ plan: WindowPlan, _ answers: DelegateAnswers) -> Bool {

@@ -13,7 +13,7 @@ package enum DelegateOrdering {
     /// The order of the states that layer `layer` reads, from 1; nil for natural order.
     package init?(_ model: Model, readBy layer: Int, on backend: any Backend) throws {
         let config = model.config
-        guard config.isGathering(layer) else { return nil }
+        guard config.isDelegating(layer) else { return nil }
         let (block, `repeat`) = config.block(ofLayer: layer)
         switch config.delegation {
         case .transpose: return nil
@@ -26,7 +26,7 @@ package enum DelegateOrdering {
 extension Model {
     /// A name for what orders the states that layer `layer` reads; nil for natural order.
     package func orderName(readBy layer: Int) -> String? {
-        guard config.isGathering(layer) else { return nil }
+        guard config.isDelegating(layer) else { return nil }
         switch config.delegation {
         case .transpose: return nil
         case .monteCarlo(let seed): return "\(config.delegation.mode), seed \(seed)"

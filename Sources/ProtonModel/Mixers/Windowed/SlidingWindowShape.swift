@@ -1,6 +1,6 @@
 import Support
 
-/// Attention of every row over itself and a fixed number of rows before it.
+/// Attention of every row over itself and a fixed number of rows before it, or on both sides.
 package struct SlidingWindowShape: MixerShape {
     package static let kind = "sliding-window"
     package static let letter = "w"
@@ -12,17 +12,19 @@ package struct SlidingWindowShape: MixerShape {
     package var keyValueHeads: Int
     /// dh; H·dh need not be D.
     package var headSize: Int
-    /// w: rows before its own that a row sees, `dilation` rows apart.
+    /// w: rows before its own that a row sees, and as many after it where it is not causal, `dilation` rows apart.
     package var window: Int
     /// d: one for all heads, or one a head.
     package var dilations: [Int]
     /// Whether q, k, v and o are projected with a bias.
     package var hasBias: Bool
     package var rope: RotaryEncoding?
+    /// Whether no later row is seen.
+    package var isCausal: Bool
 
     package init(
         heads: Int, keyValueHeads: Int? = nil, headSize: Int, window: Int, dilations: [Int] = [1],
-        hasBias: Bool = false, rope: RotaryEncoding? = nil
+        hasBias: Bool = false, rope: RotaryEncoding? = nil, isCausal: Bool = true
     ) {
         self.heads = heads
         self.keyValueHeads = keyValueHeads ?? heads
@@ -31,11 +33,12 @@ package struct SlidingWindowShape: MixerShape {
         self.dilations = dilations
         self.hasBias = hasBias
         self.rope = rope
+        self.isCausal = isCausal
     }
 
     package func dilation(ofHead head: Int) -> Int { dilations.count == 1 ? dilations[0] : dilations[head] }
 
-    /// Rows before a row that it depends on.
+    /// Rows before a row that it depends on, and after it where it is not causal.
     package var reach: Int { window * (dilations.max() ?? 1) }
 
     package static func fields(of text: Substring?) -> [JSONObject.Field]? {
@@ -53,9 +56,8 @@ package struct SlidingWindowShape: MixerShape {
         dilations = try Self.dilations(&fields)
         hasBias = try fields.bool("qkv_bias", default: false)
         rope = try RotaryEncoding.take(&fields)
-        if try !fields.bool("causal", default: true) {
-            throw fields.fault("causal", "is false; windows that see later tokens are not supported yet")
-        }
+        // Models that are made have what becomes them, their files say it.
+        isCausal = try fields.bool("causal", default: model.heads == nil || model.isCausal)
         switch fields.take("global_tokens") {
         case nil: break
         case .array(let tokens) where tokens.isEmpty: break
@@ -108,7 +110,7 @@ package struct SlidingWindowShape: MixerShape {
         fields += [#""head_dim": \#(headSize)"#, #""window": \#(window)"#]
         if commonDilation != 1 { fields.append(#""dilation": \#(commonDilation.map(String.init) ?? "\(dilations)")"#) }
         // Other readers may take an absent field for false.
-        fields.append(#""causal": true"#)
+        fields.append(#""causal": \#(isCausal)"#)
         if hasBias { fields.append(#""qkv_bias": true"#) }
         if let rope { fields.append(rope.json) }
         return "{\(fields.joined(separator: ", "))}"
@@ -123,11 +125,16 @@ package struct SlidingWindowShape: MixerShape {
         }
     }
 
-    package var view: MixerView { .window(rows: window, steps: Set(dilations).sorted()) }
-    package var isStreaming: Bool { true }
+    package var view: MixerView {
+        let steps = Set(dilations).sorted()
+        return isCausal ? .window(rows: window, steps: steps) : .around(rows: window, steps: steps)
+    }
+    package var isStreaming: Bool { isCausal }
+    package var hasBidirectionalForm: Bool { true }
+    package var isLookingAhead: Bool { !isCausal }
 
     package var summary: String {
-        var words = ["\(Self.kind) \(window)"]
+        var words = ["\(Self.kind) \(window)\(isCausal ? "" : " on both sides")"]
         if commonDilation == nil {
             words.append("dilation \(dilations.min() ?? 1) to \(dilations.max() ?? 1)")
         } else if let dilation = commonDilation, dilation != 1 {
