@@ -111,7 +111,7 @@ import Testing
 
     @Test(
         "Where weights are large, all that the wiring reaches changes a token's rows",
-        arguments: ["hybrid-xl", "pair-window-mamba", "every-kind"])
+        arguments: ["xl", "hybrid-xl", "pair-window-mamba", "every-kind"])
     func wholeContext(fixture: String) throws {
         let depths = try #require(
             run("context", "--model", Fixtures.path(fixture), "--length", "61", "--perturb", "--json").expect(0).json()[
