@@ -86,7 +86,8 @@ let package = Package(
         .testTarget(
             name: "StreamEngineTests",
             dependencies: [
-                "StreamEngine", "ProtonModel", "Compute", "Cluster", "PageStore", "Support", "Geometry", "TestSupport",
+                "StreamEngine", "ProtonModel", "Compute", "CKernels", "Cluster", "PageStore", "Support", "Geometry",
+                "TestSupport",
             ],
             swiftSettings: swift),
         .testTarget(

@@ -409,7 +409,12 @@ package struct JSONFields {
     /// Fails on the first field nobody took.
     package func finish() throws {
         guard let name = object.fields.first?.name else { return }
-        throw fault(name, "unknown field" + (meant(by: name).map { "; did you mean '\($0)'?" } ?? ""))
+        let known = known.filter { $0 != "kind" }.joined(separator: ", ")
+        throw fault(
+            name,
+            "unknown field; "
+                + (meant(by: name).map { "did you mean '\($0)'?" }
+                    ?? (known.isEmpty ? "there must be none" : "there are \(known)")))
     }
 
     /// The name that was asked for and that `name` looks like misspelt.

@@ -8,9 +8,10 @@ struct ContextCommand: ParsableCommand {
     static let configuration = CommandConfiguration(
         commandName: "context", abstract: "Show how many tokens one output token depends on, by depth.",
         discussion: """
-            The formula's number, P^(L+1) - P, and with --length the number of tokens whose influence can really arrive, \
-            found by following the wiring of patches, delegates, windows and convolutions back from one token. --perturb runs the model and counts the \
-            bytes that do change its rows. Nothing is stored. Tokens are counted from 0, except where it says otherwise.
+            The formula's number, P^(L+1) - P for Monte Carlo Attention alone, and with --length the number of tokens \
+            whose influence can really arrive, found by following the wiring of patches, delegates, windows, segments \
+            and convolutions back from one token. --perturb runs the model and counts the bytes that do change its \
+            rows. Nothing is stored. Tokens are counted from 0, except where it says otherwise.
 
             Examples:
               bbp-stream context --patch-size 32 --layers 6 --length 1000000
@@ -96,10 +97,10 @@ struct ContextCommand: ParsableCommand {
             try kept.check(plot, option: "plot")
         }
         let config = try wanted()
-        let passes = config.depth
-        guard Self.depths.contains(passes) else {
+        let layers = config.depth
+        guard Self.depths.contains(layers) else {
             throw Fault(
-                .usage, "the table has at most \(Self.depths.upperBound) rows, and the model makes \(passes) passes",
+                .usage, "the table has at most \(Self.depths.upperBound) rows, and the model has \(layers) layers",
                 advice: "Name fewer of its layers with --layers.")
         }
         let formula = EffectiveContext.afterLayers(of: config)
@@ -107,7 +108,7 @@ struct ContextCommand: ParsableCommand {
         if let length, let geometry = SequenceGeometry(tokens: length, patchSize: config.patchSize) {
             let token = token ?? length - 1
             table.sequence = (geometry, token)
-            table.measured = try MeasuredReach.follow(config, geometry, token: token, layers: passes)
+            table.measured = try MeasuredReach.follow(config, geometry, token: token, layers: layers)
             table.causes = try ReachLimit.causes(table.measured, formula: formula, config, geometry, token: token)
             if perturb, let model { table.perturbed = try perturbed(model, config, geometry, token) }
         }

@@ -1,7 +1,7 @@
 import StreamEngine
 import Support
 
-/// Reach against depth as an SVG drawing: passes to the right, tokens upward by powers of ten.
+/// Reach against depth as an SVG drawing: layers to the right, tokens upward by powers of ten.
 struct ContextPlot {
     var title: String
     /// `EffectiveContext`, from depth 1; drawn as far as it has a bound.
@@ -88,7 +88,7 @@ struct ContextPlot {
         }
         parts.append(Self.line((Frame.left, Frame.top), (Frame.left, Frame.bottom), Frame.ink))
         parts.append(Self.line((Frame.left, Frame.bottom), (Frame.right, Frame.bottom), Frame.ink))
-        parts.append(Self.text("passes", (Frame.left + Frame.right) / 2, Frame.bottom + 42, anchor: "middle", size: 13))
+        parts.append(Self.text("layers", (Frame.left + Frame.right) / 2, Frame.bottom + 42, anchor: "middle", size: 13))
         parts.append(
             #"<g transform="translate(20 \#(Self.number((Frame.top + Frame.bottom) / 2))) rotate(-90)">\#(Self.text("tokens", 0, 0, anchor: "middle", size: 13))</g>"#
         )

@@ -20,16 +20,11 @@ struct ContextTable {
     }
 
     var title: String {
-        "Context by depth: P = \(config.patchSize), \(delegation), \(config.isCausal ? "causal" : "bidirectional")"
+        "Context by depth: P = \(config.patchSize), \(config.delegationText), \(config.isCausal ? "causal" : "bidirectional")"
     }
 
     /// The data decide what depends on what.
     private var isSelective: Bool { config.delegation == .selective && config.hasGathering }
-
-    private var delegation: String {
-        if case .monteCarlo(let seed) = config.delegation { return "\(config.delegation.mode) (seed \(seed))" }
-        return config.delegation.mode
-    }
 
     private var convolutions: String {
         config.convolutions.map { "\($0.kernelSize)" + ($0.dilation > 1 ? " (every \($0.dilation) rows)" : "") }.joined(
@@ -40,17 +35,11 @@ struct ContextTable {
 
     var text: String {
         var rows = [
-            ("patch size (P)", "\(config.patchSize)"), ("kernel size (K)", convolutions), ("delegation", delegation),
-            ("causal", config.isCausal ? "yes" : "no"),
-            (
-                "passes",
-                "\(config.depth)"
-                    + (config.recurrence > 1 ? ": \(config.layers) layers, each \(config.recurrence) times" : "")
-            ),
+            ("patch size (P)", "\(config.patchSize)"), ("kernel size (K)", convolutions),
+            ("delegation", config.delegationText),
+            ("causal", config.isCausal ? "yes" : "no"), ("layers", config.layersText),
         ]
-        if config.hasStreaming {
-            rows += config.mixerRuns.map { ("\($0.layers.layerText)", $0.mixer.shape.summary) }
-        }
+        if config.hasStreaming { rows += config.mixerRows }
         if let (geometry, token) = sequence {
             rows.append(
                 (
@@ -107,12 +96,16 @@ struct ContextTable {
         var notes: [String] = []
         if config.hasStreaming {
             notes.append(
-                "The formula adds w·d for a window of w rows d apart, has no bound past a layer that sees all rows before, "
-                    + "and leaves the convolutions out.")
-        } else if zip(formula, measured).contains(where: { ($0?.exact ?? .max) < $1.tokens }) {
+                "The formula goes layer by layer: "
+                    + (config.hasGathering ? "patches make C tokens P·C + P·(P - 1); " : "")
+                    + "a window of w rows d apart adds w·d, segments of S rows with M before them S - 1 + M, "
+                    + "convolutions (K - 1)·d each; a layer that sees all rows before has no bound.")
+        }
+        if config.hasGathering, zip(formula, measured).contains(where: { ($0?.exact ?? .max) < $1.tokens }) {
             notes.append(
-                "Where more is measured than the formula says: every row that the convolutions tap looks into two patches, its own and its delegate's, of 2P rows each; "
-                    + "the formula multiplies by P a pass and leaves the convolutions out.")
+                "Where more is measured than the formula says: every row that convolutions, windows and segments "
+                    + "reach looks into two patches, its own and its delegate's, of 2P rows each; the formula "
+                    + "multiplies by P a layer" + (config.hasStreaming ? "." : " and leaves the convolutions out."))
         }
         if !perturbed.isEmpty {
             notes.append(
@@ -142,7 +135,7 @@ struct ContextTable {
         var end = ""
         if case .monteCarlo = config.delegation {
             let layer = firstLayer(config)
-            end = layer == 0 ? ", in the first pass" : ", in layer \(layer + 1)"
+            end = ", in layer \(layer + 1)"
         }
         return "\(start) and receives the delegates of tokens \(list(delegates))\(end) (counted from one)"
     }
@@ -192,7 +185,7 @@ struct ContextTable {
         report.add("causality", config.isCausal ? "causal" : "none")
         report.add("delegation", config.delegation.mode)
         if case .monteCarlo(let seed) = config.delegation { Self.add("delegation seed", ExactCount(seed), to: &report) }
-        report.add("passes", config.depth)
+        report.add("layers", config.depth)
         if let (geometry, token) = sequence {
             Self.add("tokens", ExactCount(geometry.tokens), to: &report)
             Self.add("patches", ExactCount(geometry.patches), to: &report)

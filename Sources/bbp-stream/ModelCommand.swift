@@ -184,11 +184,9 @@ struct ModelCommand: ParsableCommand {
         var rows = [
             ("model", model.directory.escaped),
             ("hidden size (D)", "\(config.hiddenSize)"),
-            ("layers", "\(config.layers)" + (config.recurrence > 1 ? ", each \(config.recurrence) times" : "")),
+            ("layers", config.layersText),
         ]
-        for (index, run) in config.mixerRuns.enumerated() {
-            rows.append((index == 0 ? "mixers" : "", "\(run.layers.text): \(run.mixer.shape.summary)"))
-        }
+        rows += config.mixerRows
         rows += [
             ("streaming layers", config.streamingLayers),
             ("heads (H)", "\(config.heads) of \(config.headSize)"),

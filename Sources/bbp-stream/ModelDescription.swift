@@ -35,6 +35,14 @@ extension ModelConfig {
         return runs
     }
 
+    /// The layers' mixers, a line for each run of the same one.
+    var mixerRows: [(String, String)] {
+        mixerRuns.enumerated().map { ($0 == 0 ? "mixers" : "", "\($1.layers.text): \($1.mixer.shape.summary)") }
+    }
+
+    /// "4", "4, each 2 times".
+    var layersText: String { "\(layers)" + (recurrence > 1 ? ", each \(recurrence) times" : "") }
+
     /// Whether a layer of this mixer streams here: none does where rows see later ones.
     func isStreaming(_ mixer: LayerMixer) -> Bool { isCausal && mixer.shape.isStreaming }
 

@@ -37,7 +37,7 @@ struct ContextCommandTests {
             "--patch-size 32 --layers 1 --length 100000 --delegation monte-carlo --delegation-seed 3"
         ).expect(0)
         #expect(drawn.output.contains("patch 0 holds tokens 1 2 3 4 5 6 7 8 ... and receives"))
-        #expect(drawn.output.contains("in the first pass"))
+        #expect(drawn.output.contains("in layer 1"))
         let json = try context("--patch-size 4 --layers 3 --length 12 --json").expect(0).json()
         #expect(json["patch_0_delegates"] as? [Int] == [0, 4, 8, 1])
     }
@@ -87,7 +87,7 @@ struct ContextCommandTests {
         try context("--model M").expect(66, "no such model")
         try bench.model()
         try context("--model M --layers 3").expect(64, "--layers")
-        #expect(try context("--model M --layers 1").expect(0).output.contains("passes"))
+        #expect(try context("--model M --layers 1").expect(0).output.contains("layers          : 1\n"))
         try context("--patch-size 4 --layers 3 --plot NOWHERE").expect(73, "plot.svg")
     }
 
@@ -97,7 +97,7 @@ struct ContextCommandTests {
         let parser = XMLParser(data: try bench.bytes("plot.svg"))
         #expect(parser.parse())
         let text = String(decoding: try bench.bytes("plot.svg"), as: UTF8.self)
-        for part in ["<svg ", "formula", "measured", "n = 100 000", "passes", "polyline"] {
+        for part in ["<svg ", "formula", "measured", "n = 100 000", "layers", "polyline"] {
             #expect(text.contains(part))
         }
         #expect(try bench.contents("").count == 1)
@@ -114,7 +114,7 @@ struct ContextCommandTests {
         )
         #expect(measured.count == 2 && perturbed.count == 2)
         #expect(zip(measured, perturbed).allSatisfy { $0 >= $1 })
-        // Farther than a patch, and with every pass.
+        // Farther than a patch, and with every layer.
         #expect(perturbed.allSatisfy { $0 > 4 })
         #expect(perturbed == perturbed.sorted() && Set(perturbed).count == 2)
         // An early token sees nothing later.

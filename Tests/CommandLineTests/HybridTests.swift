@@ -80,7 +80,8 @@ import Testing
         arguments: [
             ("w:3,w:2x4", 70, 60), ("m,w:5,m", 100, 99), ("w:4,r", 50, 49), ("r,m", 40, 20),
             ("w:4,l", 50, 49), ("m,t", 60, 59), ("w:4,m2:5", 50, 49), ("m,w:2,r,m", 90, 89),
-            ("x:7+3,x:4+9", 70, 60), ("s:2,m", 40, 20), ("m,d:2", 50, 49),
+            ("x:7+3,x:4+9", 70, 60), ("m,x:7+3,m", 90, 80), ("s:2,m", 40, 20), ("m,d:2", 50, 49), ("m,r6", 40, 30),
+            ("r7,m", 40, 30),
         ])
     func context(mixers: String, tokens: Int, token: Int) throws {
         let model = try model(mixers)
@@ -94,10 +95,11 @@ import Testing
         // Nothing that is near stays without influence: a window and the kernel of 3 behind it.
         if mixers == "w:3,w:2x4" {
             #expect(measured == [6, 16] && perturbed == measured)
+            #expect(depths.compactMap { $0["formula"] as? Int } == [5, 15])
         }
         let isAll = depths.map { $0["formula"] is NSNull }
         let first = mixers.split(separator: ",").firstIndex {
-            ["r", "l", "t", "m2:5", "s:2", "d:2"].contains($0)
+            ["r", "l", "t", "m2:5", "s:2", "d:2", "r6", "r7"].contains($0)
         }
         #expect(isAll.firstIndex(of: true) == first)
         for (depth, count) in zip(depths, measured) where depth["formula"] is NSNull {
@@ -105,6 +107,16 @@ import Testing
         }
         let text = try run(arguments + ["--plot", bench.file("plot.svg")]).expect(0).output
         #expect(text.contains(isAll.contains(true) ? "all before" : "formula"))
+    }
+
+    @Test(
+        "Where weights are large, all that the wiring reaches changes a token's rows",
+        arguments: ["xl", "hybrid-xl", "pair-window-mamba", "every-kind"])
+    func wholeContext(fixture: String) throws {
+        let depths = try #require(
+            run("context", "--model", Fixtures.path(fixture), "--length", "61", "--perturb", "--json").expect(0).json()[
+                "depths"] as? [[String: Any]])
+        #expect(depths.compactMap { $0["measured"] as? Int } == depths.compactMap { $0["perturbed"] as? Int })
     }
 
     // MARK: What a run says

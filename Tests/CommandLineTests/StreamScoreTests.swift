@@ -57,13 +57,22 @@ struct StreamScoreTests {
         #expect(same(values, wanted))
     }
 
-    @Test("Layers that ask for the model's input beside their own get it: first values of rwkv7")
-    func firstValues() throws {
-        let model = Fixtures.path("rwkv7-long")
-        let wanted = try wanted(model: model, patchSize: 7)
-        try run(["score", "-", "--model", model, "--threads", "2", "--nll", bench.file("nll.npy")], input: bytes)
-            .expect(0)
-        #expect(same(try bench.array("nll.npy").values, wanted))
+    @Test(
+        "Every kind that streams goes on from a saved state with the bits of one run",
+        arguments: [
+            "pair-mamba-linear", "pair-xl-rwkv6", "pair-s4d-transnormer", "pair-rwkv7-mamba2", "pair-retention-window",
+        ])
+    func kinds(fixture: String) throws {
+        let model = Fixtures.path(fixture)
+        let wanted = try wanted(model: model, patchSize: 5)
+        for (first, end) in [(0, 1), (1, 2), (2, 700), (700, 3333), (3333, 15_000)] {
+            try run(
+                ["score", "-", "--model", model, "--threads", "2", "--nll", bench.file("nll.npy")]
+                    + ["--save-state", bench.file("state")] + (first > 0 ? ["--from-state", bench.file("state")] : []),
+                input: Array(bytes[first..<end])
+            ).expect(0)
+            #expect(same(try bench.array("nll.npy").values, Array(wanted[..<end])))
+        }
     }
 
     @Test("Saved states go on with the bits of one run, wherever it was cut, with other threads")

@@ -1,3 +1,4 @@
+import Compute
 import Foundation
 import Support
 import TestSupport
@@ -651,6 +652,20 @@ import Testing
     }
 
     // MARK: Decays
+
+    @Test("What a state of S4D loses has all its digits, however little that is")
+    func losses() {
+        let (re, im) = (-0.5, 3.0)
+        for step in [1e-7, 1e-4, 0.1] {
+            let (stays, output) = S4DShape.mode(step: step, re: re, im: im, coefficient: ComplexNumber(0.75, -2))
+            let (loss, size) = (-expm1(2 * step * re), stays.re * stays.re + stays.im * stays.im)
+            #expect(abs((1 - size) / loss - 1) < 1e-8)
+            // Where steps are tiny, (Ā - 1) / A is nearly the step.
+            if step > 1e-6 { continue }
+            #expect(abs(output.re / (1.5 * step) - 1) < 1e-5)
+            #expect(abs(output.im / (-4 * step) - 1) < 1e-5)
+        }
+    }
 
     @Test("TransNormer's slopes are ALiBi's, less and less of them from layer to layer")
     func slopes() {

@@ -39,20 +39,30 @@ import Testing
         #expect(abs(count.log10 - 20) < 1e-12)
     }
 
-    @Test("a window adds its rows, patches multiply, and what sees all has no bound; Monte Carlo Attention as before")
+    @Test(
+        "windows, segments and convolutions add their rows, patches multiply, and what sees all has no bound; Monte Carlo Attention alone has the article's numbers"
+    )
     func layers() {
         var config = Shape(tokens: 9, P: 4).config(layers: 4)
         #expect(
             EffectiveContext.afterLayers(of: config).map { $0?.exact }
                 == EffectiveContext.afterLayers(4, patchSize: 4).map(\.exact))
         let window = LayerMixer(SlidingWindowShape(heads: 2, headSize: 2, window: 10, dilations: [3, 2]))
+        let segments = TransformerXLShape(heads: 1, headSize: 2, segment: 5, memory: 7)
         config.mixers = [
-            window, .monteCarlo, window, LayerMixer(RetentionShape(heads: 1, keySize: 2, valueSize: 2)),
+            window, .monteCarlo, LayerMixer(segments), LayerMixer(RetentionShape(heads: 1, keySize: 2, valueSize: 2)),
         ]
         config.recurrence = 2
+        // A kernel of 3.
         #expect(
             EffectiveContext.afterLayers(of: config).map { $0?.exact }
-                == [30, 60, 4 * 60 + 12, 4 * 252 + 12, 1050, 1080, nil, nil])
+                == [32, 64, 4 * 64 + 12 + 2, 4 * 270 + 12 + 2, 1094 + 13, 1107 + 13, nil, nil])
+        config.mixers = [window, window, window, window]
+        config.stack = [
+            ConvolutionShape(kernelSize: 3, dilation: 4, channels: 8), ConvolutionShape(kernelSize: 2, channels: 8),
+        ]
+        config.recurrence = 1
+        #expect(EffectiveContext.afterLayers(of: config).map { $0?.exact } == [39, 78, 117, 156])
     }
 
     // MARK: Reach
@@ -262,6 +272,8 @@ import Testing
                 continue
             }
             let number = try #require(count.exact)
+            // Windows, segments and convolutions never reach over more.
+            if !config.hasGathering { #expect(depth.tokens <= number + 1) }
             #expect((cause == nil) == (depth.tokens >= number))
             switch cause {
             case nil, .notFollowed?: break

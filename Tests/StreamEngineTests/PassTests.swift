@@ -1,3 +1,4 @@
+import CKernels
 import Compute
 import Geometry
 import ProtonModel
@@ -436,21 +437,78 @@ import Testing
         }
     }
 
+    @Test("AVX2 gives the bits of AVX-512", arguments: Fixtures.mixers)
+    func paths(name: String) throws {
+        let results = try [BBP_AVX2, BBP_AVX512].map { path in
+            guard let kernels = bbp_kernels_for(path) else { try Test.cancel("this processor lacks a path") }
+            return try Self.run(name, state: .f32, Cut(blockTiles: 4, resident: true), on: CPUBackend(kernels))
+        }
+        #expect(same(results[0], as: results[1]))
+    }
+
+    // MARK: Sixteen bits
+
+    /// What is rounded to bf16.
+    enum Rounding: CaseIterable {
+        case states, products, plainProducts, statesAndProducts
+
+        var state: Element { self == .states || self == .statesAndProducts ? .bf16 : .f32 }
+
+        /// nil where the processor has none.
+        var kernels: KernelTable? {
+            switch self {
+            case .states: try? Kernels.select()
+            case .products, .statesAndProducts: bbp_bf16_kernels_for(BBP_AVX512)
+            case .plainProducts: bbp_bf16_kernels_for(BBP_PLAIN)
+            }
+        }
+    }
+
+    /// Products of bf16 numbers take pairs.
+    private static func canRound(_ name: String, _ rounding: Rounding) -> Bool {
+        rounding == .states || (try? Model(directory: Fixtures.path(name)).config.hasEvenWidths) == true
+    }
+
+    /// Root of the mean square.
+    private static func root(_ values: some Collection<Double>) -> Double {
+        (values.reduce(0) { $0 + $1 * $1 } / Double(max(1, values.count))).squareRoot()
+    }
+
     @Test(
-        "bf16 states: the same bits for every window, and close to the reference",
-        arguments: ["ragged", "odd", "wide", "carlo", "stack-bidirectional"] + Fixtures.mixers)
-    func halfStates(name: String) throws {
-        let whole = try run(name, state: .bf16, Cut(blockTiles: 4, resident: true, threads: 2))
+        "rounded to bf16, the same bits for every window and thread count, and close to the reference",
+        arguments: ["ragged", "odd", "wide", "carlo", "stack-bidirectional"] + Fixtures.mixers, Rounding.allCases)
+    func rounded(name: String, rounding: Rounding) throws {
+        guard let kernels = rounding.kernels, Self.canRound(name, rounding) else { return }
+        func run(_ cut: Cut) throws -> Result {
+            try Self.run(name, state: rounding.state, cut, on: CPUBackend(kernels))
+        }
+        let whole = try run(Cut(blockTiles: 4, resident: true, threads: 2))
         let cuts = [
             Cut(windowBlocks: 1, spare: 3, overlap: .full, threads: 2),
             Cut(blockTiles: 3, windowBlocks: 1, resident: true, threads: 3, stretchTiles: 1),
         ]
         for cut in Fixtures.mixers.contains(name) ? fusions(cuts) : [cuts[0]] {
-            #expect(same(try run(name, state: .bf16, cut), as: whole), "\(cut)")
+            #expect(same(try run(cut), as: whole), "\(cut)")
         }
-        let bits = try NpyArray("\(Fixtures.path(name))/nll_bits.npy").values
-        let mean =
-            zip(bits, whole.bits).dropFirst().map { Double($0 - $1) }.reduce(0, +) / Double(max(1, bits.count - 1))
+        let wanted = try NpyArray("\(Fixtures.path(name))/hidden.npy").values
+        let last = try #require(whole.layers.last)
+        let error = Self.root(zip(last, wanted).map { Double($0 - $1) }) / Self.root(wanted.map(Double.init))
+        let bits = try NpyArray("\(Fixtures.path(name))/nll_bits.npy").values.dropFirst()
+        let differences = zip(bits, whole.bits.dropFirst()).map { Double($0 - $1) }
+        let mean = differences.reduce(0, +) / Double(max(1, differences.count))
+        // Something was rounded. One layer takes weights as large as these by up to a fortieth.
+        #expect(error > 1e-4 && error < 0.03 * Double(whole.layers.count), "\(error)")
         #expect(abs(mean) < 0.02)
+    }
+
+    @Test("every kind of mixer is in cases that products in bf16 can take, and beside two kinds of other families")
+    func kinds() throws {
+        func kinds(_ name: String) throws -> Set<String> {
+            Set(try Model(directory: Fixtures.path(name)).config.mixers.map(\.kind))
+        }
+        let all = Set(LayerMixer.kinds.map { $0.kind })
+        #expect(try kinds("every-kind") == all && Self.canRound("every-kind", .products))
+        let pairs = try Fixtures.pairs.filter { Self.canRound($0, .products) }.map(kinds)
+        for kind in all { #expect(pairs.count { $0.contains(kind) } >= 2, "\(kind)") }
     }
 }

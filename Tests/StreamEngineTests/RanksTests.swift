@@ -154,7 +154,7 @@ import Testing
         arguments: [
             "deep", "ragged", "longest", "long-selective", "wide", "hybrid", "streaming", "retention-long", "linear",
             "transnormer", "mamba2", "rwkv6-long", "rwkv7-long", "rwkv7-hybrid", "seven",
-            "xl-long", "hybrid-xl", "mamba", "hybrid-mamba", "s4d", "hybrid-s4d",
+            "xl-long", "hybrid-xl", "mamba", "hybrid-mamba", "s4d", "hybrid-s4d", "every-kind",
         ])
     func same(name: String) throws {
         let one = try run(name, ranks: 1)[0]

@@ -40,16 +40,24 @@ package enum Fixtures {
     ]
 
     /// Those of mixers other than Monte Carlo Attention, alone and several in one model.
-    package static let mixers = [
-        "window", "window-dilated", "window-wide", "window-around", "window-around-wide", "window-around-carlo",
-        "window-around-one", "retention", "retention-plain", "retention-long",
-        "retention-inclusive", "hybrid", "hybrid-carlo", "hybrid-selective", "streaming", "streaming-short",
-        "linear", "linear-plain", "linear-identity", "transnormer", "transnormer-plain",
-        "mamba2", "mamba2-plain", "mamba2-short", "mamba2-selective",
-        "rwkv6", "rwkv6-one", "rwkv6-long", "rwkv6-hybrid", "rwkv7", "rwkv7-one",
-        "rwkv7-long", "rwkv7-hybrid", "rwkv7-repeated",
-        "xl", "xl-long", "xl-one", "hybrid-xl", "mamba", "mamba-one", "hybrid-mamba", "s4d", "s4d-one",
-        "hybrid-s4d",
+    package static let mixers =
+        [
+            "window", "window-dilated", "window-wide", "window-around", "window-around-wide", "window-around-carlo",
+            "window-around-one", "retention", "retention-plain", "retention-long",
+            "retention-inclusive", "hybrid", "hybrid-carlo", "hybrid-selective", "streaming", "streaming-short",
+            "linear", "linear-plain", "linear-identity", "transnormer", "transnormer-plain",
+            "mamba2", "mamba2-plain", "mamba2-short", "mamba2-selective",
+            "rwkv6", "rwkv6-one", "rwkv6-long", "rwkv6-hybrid", "rwkv7", "rwkv7-one",
+            "rwkv7-long", "rwkv7-hybrid", "rwkv7-repeated",
+            "xl", "xl-long", "xl-one", "hybrid-xl", "mamba", "mamba-one", "hybrid-mamba", "s4d", "s4d-one",
+            "hybrid-s4d",
+        ] + pairs + ["every-kind"]
+
+    /// Two kinds that stream, of different families, in one model; in some of them with Monte Carlo Attention between.
+    package static let pairs = [
+        "pair-window-mamba", "pair-mamba-linear", "pair-linear-xl", "pair-xl-rwkv6", "pair-rwkv6-s4d",
+        "pair-s4d-transnormer", "pair-transnormer-rwkv7", "pair-rwkv7-mamba2", "pair-mamba2-retention",
+        "pair-retention-window",
     ]
 
     package static let cases = published + family + mixers

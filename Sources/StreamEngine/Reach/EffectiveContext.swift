@@ -16,19 +16,23 @@ package enum EffectiveContext {
         }
     }
 
-    /// The same for the layers of any model, repeats of a block included. A window of w rows d apart adds w·d, on both sides twice that; segments
-    /// of S rows with M rows before them at most S - 1 + M, as much as the last row of one sees; a layer that sees all
-    /// earlier rows makes it nil, for there is no bound.
+    /// The same for the layers of any model, repeats of a block included. A window of w rows d apart adds w·d, on both
+    /// sides twice that; segments of S rows with M rows before them at most S - 1 + M, as much as the last row of one
+    /// sees; a layer that sees all earlier rows makes it nil, for there is no bound. Convolutions add what they reach over, but not in models of
+    /// Monte Carlo Attention alone, whose number is the article's.
     package static func afterLayers(of config: ModelConfig) -> [ExactCount?] {
+        let tapped = !config.mixers.allSatisfy(\.isMonteCarlo) ? config.reach.before + config.reach.after : 0
         var context: ExactCount? = ExactCount(0)
         return (1...config.depth).map { layer in
+            var added = tapped
             switch config.mixers[config.block(ofLayer: layer).index].shape.view {
             case .patches: context?.passPatches(of: config.patchSize)
-            case .window(let rows, let steps): context?.multiply(by: 1, adding: UInt32(rows * (steps.max() ?? 1)))
-            case .around(let rows, let steps): context?.multiply(by: 1, adding: UInt32(2 * rows * (steps.max() ?? 1)))
-            case .segments(let rows, let before): context?.multiply(by: 1, adding: UInt32(rows - 1 + before))
+            case .window(let rows, let steps): added += rows * (steps.max() ?? 1)
+            case .around(let rows, let steps): added += 2 * rows * (steps.max() ?? 1)
+            case .segments(let rows, let before): added += rows - 1 + before
             case .all: context = nil
             }
+            context?.multiply(by: 1, adding: UInt32(added))
             return context
         }
     }

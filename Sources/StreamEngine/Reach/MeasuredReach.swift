@@ -6,7 +6,7 @@ import ProtonModel
 package enum MeasuredReach {
     /// What one depth came to.
     package struct Depth: Sendable, Equatable {
-        /// Passes between input and output.
+        /// Layers between input and output.
         package var layers: Int
         /// Tokens of the input (padding is none) that can influence the output, the token itself included; at least so
         /// many where it is not exact.

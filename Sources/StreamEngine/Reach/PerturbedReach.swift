@@ -55,7 +55,7 @@ package enum PerturbedReach {
             guard let stray = tokens.first(where: { !set.contains($0) }) else { continue }
             throw Fault(
                 .inputOutput,
-                "this is a defect of bbp-stream: after \(index + 1) passes token \(token) changes with token \(stray), from which no path leads there",
+                "this is a defect of bbp-stream: after \(index + 1) layers token \(token) changes with token \(stray), from which no path leads there",
                 advice: "Please report it with the model's config.json and this command.")
         }
     }

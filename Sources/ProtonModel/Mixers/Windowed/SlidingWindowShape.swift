@@ -90,7 +90,7 @@ package struct SlidingWindowShape: MixerShape {
         }
         if let found = ModelConfig.outside(window, 1...ModelConfig.Limit.reach, "window") { return found }
         if dilations.count != 1 && dilations.count != heads {
-            return ("dilation", "lists \(dilations.count) values; num_heads is \(heads)")
+            return ("dilation", "lists \(dilations.count) values; must list one, or one for each of num_heads \(heads)")
         }
         for dilation in dilations {
             if let found = ModelConfig.outside(dilation, ModelConfig.Limit.dilation, "dilation") { return found }
