@@ -2,6 +2,7 @@
 come to the rate of matrix products, and PyTorch running the plain formula (torch_mixers.py)."""
 import json
 import os
+import resource
 import statistics
 import subprocess
 import sys
@@ -90,13 +91,21 @@ def one(bench, width, kind, tokens, short):
     mixers = config.get("mixers", LAYERS * [{"kind": "monte-carlo"}])
     operations = sum(products(mixer, width) for mixer in mixers) / LAYERS
     rate = product_rate(bench, width, short)
+    before = resource.getrusage(resource.RUSAGE_CHILDREN)
     done = bench.forward(model, tokens, "4GiB")
-    seconds = sum(layer["seconds"] * layer["stages"].get(stage, 0) for layer in done["layers"] for stage in STAGES)
+    after = resource.getrusage(resource.RUSAGE_CHILDREN)
+    # Shares of the cores' time that the run got: what others take of a shared machine is no part of it, as it is none
+    # of a product's rate, the median of short measurements. The preparation of weights is shared out too.
+    cores = after.ru_utime - before.ru_utime + after.ru_stime - before.ru_stime
+    passes = sum(layer["seconds"] for layer in done["layers"])
+    seconds = cores / passes * sum(
+        layer["seconds"] * layer["stages"].get(stage, 0) for layer in done["layers"] for stage in STAGES)
     count = (TORCH_ROWS if kind in ROW_BY_ROW else TORCH_TOKENS) // (16 if short else 1)
     torch = bench.torch_rate(model, tokens, count, "plain", "--warm-up", min(count, 256))
     return {"tokens_per_second": done["tokens_per_second"], "operations": operations,
-            "mixer_seconds": seconds * bench.threads / (tokens * LAYERS),  # of a core, a token and layer
-            "share": operations * tokens * LAYERS / seconds / rate, "product_flops_per_second": rate, "torch": torch}
+            "mixer_seconds": seconds / (tokens * LAYERS),  # of a core, a token and layer
+            "share": operations * tokens * LAYERS / seconds / (rate / bench.threads), "product_flops_per_second": rate,
+            "torch": torch}
 
 
 def check(bench):
