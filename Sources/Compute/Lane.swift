@@ -228,7 +228,8 @@ package protocol Lane: AnyObject {
         state: Rows)
 
     /// Channels of a linear recurrence with complex states, in place: row by row and of every mode n, s_n = stays_n·s_n
-    /// + x; x = act(Re Σ output_n·s_n + skip·x).
+    /// + x; x = act(Re Σ output_n·s_n + skip·x). What pieces of a few rows add up to is rounded as a whole, the first
+    /// piece begins with the first row: for the same bits, calls begin with a tile.
     ///
     /// - Parameters:
     ///   - x: [rows, channels].

@@ -183,7 +183,7 @@ struct ScanKernelTests {
     private func modes(_ body: (Modes) throws -> Void) rethrows {
         var numbers = TestNumbers(22)
         for (channels, modes) in [(1, 1), (8, 4), (16, 32), (5, 3), (23, 7)] {
-            for rows in [1, 2, 64, 65, 200] {
+            for rows in [1, 2, 64, 65, 200, 1100] {
                 try body(Modes(rows: rows, channels: channels, modes: modes, &numbers))
             }
         }
@@ -290,7 +290,7 @@ struct ScanKernelTests {
             let (found, wanted) = (modes.run(kernels), modes.run(plain))
             #expect(error(found.x, wanted.x) < 1e-6)
             for (one, other) in zip(found.state, wanted.state) {
-                #expect(abs(one - other) < 1e-12 * max(1, abs(other)))
+                #expect(abs(one - other) < 3e-6 * max(1, abs(other)))
             }
         }
     }
@@ -307,7 +307,9 @@ struct ScanKernelTests {
         for kernels in [try path.kernels(), try plainKernels()] {
             modes { modes in
                 let (whole, channels) = (modes.run(kernels), modes.channels)
-                let cut = modes.run(kernels, pieces: [modes.rows / 3, 0, modes.rows - modes.rows / 3])
+                // Whole pieces of rows.
+                let early = modes.rows / 3 / Int(BBP_MODAL_ROWS) * Int(BBP_MODAL_ROWS)
+                let cut = modes.run(kernels, pieces: [early, 0, modes.rows - early])
                 #expect(
                     cut.x.bits == whole.x.bits && cut.state.map(\.bitPattern) == whole.state.map(\.bitPattern))
                 for wanted in [0..<1, channels / 2..<channels] {
@@ -322,6 +324,21 @@ struct ScanKernelTests {
                     }
                 }
             }
+        }
+    }
+
+    /// A million rows of 1 into a state that loses a ten-millionth of itself a row: a rate rounded to a float would
+    /// lose a fifth more or less.
+    @Test(arguments: VectorPath.allCases) func modesThatLastForget(_ path: VectorPath) throws {
+        var numbers = TestNumbers(27)
+        for kernels in [try path.kernels(), try plainKernels()] {
+            var modes = Modes(rows: 1_000_000, channels: 1, modes: 1, &numbers)
+            modes.x = [Float](repeating: 1, count: modes.rows)
+            modes.values = [1 - 1e-7, 0, 1, 0]
+            modes.state = [0, 0]
+            let found = modes.run(kernels, activation: BBP_NO_ACTIVATION), wanted = -expm1(-0.1) * 1e7
+            #expect(abs(found.state[0] / wanted - 1) < 1e-6 && found.state[1] == 0)
+            #expect(abs(Double(found.x[modes.rows - 1]) / wanted - 1) < 1e-6)
         }
     }
 

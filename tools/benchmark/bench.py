@@ -1,4 +1,5 @@
-"""The measurements of tools/bench: the engine, its kernels and its pages, beside PyTorch and blosc2, in one run."""
+"""The measurements of tools/bench: the engine, its mixers, its kernels and its pages, beside PyTorch and blosc2, in one
+run."""
 import argparse
 import datetime
 import json
@@ -11,6 +12,8 @@ import sys
 import tempfile
 import time
 from pathlib import Path
+
+import mixers
 
 ROOT = Path(__file__).resolve().parents[2]
 PROGRAM, MICROBENCH = "bbp-stream", "microbench"  # with the folder they were built in, once that is known
@@ -43,12 +46,19 @@ class Bench:
     def __init__(self, folder, threads):
         self.folder, self.threads = Path(folder), threads
 
-    def model(self, width):
-        path = self.folder / f"model-{width}"
+        self.run, self.microbench = run, MICROBENCH
+        self.has_torch = subprocess.run([sys.executable, "-c", "import torch"], capture_output=True).returncode == 0
+
+    def made(self, name, *flags):
+        """A model, made the first time that it is asked for."""
+        path = self.folder / name
         if not path.exists():
-            run(PROGRAM, "model", "init", path, "--hidden-size", width, "--intermediate-size", 2 * width, "--layers", LAYERS,
-                "--heads", HEADS, "--patch-size", PATCH, "--kernel-size", KERNEL)
+            run(PROGRAM, "model", "init", path, *flags)
         return path
+
+    def model(self, width):
+        return self.made(f"model-{width}", "--hidden-size", width, "--intermediate-size", 2 * width, "--layers", LAYERS,
+                         "--heads", HEADS, "--patch-size", PATCH, "--kernel-size", KERNEL)
 
     def store(self, tokens):
         data, store = self.folder / f"text-{tokens}", self.folder / f"store-{tokens}"
@@ -57,18 +67,24 @@ class Bench:
             run(PROGRAM, "ingest", data, "--raw", "--store", store)
         return data, store
 
-    def engine(self, width, tokens, memory, *flags):
+    def forward(self, model, tokens, memory, *flags):
         _, store = self.store(tokens)
-        return json.loads(run(PROGRAM, "forward", "--store", store, "--model", self.model(width), "--memory", memory, "--threads",
+        return json.loads(run(PROGRAM, "forward", "--store", store, "--model", model, "--memory", memory, "--threads",
                               self.threads, "--restart", "--progress", "none", "--json", *flags))
 
-    def torch(self, width, tokens, attention, dtype="f32"):
-        """Tokens a second, or None where PyTorch is missing."""
+    def engine(self, width, tokens, memory, *flags):
+        return self.forward(self.model(width), tokens, memory, *flags)
+
+    def torch_rate(self, model, tokens, count, attention, *flags):
+        """Tokens a second over the first `count` of `tokens`, or None where PyTorch is missing."""
         data, _ = self.store(tokens)
-        if subprocess.run([sys.executable, "-c", "import torch"], capture_output=True).returncode:
+        if not self.has_torch:
             return None
-        return json.loads(run(sys.executable, ROOT / "tools/benchmark/torch_model.py", "time", self.model(width), data, "--tokens", tokens,
-                              "--threads", self.threads, "--attention", attention, "--dtype", dtype))["tokens_per_second"]
+        return json.loads(run(sys.executable, ROOT / "tools/benchmark/torch_model.py", "time", model, data, "--tokens",
+                              count, "--threads", self.threads, "--attention", attention, *flags))["tokens_per_second"]
+
+    def torch(self, width, tokens, attention, dtype="f32"):
+        return self.torch_rate(self.model(width), tokens, tokens, attention, "--dtype", dtype)
 
 
 def least_memory(bench, width, tokens):
@@ -161,13 +177,25 @@ def pages(bench, tokens, short):
     return found
 
 
+def limits_of(tuned, kept):
+    """What the machine does, as `tune` and the kernels by themselves have it."""
+    kernels = {m["kernel"]: m["value"] for m in kept["microbench"]["measurements"]}
+    return {
+        "product_f32_gflops": max(value for name, value in kernels.items() if name.startswith("product f32")),
+        "product_bf16_gflops": next((value for name, value in kernels.items() if name.startswith("product bf16")), None),
+        "memory_gb_per_second": kernels["memory: copy of 128 MiB, read and written"],
+        "disk_read_gb_per_second": tuned["read_bytes_per_second"] / 1e9, "disk_written_gb_per_second": tuned["written_bytes_per_second"] / 1e9,
+    }
+
+
 def table(report):
     out = [f"{report['machine']['processor']}, {report['machine']['cores']} cores, {report['machine']['kernels']}; {report['date']}; {report['command']}", ""]
     limits = report["limits"]
-    out += ["limits of this machine", f"  f32 product, one core        {limits['product_f32_gflops']:9.1f} GFLOP/s",
-            f"  bf16 product, one core       {'none here' if limits['product_bf16_gflops'] is None else limits['product_bf16_gflops']:>9}",
-            f"  memory, copied               {limits['memory_gb_per_second']:9.1f} GB/s",
-            f"  disk, read and written       {limits['disk_read_gb_per_second']:9.2f} {limits['disk_written_gb_per_second']:.2f} GB/s", ""]
+    if limits:
+        out += ["limits of this machine", f"  f32 product, one core        {limits['product_f32_gflops']:9.1f} GFLOP/s",
+                f"  bf16 product, one core       {'none here' if limits['product_bf16_gflops'] is None else limits['product_bf16_gflops']:>9}",
+                f"  memory, copied               {limits['memory_gb_per_second']:9.1f} GB/s",
+                f"  disk, read and written       {limits['disk_read_gb_per_second']:9.2f} {limits['disk_written_gb_per_second']:.2f} GB/s", ""]
     for one in report["widths"]:
         rates, ratios = one["tokens_per_second"], one["ratio"]
         out += [f"D {one['width']}, {LAYERS} layers, {report['machine']['threads']} threads: tokens/s, medians of {len(one['rounds'])}"]
@@ -191,6 +219,7 @@ def table(report):
             held = f"; {bound['ratio']:.2f} x the greater of arithmetic {bound['arithmetic_seconds']:.1f} s and disk {bound['disk_seconds']:.1f} s" if bound else ""
             out.append(f"  {name.removeprefix('engine_').replace('_', ' ')}: {shares}; idle {100 * account['idle']:.1f} %, waiting for the disk {100 * account['waiting_for_disk']:.1f} %{held}")
         out.append("")
+    out += mixers.table(report["mixers"], report["machine"]["threads"])
     if report["pages"]:
         out.append("pages of real states, bf16, one core                  ratio   encode   decode GB/s")
         kernels = {m["kernel"]: m["value"] for m in report["pages"]["microbench"]["measurements"]}
@@ -207,6 +236,7 @@ def table(report):
 def main():
     parser = argparse.ArgumentParser(prog="tools/bench", description=__doc__)
     parser.add_argument("--short", action="store_true")
+    parser.add_argument("--mixers", action="store_true", help="every kind of mixer, and nothing else")
     parser.add_argument("--rounds", type=int, default=3)
     parser.add_argument("--widths", help="of the models: 64 and 256 are known; both if not given, 64 with --short")
     parser.add_argument("--built", default=ROOT / ".build/release", help="folder of the programs")
@@ -228,19 +258,13 @@ def main():
         for width in widths:
             # Measured anew, for the bounds that the runs are held against.
             limits = json.loads(run(PROGRAM, "tune", "--model", bench.model(width), "--directory", folder, "--threads", arguments.threads))
-        found = [side_by_side(bench, width, lengths[width], rounds) for width in widths]
-        kept = pages(bench, lengths[64][0], arguments.short)
-        kernels = {m["kernel"]: m["value"] for m in kept["microbench"]["measurements"]}
+        found = [] if arguments.mixers else [side_by_side(bench, width, lengths[width], rounds) for width in widths]
+        kinds = mixers.measure(bench, widths, rounds, arguments.short)
+        kept = None if arguments.mixers else pages(bench, lengths[64][0], arguments.short)
         report = {
             "command": "tools/bench " + " ".join(sys.argv[1:]), "date": datetime.date.today().isoformat(),
             "machine": {"processor": limits["machine"], "cores": os.cpu_count(), "threads": arguments.threads, "kernels": limits["kernels"], "system": platform.release()},
-            "limits": {
-                "product_f32_gflops": max(value for name, value in kernels.items() if name.startswith("product f32")),
-                "product_bf16_gflops": next((value for name, value in kernels.items() if name.startswith("product bf16")), None),
-                "memory_gb_per_second": kernels["memory: copy of 128 MiB, read and written"],
-                "disk_read_gb_per_second": limits["read_bytes_per_second"] / 1e9, "disk_written_gb_per_second": limits["written_bytes_per_second"] / 1e9,
-            },
-            "widths": found, "pages": kept,
+            "limits": kept and limits_of(limits, kept), "widths": found, "mixers": kinds, "pages": kept,
         }
         Path(arguments.out).write_text(json.dumps(report, indent=1))
         print(table(report))

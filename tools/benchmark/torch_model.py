@@ -1,4 +1,5 @@
 """BigBang-Proton in PyTorch, written as one would from the model's description: whole sequence in memory, f32 or bf16.
+Layers may have other mixers (torch_mixers.py, f32).
 
     tools/benchmark/torch_model.py check CASE...   # compares with fixtures of Tests/Fixtures, or any folders of that form
     tools/benchmark/torch_model.py time MODEL FILE # tokens a second over a file's first bytes, as JSON
@@ -17,7 +18,7 @@ from pathlib import Path
 import torch
 import torch.nn.functional as F
 
-VOCABULARY = 259
+import torch_mixers
 
 
 def read_tensors(path):
@@ -44,6 +45,7 @@ class Proton:
         config = json.loads((Path(directory) / "config.json").read_text())
         self.P, self.D = config["patch_size"], config["hidden_size"]
         self.heads, self.layers = config["num_attention_heads"], config["num_hidden_layers"]
+        self.mixers = config.get("mixers") or self.layers * [config.get("mixer", {"kind": "monte-carlo"})]
         self.eps = config.get("layer_norm_eps", 1e-5)
         self.dtype = dtype
         tensors = read_tensors(Path(directory) / "model.safetensors")
@@ -62,11 +64,10 @@ class Proton:
         weight, scale = self.position
         return x + (scale * F.conv1d(pe.T[None], weight, padding=1, groups=self.D // 8)[0].T).to(self.dtype)
 
-    def block(self, x, i, visible):
-        w = lambda name: self.weights[f"blocks.{i}.{name}"]
-        (N, D), P = x.shape, self.P
+    def delegates(self, u, w, visible):
+        """Monte Carlo Attention."""
+        (N, D), P = u.shape, self.P
         G = N // P
-        u = self.norm(x, f"blocks.{i}.pre_norm.norm")
         delegates = F.linear(u, w("cov1_delegate.weight").flatten(1), w("cov1_delegate.bias"))
         # Slot j·G + g holds token (g, j).
         slots = delegates.view(G, P, D).transpose(0, 1).reshape(G, P, D)
@@ -75,7 +76,22 @@ class Proton:
         y = self.attention(q, k, v, attn_mask=visible).transpose(1, 2).reshape(G, 2 * P, D)
         y = F.linear(y, w("self_attn.proj.weight").flatten(1), w("self_attn.proj.bias"))
         back = y[:, P:].reshape(P, G, D).transpose(0, 1).reshape(N, D)
-        s = self.norm(x + (y[:, :P].reshape(N, D) + back) / 2, f"blocks.{i}.norm1.norm")
+        return (y[:, :P].reshape(N, D) + back) / 2
+
+    def mix(self, x, i, n, visible):
+        u, w = self.norm(x, f"blocks.{i}.pre_norm.norm"), lambda name: self.weights.get(f"blocks.{i}.{name}")
+        mixer = self.mixers[i]
+        if mixer["kind"] == "monte-carlo":
+            return self.delegates(u, w, visible)
+        # No other mixer sees padding.
+        own = lambda name: w(f"mixer.{name}")
+        if mixer["kind"] == "rwkv7" and mixer["first"]:
+            self.first_values = torch_mixers.first_values(u[:n], own)
+        return F.pad(torch_mixers.mix(u[:n], own, mixer, getattr(self, "first_values", None)), (0, 0, 0, len(x) - n))
+
+    def block(self, x, i, n, visible):
+        w = lambda name: self.weights[f"blocks.{i}.{name}"]
+        s = self.norm(x + self.mix(x, i, n, visible), f"blocks.{i}.norm1.norm")
         c = F.conv1d(F.pad(s.T[None], (w("cov3.weight").shape[2] - 1, 0)), w("cov3.weight"), w("cov3.bias"))
         return s + F.conv1d(F.gelu(c), w("cov4.weight"), w("cov4.bias"))[0].T
 
@@ -91,7 +107,7 @@ class Proton:
         visible = (origin[:, :, None] >= origin[:, None, :])[:, None]
         states = {}
         for i in range(self.layers):
-            x = self.block(x, i, visible)
+            x = self.block(x, i, n, visible)
             if i + 1 in keep:
                 states[i + 1] = x[:n].float()
         x = self.norm(x[:n], "norm")
@@ -128,10 +144,10 @@ def measure(arguments):
     model = Proton(arguments.model, torch.bfloat16 if arguments.dtype == "bf16" else torch.float32, arguments.attention)
     data = Path(arguments.file).read_bytes()[: arguments.tokens]
     tokens = torch.frombuffer(bytearray(data), dtype=torch.uint8).long()
-    for _ in range(2):
-        start = time.perf_counter()
-        bits, _ = model.forward(tokens)
-        seconds = time.perf_counter() - start
+    model.forward(tokens[: arguments.warm_up])
+    start = time.perf_counter()
+    bits, _ = model.forward(tokens)
+    seconds = time.perf_counter() - start
     print(json.dumps({"tokens_per_second": len(tokens) / seconds, "bits_per_token": float(bits[1:].mean()), "torch": torch.__version__}))
 
 
@@ -145,6 +161,7 @@ def main():
     timing.add_argument("model")
     timing.add_argument("file")
     timing.add_argument("--tokens", type=int)
+    timing.add_argument("--warm-up", type=int, help="tokens of the pass that warms up; all if not given")
     timing.add_argument("--threads", type=int, default=1)
     timing.add_argument("--attention", choices=["plain", "fused"], default="fused")
     timing.add_argument("--dtype", choices=["f32", "bf16"], default="f32")

@@ -6,11 +6,14 @@ import Compute
 import Support
 
 // Each kernel by itself, on one core: medians of many short measurements, for machines are shared. One JSON object:
-//     microbench [STATES] [--short]
-// STATES is a file of bf16 states as columns hold them, for the page codec; without it states are made up.
+//     microbench [STATES] [--short] [--only=BEGINNING]
+// STATES is a file of bf16 states as columns hold them, for the page codec; without it states are made up. BEGINNING is
+// that of the names of what is to be measured.
 
 /// Nothing is measured for long, to see that all of it runs.
 let isShort = CommandLine.arguments.contains("--short")
+
+let only = CommandLine.arguments.first { $0.hasPrefix("--only=") }?.dropFirst(7) ?? ""
 
 /// Seconds of one run: the median of measurements of about two milliseconds, for a quarter of a second.
 func seconds(_ body: () -> Void) -> Double {
@@ -54,6 +57,7 @@ func noise(_ count: Int) throws -> Memory<Float> {
         let kernels = try Kernels.select()
         var found: [Measurement] = []
         func add(_ kernel: String, _ amount: Double, _ unit: String, _ body: () -> Void) {
+            guard kernel.hasPrefix(only) else { return }
             found.append(
                 Measurement(kernel: kernel, value: amount / seconds(body) / (unit == "ns/row" ? 1 : 1e9), unit: unit))
             if unit == "ns/row" { found[found.count - 1].value = 1e9 / found[found.count - 1].value }
@@ -63,7 +67,7 @@ func noise(_ count: Int) throws -> Memory<Float> {
         try products(kernels, add)
         try convolutions(kernels, add)
         try pages(kernels, states: CommandLine.arguments.dropFirst().first { !$0.hasPrefix("-") }, add) {
-            found.append($0)
+            if $0.kernel.hasPrefix(only) { found.append($0) }
         }
         let encoder = JSONEncoder()
         encoder.outputFormatting = [.prettyPrinted, .sortedKeys]

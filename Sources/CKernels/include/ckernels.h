@@ -114,6 +114,9 @@ typedef struct {
 /// The most rows of a chunk of retention.
 enum { BBP_RETENTION_ROWS = 128 };
 
+/// Rows of a piece of a recurrence with complex states.
+enum { BBP_MODAL_ROWS = 16 };
+
 /// Rows that a product rounds at a time, where it does.
 enum { BBP_ROWS_ROUNDED = 96 };
 
@@ -285,9 +288,9 @@ typedef struct {
     ///     s[n,c] <- stays[n, first + c] * s[n,c] + x[r,c]
     ///     x[r,c] <- activation(sum over n of the real part of read[n, first + c] * s[n,c], + skip[first + c] * x[r,c])
     ///
-    /// all in double precision but for the last sum. State n has two rows, real parts and imaginary ones, state_stride
-    /// doubles apart. Pointers are to the first channel. A channel's results depend on no other, and are the same
-    /// however many rows are taken at a time.
+    /// State n has two rows, real parts and imaginary ones, state_stride doubles apart: they fade in double precision,
+    /// and what the rows of a piece of BBP_MODAL_ROWS add to them is summed in single precision, as x is. Pointers are
+    /// to the first channel. A channel's results depend on no other, nor on how many whole pieces a call takes.
     void (*modal_scan)(const bbp_modes *modes, int64_t first, int64_t channels, int activation, int64_t rows,
                        double *state, int64_t state_stride, float *x, int64_t x_stride);
 

@@ -53,7 +53,6 @@ final class Mamba: StreamingMixer {
 /// Mamba at work.
 private final class MambaStream: RowCarrier, @unchecked Sendable {
     private let mixer: Mamba
-    private let tileRows: Int
     /// [stretch, E]: channels after the convolution, then what the scan makes of them.
     private let values: Rows
     // [stretch, E].
@@ -61,70 +60,34 @@ private final class MambaStream: RowCarrier, @unchecked Sendable {
     private let gates: Rows
     /// [stretch, rank + 2N].
     private let selections: Rows
-    /// [(1 + tiles) · (K - 1), E]: channels before the convolution, of the rows before the stretch and of each tile's
-    /// last ones.
-    private let edges: Rows
-    /// [tiles · (K - 1 + rowsAtOnce), E]: those of some rows of a tile, after those before them.
-    private let rooms: Rows
+    private let convolved: ConvolvedRows
     /// [2N, E]: of each state its high and its low part.
     private let state: Rows
 
     private var shape: MambaShape { mixer.shape }
-    /// K - 1.
-    private var before: Int { shape.taps - 1 }
 
     init(_ mixer: Mamba, _ shape: StreamShape, on backend: any Backend) throws {
         self.mixer = mixer
-        let sizes = MambaShape.StreamSizes(mixer.shape, shape)
         let E = mixer.shape.channels
-        tileRows = shape.tileRows
         values = try backend.rows(shape.rows, width: E)
         steps = try backend.rows(shape.rows, width: E)
         gates = try backend.rows(shape.rows, width: E)
         selections = try backend.rows(shape.rows, width: mixer.shape.selectionWidth)
-        edges = try backend.rows(sizes.edgeRows, width: E)
-        rooms = try backend.rows(sizes.roomRows, width: E)
+        convolved = try ConvolvedRows(shape, channels: E, taps: mixer.shape.taps, on: backend)
         state = try backend.rows(2 * mixer.shape.states, width: E)
     }
 
-    private func edge(_ number: Int) -> Rows { edges[number * before..<(number + 1) * before] }
-
     func prepare(_ rows: Range<Int>, ofStretch stretch: Int, x: Rows, with tools: LaneTools) throws {
-        let (lane, most, rank) = (tools.lane, MambaShape.rowsAtOnce, shape.rank)
+        let (lane, first, rank) = (tools.lane, rows.lowerBound - stretch, shape.rank)
         let tokens = mixer.computed.tokens(from: rows.lowerBound, count: rows.count)
         if tokens == 0 { return }
-        // A call may be of several tiles.
-        for start in stride(from: 0, to: tokens, by: tileRows) {
-            let tile = (rows.lowerBound - stretch + start) / tileRows
-            let room = rooms[tile * (before + most)..<(tile + 1) * (before + most)]
-            if tile == 0 {
-                lane.copy(edge(0), to: room[0..<before])
-            } else if before > 0 {
-                // Once more, so that tiles wait for nothing.
-                lane.project(
-                    x[start..<tokens].withRowsBefore(before)[0..<before], mixer.norms.before,
-                    [(matrix: mixer.input, into: room[0..<before])])
-            }
-            let end = min(tokens, start + tileRows)
-            var last = 0
-            for first in stride(from: start, to: end, by: most) {
-                let count = min(most, end - first)
-                let own = rows.lowerBound - stretch + first..<rows.lowerBound - stretch + first + count
-                if first > start { lane.copy(room[most..<most + before], to: room[0..<before]) }
-                lane.project(
-                    x[first..<first + count], mixer.norms.before,
-                    [
-                        (matrix: mixer.input, into: room[before..<before + count]),
-                        (matrix: mixer.gate, into: gates[own]),
-                    ])
-                lane.convolveChannels(room[0..<before + count], mixer.filter, from: 0, into: values[own])
-                lane.product(
-                    values[own], mixer.selection, adding: nil, activation: nil, into: selections[own])
-                lane.product(
-                    selections[own].columns(0..<rank), mixer.step, adding: nil, activation: nil, into: steps[own])
-                last = count
-            }
-            lane.copy(room[last..<last + before], to: edge(1 + tile))
+        convolved.each(
+            first..<first + tokens, x: x, mixer.norms.before, mixer.input, others: [(matrix: mixer.gate, into: gates)],
+            mixer.filter, into: values, on: lane
+        ) { own in
+            lane.product(values[own], mixer.selection, adding: nil, activation: nil, into: selections[own])
+            lane.product(
+                selections[own].columns(0..<rank), mixer.step, adding: nil, activation: nil, into: steps[own])
         }
     }
 
@@ -141,7 +104,7 @@ private final class MambaStream: RowCarrier, @unchecked Sendable {
             leaving: selections[0..<tokens].columns(rank + N..<rank + 2 * N),
             gates: gates[0..<tokens].columns(channels), by: mixer.rates, first: channels.lowerBound,
             state: state.columns(channels))
-        if task == 0 { tools.lane.copy(edge(1 + (tokens - 1) / tileRows), to: edge(0)) }
+        if task == 0 { convolved.carry(tokens, on: tools.lane) }
     }
 
     func mix(_ rows: Range<Int>, ofStretch stretch: Int, x: Rows, with tools: LaneTools, into s: Rows) throws {
@@ -153,12 +116,10 @@ private final class MambaStream: RowCarrier, @unchecked Sendable {
         }
     }
 
-    var carried: [Rows] { [state, edge(0)] }
+    var carried: [Rows] { [state, convolved.carried] }
 }
 
 extension MambaShape: StreamingShape {
-    /// Rows that are taken at a time: what is made of them stays in the near caches. It makes no difference to a row.
-    static let rowsAtOnce = 96
     /// Channels of a task that carries.
     static let channelsAtOnce = 32
 
@@ -188,21 +149,9 @@ extension MambaShape: StreamingShape {
             + SelectionRates.footprint(states: states, channels: E) + 16 * D
     }
 
-    /// How much a stream holds beside its rows.
-    struct StreamSizes {
-        let edgeRows: Int
-        let roomRows: Int
-
-        init(_ mixer: MambaShape, _ shape: StreamShape) {
-            edgeRows = (1 + shape.tiles) * (mixer.taps - 1)
-            roomRows = shape.tiles * (mixer.taps - 1 + MambaShape.rowsAtOnce)
-        }
-    }
-
     func streamBytes(_ shape: StreamShape) -> Int {
-        let sizes = StreamSizes(self, shape)
-        return 4 * (shape.rows * (3 * channels + selectionWidth)
-            + (sizes.edgeRows + sizes.roomRows + 2 * states) * channels)
+        4 * (shape.rows * (3 * channels + selectionWidth) + 2 * states * channels)
+            + ConvolvedRows.footprint(shape, channels: channels, taps: taps)
     }
 
     var carryBytes: Int { 4 * (2 * states + taps - 1) * channels }

@@ -7,8 +7,7 @@ import Support
 /// themselves how long their step is (Model.md, "Mixers").
 ///
 /// Carried: S, in double precision, and the last K - 1 rows before the convolution. Chunks begin with their tile, as
-/// those of `Recurrence`. What chunks add to S has to wait for the convolution, and so for all rows of the stretch: it
-/// is the carry's work, head by head.
+/// those of `Recurrence`.
 final class Mamba2: StreamingMixer {
     let shape: Mamba2Shape
     let computed: ComputedRows
@@ -59,16 +58,9 @@ private final class Mamba2Stream: RowCarrier, @unchecked Sendable {
     private let mixer: Mamba2
     private let sizes: StreamShape
     private let tileChunks: Int
-    /// Rows before a row that its convolution sees.
-    private let reach: Int
-    /// [K - 1 + stretch, values, keys and queries] before the convolution: the rows before the stretch, then its own.
-    private let raw: Rows
-    /// [K - 1]: the last ones before the next stretch.
-    private let last: Rows
-    /// [stretch] of them after the convolution.
+    private let convolved: ConvolvedRows
+    /// [stretch, values, keys and queries] after the convolution.
     private let mixed: Rows
-    /// [tile, N] for each head, for what its group's keys are while the carry passes.
-    private let keys: Rows
     // [stretch, E].
     private let gates: Rows
     private let outputs: Rows
@@ -88,11 +80,8 @@ private final class Mamba2Stream: RowCarrier, @unchecked Sendable {
         let shape = mixer.shape
         sizes = stream
         tileChunks = shape.chunks(ofTile: stream.tileRows)
-        reach = shape.taps - 1
-        raw = try backend.rows(reach + stream.rows, width: shape.convolved)
-        last = try backend.rows(reach, width: shape.convolved)
+        convolved = try ConvolvedRows(stream, channels: shape.convolved, taps: shape.taps, on: backend)
         mixed = try backend.rows(stream.rows, width: shape.convolved)
-        keys = try backend.rows(shape.heads * stream.tileRows, width: shape.state)
         gates = try backend.rows(stream.rows, width: shape.channels)
         outputs = try backend.rows(stream.rows, width: shape.channels)
         steps = try backend.rows(stream.rows, width: shape.heads)
@@ -120,46 +109,39 @@ private final class Mamba2Stream: RowCarrier, @unchecked Sendable {
     private var allKeys: Range<Int> { shape.channels..<shape.channels + shape.keyWidth }
     private var allQueries: Range<Int> { shape.channels + shape.keyWidth..<shape.convolved }
 
-    /// Some channels of some rows of the stretch through the convolution.
-    private func convolve(_ rows: Range<Int>, _ channels: Range<Int>, into y: Rows, on lane: any Lane) {
-        lane.convolveChannels(
-            raw[rows.lowerBound..<rows.upperBound + reach].columns(channels), mixer.filter, from: channels.lowerBound,
-            into: y)
-    }
-
     func prepare(_ rows: Range<Int>, ofStretch stretch: Int, x: Rows, with tools: LaneTools) throws {
         let (lane, first) = (tools.lane, rows.lowerBound - stretch)
         let tokens = mixer.computed.tokens(from: rows.lowerBound, count: rows.count)
         if tokens == 0 { return }
         let own = first..<first + tokens
-        if first == 0 { lane.copy(last, to: raw[0..<reach]) }
-        lane.project(
-            x[0..<tokens], mixer.norms.before,
-            [
-                (matrix: mixer.gate, into: gates[own]),
-                (matrix: mixer.inner, into: raw[own.lowerBound + reach..<own.upperBound + reach]),
-                (matrix: mixer.step, into: steps[own]),
-            ])
-        lane.apply(.silu, to: gates[own])
-        for tile in sizes.tiles(of: own) { lane.measure(steps[tile], mixer.decays, into: kept(ofTile: tile)) }
+        convolved.each(
+            own, x: x, mixer.norms.before, mixer.inner,
+            others: [(matrix: mixer.gate, into: gates), (matrix: mixer.step, into: steps)], mixer.filter, into: mixed,
+            on: lane
+        ) { lane.apply(.silu, to: gates[$0]) }
+        for tile in sizes.tiles(of: own) {
+            let (kept, states) = (kept(ofTile: tile), states(ofTile: tile))
+            lane.measure(steps[tile], mixer.decays, into: kept)
+            for head in 0..<shape.heads {
+                lane.retain(
+                    keys: mixed[tile].columns(keys(ofGroup: head * shape.groups / shape.heads)),
+                    values: mixed[tile].columns(values(ofHead: head)), head: head, decays: mixer.decays, kept: kept,
+                    into: states)
+            }
+        }
     }
 
     var carryingTasks: Int { shape.heads }
 
     func carry(_ head: Int, over stretch: Range<Int>, with tools: LaneTools) throws {
-        let lane = tools.lane
         let tokens = mixer.computed.tokens(from: stretch.lowerBound, count: stretch.count)
         if tokens == 0 { return }
         for tile in sizes.tiles(of: 0..<tokens) {
-            let values = mixed[tile].columns(values(ofHead: head))
-            let own = keys[head * sizes.tileRows..<head * sizes.tileRows + tile.count]
-            convolve(tile, self.values(ofHead: head), into: values, on: lane)
-            convolve(tile, keys(ofGroup: head * shape.groups / shape.heads), into: own, on: lane)
-            let (kept, states) = (kept(ofTile: tile), states(ofTile: tile))
-            lane.retain(keys: own, values: values, head: head, decays: mixer.decays, kept: kept, into: states)
-            lane.scan(states, rows: tile.count, head: head, decays: mixer.decays, kept: kept, state: state)
+            tools.lane.scan(
+                states(ofTile: tile), rows: tile.count, head: head, decays: mixer.decays, kept: kept(ofTile: tile),
+                state: state)
         }
-        if head == 0 { lane.copy(raw[tokens..<tokens + reach], to: last) }
+        if head == 0 { convolved.carry(tokens, on: tools.lane) }
     }
 
     func mix(_ rows: Range<Int>, ofStretch stretch: Int, x: Rows, with tools: LaneTools, into s: Rows) throws {
@@ -168,9 +150,6 @@ private final class Mamba2Stream: RowCarrier, @unchecked Sendable {
             let own = first..<first + count
             for tile in sizes.tiles(of: own) {
                 let mixed = mixed[tile]
-                convolve(
-                    tile, allKeys.lowerBound..<allQueries.upperBound,
-                    into: mixed.columns(allKeys.lowerBound..<allQueries.upperBound), on: lane)
                 lane.recall(
                     queries: mixed.columns(allQueries), keys: mixed.columns(allKeys),
                     values: mixed.columns(0..<shape.channels), decays: mixer.decays, kept: kept(ofTile: tile),
@@ -185,7 +164,7 @@ private final class Mamba2Stream: RowCarrier, @unchecked Sendable {
         }
     }
 
-    var carried: [Rows] { [state, last] }
+    var carried: [Rows] { [state, convolved.carried] }
 }
 
 extension Mamba2Shape: StreamingShape {
@@ -220,10 +199,9 @@ extension Mamba2Shape: StreamingShape {
 
     func streamBytes(_ shape: StreamShape) -> Int {
         let chunks = shape.tiles * chunks(ofTile: shape.tileRows)
-        let rows = shape.rows * (2 * convolved + 2 * channels + heads) + 2 * (taps - 1) * convolved
-        return 4
-            * (rows + heads * shape.tileRows * state + chunks * heads * 3 * Self.chunk
-                + (chunks + 2) * channels * state)
+        let rows = shape.rows * (convolved + 2 * channels + heads)
+        return 4 * (rows + chunks * heads * 3 * Self.chunk + (chunks + 2) * channels * state)
+            + ConvolvedRows.footprint(shape, channels: convolved, taps: taps)
     }
 
     var carryBytes: Int { 8 * channels * state + 4 * (taps - 1) * convolved }

@@ -8,7 +8,8 @@ import Support
 ///
 /// Carried: the states. Ā and C̄ are formed and states kept in double precision: rates never change, so that the
 /// rounding of one, to floats, would be the same error in every row, and turn what is a thousand rows old by a
-/// ten-thousandth; and a state may last far longer than 2^24 rows.
+/// ten-thousandth; and a state may last far longer than 2^24 rows. What few rows add to a state is summed in floats,
+/// in pieces that begin with their tile.
 final class S4D: StreamingMixer {
     let shape: S4DShape
     let computed: ComputedRows
@@ -46,7 +47,7 @@ final class S4D: StreamingMixer {
 /// S4D at work.
 private final class S4DStream: RowCarrier, @unchecked Sendable {
     private let mixer: S4D
-    private let tileRows: Int
+    private let sizes: StreamShape
     /// [stretch, D]: u, then what the scan makes of it.
     private let values: Rows
     /// [tiles · rowsAtOnce, 2D]: what is made of some rows of a tile.
@@ -59,7 +60,7 @@ private final class S4DStream: RowCarrier, @unchecked Sendable {
     init(_ mixer: S4D, _ shape: StreamShape, on backend: any Backend) throws {
         self.mixer = mixer
         let D = mixer.shape.hiddenSize
-        tileRows = shape.tileRows
+        sizes = shape
         values = try backend.rows(shape.rows, width: D)
         rooms = try backend.rows(S4DShape.roomRows(shape), width: 2 * D)
         state = try backend.rows(mixer.shape.states, width: 2 * D)
@@ -79,14 +80,16 @@ private final class S4DStream: RowCarrier, @unchecked Sendable {
         if tokens == 0 { return }
         let first = task * S4DShape.featuresAtOnce
         let end = min(shape.hiddenSize, first + S4DShape.featuresAtOnce)
-        tools.lane.scanModes(
-            values[0..<tokens].columns(first..<end), by: mixer.modes, first: first, activation: .gelu,
-            state: state.columns(2 * first..<2 * end))
+        for tile in sizes.tiles(of: 0..<tokens) {
+            tools.lane.scanModes(
+                values[tile].columns(first..<end), by: mixer.modes, first: first, activation: .gelu,
+                state: state.columns(2 * first..<2 * end))
+        }
     }
 
     func mix(_ rows: Range<Int>, ofStretch stretch: Int, x: Rows, with tools: LaneTools, into s: Rows) throws {
         let (lane, start, most) = (tools.lane, rows.lowerBound - stretch, S4DShape.rowsAtOnce)
-        let tile = start / tileRows
+        let tile = start / sizes.tileRows
         StreamRows(computed: mixer.computed, norm: mixer.norms.after).mix(rows, x: x, on: lane, into: s) { count in
             for first in stride(from: 0, to: count, by: most) {
                 let own = first..<min(count, first + most)
