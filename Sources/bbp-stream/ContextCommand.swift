@@ -114,7 +114,7 @@ struct ContextCommand: ParsableCommand {
         }
         if let plot {
             var drawing = ContextPlot(title: table.title, formula: formula)
-            if config.hasStreaming { drawing.formulaName = "formula" }
+            if config.hasOtherMixers { drawing.formulaName = "formula" }
             drawing.measured = table.measured
             drawing.perturbed = table.perturbed
             drawing.tokens = length

@@ -39,7 +39,7 @@ struct ContextTable {
             ("delegation", config.delegationText),
             ("causal", config.isCausal ? "yes" : "no"), ("layers", config.layersText),
         ]
-        if config.hasStreaming { rows += config.mixerRows }
+        if config.hasOtherMixers { rows += config.mixerRows }
         if let (geometry, token) = sequence {
             rows.append(
                 (
@@ -94,7 +94,7 @@ struct ContextTable {
 
     private var notes: [String] {
         var notes: [String] = []
-        if config.hasStreaming {
+        if config.hasOtherMixers {
             notes.append(
                 "The formula goes layer by layer: "
                     + (config.hasGathering ? "patches make C tokens P·C + P·(P - 1); " : "")
@@ -105,7 +105,7 @@ struct ContextTable {
             notes.append(
                 "Where more is measured than the formula says: every row that convolutions, windows and segments "
                     + "reach looks into two patches, its own and its delegate's, of 2P rows each; the formula "
-                    + "multiplies by P a layer" + (config.hasStreaming ? "." : " and leaves the convolutions out."))
+                    + "multiplies by P a layer" + (config.hasOtherMixers ? "." : " and leaves the convolutions out."))
         }
         if !perturbed.isEmpty {
             notes.append(

@@ -75,7 +75,7 @@ final class ForwardDisplay: ForwardObserver {
                 "\(plan.threads) thread\(plan.threads == 1 ? "" : "s"), \(plan.kernels) kernels, convolutions \(plan.convolution.rawValue)"
             ),
         ]
-        if plan.config.hasStreaming { rows.insert(("passes", describe(plan.plannedPasses, of: plan)), at: 3) }
+        if plan.config.hasOtherMixers { rows.insert(("passes", describe(plan.plannedPasses, of: plan)), at: 3) }
         if let seconds = plan.estimatedSeconds { rows.append(("time", "about \(clock(seconds))")) }
         if plan.isComplete {
             rows.append(("resuming", "nothing: all is computed"))

@@ -103,6 +103,8 @@ extension ModelConfig {
         (1...depth).contains(layer) && mixers[block(ofLayer: layer).index].isMonteCarlo
     }
     package var hasDelegates: Bool { mixers.contains(where: \.isMonteCarlo) }
+    /// Whether any layer is of another mixer.
+    package var hasOtherMixers: Bool { !mixers.allSatisfy(\.isMonteCarlo) }
 
     /// What a pass that begins with layer `layer` reads.
     package func access(ofLayer layer: Int) -> any Access {

@@ -59,7 +59,7 @@ package struct Tuning: Codable, Sendable {
 
     package static func key(_ config: ModelConfig, threads: Int, way: ConvolutionWay, kernels: KernelTable) -> String {
         let mixers =
-            config.hasStreaming ? " " + config.mixers.map(\.shape.summary).joined(separator: ", ") : ""
+            config.hasOtherMixers ? " " + config.mixers.map(\.shape.summary).joined(separator: ", ") : ""
         let convolutions = config.convolutions.map { "\($0.kernelSize)x\($0.dilation):\($0.channels)" }.joined(
             separator: ",")
         return

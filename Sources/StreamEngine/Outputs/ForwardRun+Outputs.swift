@@ -82,7 +82,7 @@ extension ForwardRun {
     private func bounds(_ computed: Computed) -> ForwardSummary.Bounds? {
         let seconds = computed.layers.map(\.seconds).reduce(0, +)
         // Of models whose layers differ, no one layer's rate stands for all.
-        guard let threads = computed.threads, seconds > 0, !model.config.hasStreaming else { return nil }
+        guard let threads = computed.threads, seconds > 0, !model.config.hasOtherMixers else { return nil }
         var tuning = Tuning.load()
         let (shape, device) = (
             Tuning.key(model.config, threads: threads, way: way, kernels: kernels), Tuning.device(of: store.directory)

@@ -21,7 +21,7 @@ package enum EffectiveContext {
     /// sees; a layer that sees all earlier rows makes it nil, for there is no bound. Convolutions add what they reach over, but not in models of
     /// Monte Carlo Attention alone, whose number is the article's.
     package static func afterLayers(of config: ModelConfig) -> [ExactCount?] {
-        let tapped = !config.mixers.allSatisfy(\.isMonteCarlo) ? config.reach.before + config.reach.after : 0
+        let tapped = config.hasOtherMixers ? config.reach.before + config.reach.after : 0
         var context: ExactCount? = ExactCount(0)
         return (1...config.depth).map { layer in
             var added = tapped

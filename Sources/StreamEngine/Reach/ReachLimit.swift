@@ -44,7 +44,7 @@ package enum ReachLimit: Sendable, Equatable {
             depths[$0].isExact && isLess($0) && !depths[$0].isAll && !isMore($0, than: available)
         }
         let unmasked =
-            try config.isCausal && !puzzling.isEmpty && !config.hasStreaming
+            try config.isCausal && !puzzling.isEmpty && !config.hasOtherMixers
             ? MeasuredReach.follow(config, geometry, token: token, layers: (puzzling.last ?? 0) + 1, isMasked: false)
             : []
         return rows.map { index in
@@ -53,7 +53,7 @@ package enum ReachLimit: Sendable, Equatable {
             if !isLess(index) { return nil }
             if depth.isAll { return isLast ? .allTokens : .allUpToToken }
             if isMore(index, than: available) { return isLast ? .length : .tokensUpToToken }
-            if config.hasStreaming { return .overlaps }
+            if config.hasOtherMixers { return .overlaps }
             if index < unmasked.count, !isMore(index, than: unmasked[index].tokens) {
                 let free = unmasked[index]
                 return .masks(tokens: free.isExact ? free.tokens : free.moreThan, isExact: free.isExact)
