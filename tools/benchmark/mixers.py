@@ -104,8 +104,7 @@ def one(bench, width, kind, tokens, short):
     torch = bench.torch_rate(model, tokens, count, "plain", "--warm-up", min(count, 256))
     return {"tokens_per_second": done["tokens_per_second"], "operations": operations,
             "mixer_seconds": seconds / (tokens * LAYERS),  # of a core, a token and layer
-            "share": operations * tokens * LAYERS / seconds / (rate / bench.threads), "product_flops_per_second": rate,
-            "torch": torch}
+            "product_flops_per_second": rate, "torch": torch}
 
 
 def check(bench):
@@ -133,9 +132,10 @@ def table(found, threads):
             numbers = [value(one) for one in kinds[kind] if value(one) is not None]
             return statistics.median(numbers) if numbers else None
 
-        rates = [one["product_flops_per_second"] for rounds in kinds.values() for one in rounds]
+        # One measurement is short: the median of all.
+        rate = statistics.median(one["product_flops_per_second"] for rounds in kinds.values() for one in rounds)
         out += [f"mixers, D {width}, {LAYERS} layers, {threads} threads, {found['tokens'][width]:,} tokens: medians of "
-                f"{len(next(iter(kinds.values())))}; products {statistics.median(rates) / 1e9:.0f} GFLOP/s",
+                f"{len(next(iter(kinds.values())))}; products {rate / 1e9:.0f} GFLOP/s",
                 "                       tokens/s   ns of a core for   kFLOP of   share of the       PyTorch,"
                 "   times as",
                 "                              a token and layer   products  products' rate  plain formula"
@@ -147,7 +147,7 @@ def table(found, threads):
                 f"  {kind:16s} {median(kind, lambda one: one['tokens_per_second']):>12,.0f} "
                 f"{median(kind, lambda one: one['mixer_seconds']) * 1e9:>18,.0f} "
                 f"{median(kind, lambda one: one['operations']) / 1e3:>10,.1f} "
-                f"{100 * median(kind, lambda one: one['share']):>13,.0f} % "
+                f"{100 * threads / rate * median(kind, lambda one: one['operations'] / one['mixer_seconds']):>13.0f} % "
                 + (f"{torch:>14,.0f} {beside:>10,.1f}" if torch else f"{'-':>14} {'-':>10}"))
         out.append("")
     return out
