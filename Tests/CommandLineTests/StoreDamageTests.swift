@@ -143,7 +143,7 @@ struct StoreDamageTests {
     // MARK: The manifest
 
     static let manifests: [(change: String, word: String)] = [
-        ("{\"version\": 4}", "format 4"), ("{\"version\": 2, \"checksum\": \"8223e28994c1dd6c\"}", "checksum"),
+        ("{\"version\": 5}", "format 5"), ("{\"version\": 2, \"checksum\": \"8223e28994c1dd6c\"}", "checksum"),
         ("{\"checksum\": null}", "checksum"), ("{\"version\": 0}", "format 0"), ("{\"version\": \"1\"}", "version"),
         ("{\"version\": null}", "version"),
         ("{\"format\": \"zip\"}", "format"), ("{\"tokens\": -1}", "tokens"), ("{\"tokens\": 0}", "tokens"),
@@ -186,7 +186,7 @@ struct StoreDamageTests {
 
     @Test("A store of another version is not replaced unasked, and is with --force")
     func replaced() throws {
-        try bench.editManifest(["version": 4])
+        try bench.editManifest(["version": 5])
         let good = try bench.write("good", "good".utf8)
         let before = try bench.contents("store")
         try run("ingest", good, "--store", store).expect(73, "already")

@@ -89,7 +89,7 @@ import Testing
     /// Words that say what would do.
     private static let words = [
         "must be", "must list", "must make", "is missing", "does not divide", "unknown field; ", "at most", "is even",
-        "not supported yet", "with same_length", "more than", "needs",
+        "not supported yet", "the model's is true", "with same_length", "more than", "needs",
     ]
 
     /// The model of one layer with these fields of its mixer.
