@@ -312,6 +312,11 @@ public final class Store {
     /// - Throws: `Fault` with kind `usage` when the store has none of that index.
     package func reader(_ index: Int, isCheckingLength: Bool = true) throws -> GenerationReader {
         let held = manifest.generations.filter(\.isComplete).map { String($0.index) }.joined(separator: ", ")
+        if let record = manifest.generation(index), record.isContinued {
+            throw Fault(
+                .usage, "generation \(index) is not complete since tokens were appended", at: Place(file: directory),
+                advice: "`forward` goes on with it.")
+        }
         guard let record = manifest.generation(index), record.isComplete, let geometry = geometry() else {
             throw Fault(
                 .usage, "the store holds no complete generation \(index)", at: Place(file: directory),

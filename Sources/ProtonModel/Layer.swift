@@ -6,7 +6,7 @@ import Support
 package enum ModelArithmetic {
     /// Counts changes of the arithmetic that change bits of a result: raise it with each of them. A run goes on only
     /// under the revision that began it.
-    package static let revision = 1
+    package static let revision = 2
 }
 
 /// One layer, ready for use: u = LayerNorm(x), y = mixer(u), s = LayerNorm(x + y), x' = s + feed-forward(s).

@@ -65,7 +65,7 @@ struct ForwardCommand: ParsableCommand {
     ) var compute: Compute?
     @Option(
         help:
-            "How convolutions are computed: direct, or through Fourier transforms where kernels are long, which is faster; a row's last bits then depend on rows near it, later ones too. (default: direct where that takes about a second, else fourier)"
+            "How convolutions are computed: direct, or through Fourier transforms where kernels are long, which is faster; a row's last bits then depend on rows near it, later ones too. (default: direct where all layers stream or that takes about a second, else fourier)"
     )
     var convolution: ConvolutionWay?
     @Option(help: "Which states to keep. (default: last, or none where no pass needs any)") var keep:

@@ -2,14 +2,20 @@ import Support
 
 /// What the library says of its options and remedies, in the words of the command line.
 extension Fault {
-    var message: String { text(option: { "--\($0)" }) { $0.words(isScore: Console.command == "score") } }
+    var message: String { text(option: { "--\($0)" }) { $0.words(of: Console.command) } }
 }
 
 extension Remedy {
-    /// - Parameter isScore: `score` runs models in stores of its own.
-    fileprivate func words(isScore: Bool) -> String {
-        switch self {
-        case .restart: isScore ? "remove the store and score again" : "use --restart to begin anew"
+    /// - Parameter command: `score` runs models in stores of its own.
+    fileprivate func words(of command: String?) -> String {
+        let isScore = command == "score"
+        return switch self {
+        case .restart:
+            switch command {
+            case "score": "remove the store and score again"
+            case "forward": "use --restart to begin anew"
+            default: "use `forward --restart` to compute the states anew"
+            }
         case .continueAsBegun: isScore ? "score with what began it" : "run with what began it"
         case .replaceStore: "use --force to replace it"
         case .otherStore: "name another --store"

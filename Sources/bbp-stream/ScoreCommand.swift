@@ -43,7 +43,10 @@ struct ScoreCommand: ParsableCommand {
     @Option(help: ArgumentHelp("Worker threads. One a core if not given.", valueName: "n")) var threads: Int?
     @Option(help: "Number format of stored states. (default: bf16)") var state: Element?
     @Option(help: "What matrix products are computed in. (default: f32)") var compute: Compute?
-    @Option(help: "How convolutions are computed. (default: direct where that takes about a second, else fourier)")
+    @Option(
+        help:
+            "How convolutions are computed. (default: direct where all layers stream or that takes about a second, else fourier)"
+    )
     var convolution: ConvolutionWay?
     @Option(
         help: ArgumentHelp("Keep the store of the one file here; the same command goes on with it.", valueName: "dir"))

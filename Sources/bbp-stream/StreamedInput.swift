@@ -66,7 +66,15 @@ struct StreamedInput {
         var kept = OutputGuard()
         kept.keep(model: model.directory)
         kept.keep(input: "-")
+        for (option, state) in [("save-state", saved), ("from-state", resumed)] where state == "-" {
+            throw Fault(
+                .usage, "a state is a file, which can be put in place whole", at: Place(option: option),
+                advice: "Name a file.")
+        }
         if let saved { try kept.check(saved, option: "save-state") }
+        // Two runs that go on from one state would each put their own in its place.
+        let lock = try saved.flatMap { File.exists($0) ? try FileLock($0) : nil }
+        defer { withExtendedLifetime(lock) {} }
         if let resumed { kept.keep(input: resumed) }
         if let nll {
             try kept.check(nll, option: "nll")
@@ -99,10 +107,13 @@ struct StreamedInput {
             let isDue = isEnded || watch.seconds - flushed >= Self.patience
             do {
                 try run.compute(isFlush: isDue && run.tokens > 1) { try write($0, from: run.reported, to: array) }
-            } catch {
+            } catch var fault as Fault {
                 // The bytes do not come again.
-                if let saved { try? run.state.write(to: saved) }
-                throw error
+                if let saved, (try? run.state.write(to: saved)) != nil {
+                    fault.advice =
+                        "\(saved.escaped) holds all \(exactBytes(run.tokens - 1)) that came; the next run goes on from there."
+                }
+                throw fault
             }
             if isDue {
                 flushed = watch.seconds

@@ -220,6 +220,43 @@ struct AppendTests {
         for folder in try folders() { #expect(manifest.contains("\"\(folder)\""), "\(folder) is left over") }
     }
 
+    @Test("What is dropped leaves how it was computed, and another model is free to begin")
+    func settings() throws {
+        try bench.store(Array(bytes[..<500]), "--raw", "--patch-size", "16")
+        try forward("store", ["--keep", "all", "--state", "f32"]).expect(0)
+        // Of one block, which is made anew, nothing else stays.
+        try append(bytes[500..<600], "--raw").expect(0)
+        let plan = try run(
+            "forward", "--store", bench.file("store"), "--model", bench.file("model"), "--dry-run", "--json"
+        ).expect(0).json()
+        #expect(plan["keep"] as? String == "all" && plan["state"] as? String == "f32")
+        try run(
+            "model", "init", bench.file("other"), "--hidden-size", "16", "--heads", "2", "--patch-size", "16",
+            "--mixers", "r"
+        ).expect(0)
+        let other = try run(
+            "forward", "--store", bench.file("store"), "--model", bench.file("other"), "--json"
+        ).expect(0).json()
+        #expect(other["state"] as? String == "bf16" && other["resumed"] as? Bool == false)
+        // Bound to it from now on.
+        try forward().expect(65, "another model")
+    }
+
+    @Test("The plan is of what is new, and states are said to be gone on with")
+    func plan() throws {
+        try bench.store(Array(bytes[..<120_000]), "--raw", "--patch-size", "16")
+        try forward("store", ["--keep", "all"]).expect(0)
+        try append(bytes[120_000..<120_100], "--raw").expect(0)
+        let plan = try run(
+            "forward", "--store", bench.file("store"), "--model", bench.file("model"), "--memory", memory, "--dry-run",
+            "--json"
+        ).expect(0).json()
+        // A block's states of three layers are 75 KB, all tokens' 12 MB.
+        #expect(try #require(plan["disk_needed_bytes"] as? Int) < 3 << 20)
+        try run("export", "--store", bench.file("store"), "--generation", "2", "--out", bench.file("out.npy"))
+            .expect(64, "since tokens were appended", "forward")
+    }
+
     @Test("What cannot be appended leaves the store as it was")
     func refusals() throws {
         try bench.store(Array(bytes[..<20_000]), "--raw", "--patch-size", "16")

@@ -98,7 +98,7 @@ struct OldStoreTests {
         try run(forward + ["--restart"]).expect(0)
     }
 
-    @Test("A run whose progress an older version wrote is not gone on with: it says which version, and changes nothing")
+    @Test("A run that rounded otherwise is not gone on with: it says which revision of the arithmetic, and changes nothing")
     func olderProgress() throws {
         let bench = try Bench()
         defer { bench.remove() }
@@ -108,7 +108,7 @@ struct OldStoreTests {
         let forward = [
             "forward", "--store", bench.file("store"), "--model", bench.file("model"), "--nll", bench.file("nll.npy"),
         ]
-        try run(forward).expect(65, "version 1", "version 2", "program that began it", "--restart", "generation 1")
+        try run(forward).expect(65, "revision 1", "revision 2", "program that began it", "--restart")
         #expect(try bench.contents("store").filter { $0.key != "lock" } == before)
         try run("verify", "--store", bench.file("store")).expect(0)
         try run(forward + ["--restart"]).expect(0)

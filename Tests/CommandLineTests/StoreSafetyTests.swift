@@ -213,7 +213,7 @@ struct StoreSafetyTests {
         arguments: [
             ("state", "\"u16\"", 65, "state"), ("hidden_size", "4096", 65, "hidden size 4096 and 16"),
             ("layers", "4", 65, "4 and 3 layers"), ("patches_per_block", "65", 65, "65"),
-            ("kernels", "null", 65, "older version"), ("arithmetic", "2", 65, "revision 2"),
+            ("kernels", "null", 65, "older version"), ("arithmetic", "3", 65, "revision 3"),
             ("arithmetic", "null", 65, "another model"), ("compute", "\"bf16\"", 64, "bf16"),
             ("convolution", "\"fourier\"", 0, ""),
         ])

@@ -235,6 +235,53 @@ struct StreamScoreTests {
         try run(forward + ["--stream"]).expect(66, "empty")
     }
 
+    @Test("Two runs do not write one array, or go on from one state, at the same time; a state is a file")
+    func alone() throws {
+        let state = bench.file("state")
+        try score(Array(bytes[..<100]), "--save-state", state).expect(0)
+        let saved = try bench.bytes("state")
+        let pipe = bench.file("pipe")
+        #expect(mkfifo(pipe, 0o600) == 0)
+        let first = try bench.write("first", bytes[100..<200])
+        let program = try Program(
+            [
+                "-c",
+                #"(cat "$1"; exec sleep 30) > "$2" & exec "$3" score - --model "$4" --nll "$5" --from-state "$6" "#
+                    + #"--save-state "$6" < "$2""#,
+                "bash", first, pipe, Program.path, model, bench.file("nll.npy"), state,
+            ], executable: "/bin/bash")
+        for _ in 0..<600 where (try? bench.array("nll.npy").values.count) ?? 0 < 200 { usleep(20_000) }
+        try score([1, 2]).expect(73, "nll.npy", "another bbp-stream")
+        try run(
+            ["score", "-", "--model", model, "--from-state", state, "--save-state", state], input: [1]
+        ).expect(73, "state", "another bbp-stream")
+        #expect(try bench.array("nll.npy").values.count == 200 && bench.bytes("state") == saved)
+        // A file that was taken away is not written to.
+        try FileManager.default.removeItem(atPath: bench.file("nll.npy"))
+        program.send(SIGTERM)
+        _ = try program.outcome()
+        for option in ["--save-state", "--from-state"] {
+            try run(["score", "-", "--model", model, option, "-"], input: [1]).expect(64, option)
+        }
+    }
+
+    @Test("An array that is removed while it is written is no place for more; the state holds the bytes")
+    func removed() throws {
+        let pipe = bench.file("pipe")
+        #expect(mkfifo(pipe, 0o600) == 0)
+        let (first, rest) = (try bench.write("first", bytes[..<100]), try bench.write("rest", bytes[100..<200]))
+        let program = try Program(
+            [
+                "-c",
+                #"(cat "$1"; until test -e "$5"; do sleep 0.1; done; while test -e "$5"; do sleep 0.1; done; cat "$7") > "$2" & exec "$3" score - --model "$4" "#
+                    + #"--nll "$5" --save-state "$6" < "$2""#,
+                "bash", first, pipe, Program.path, model, bench.file("nll.npy"), bench.file("state"), rest,
+            ], executable: "/bin/bash")
+        for _ in 0..<600 where (try? bench.array("nll.npy").values.count) ?? 0 < 100 { usleep(20_000) }
+        try FileManager.default.removeItem(atPath: bench.file("nll.npy"))
+        try program.outcome().expect(74, "removed", "state holds all 200 bytes")
+    }
+
     @Test("A long input keeps memory flat")
     func flat() throws {
         var numbers = TestNumbers(4)

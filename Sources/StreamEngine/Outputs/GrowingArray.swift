@@ -30,9 +30,14 @@ package final class GrowingArray {
         }
         stream = nil
         let isThere = earlier != nil && (File.size(target) ?? 0) > 0
-        let descriptor = File.descriptor(target, O_RDWR | O_CREAT | (isThere ? 0 : O_TRUNC), mode: 0o644)
+        let descriptor = File.descriptor(target, O_RDWR | O_CREAT, mode: 0o644)
         guard descriptor >= 0 else { throw File.fault(.cannotCreate, "cannot create", path) }
         self.descriptor = descriptor
+        try FileLock.take(descriptor, path)
+        // Nothing is cut before it is ours.
+        if !isThere, ftruncate(descriptor, 0) != 0, errno != EINVAL {
+            throw File.fault(.cannotCreate, "cannot cut", path)
+        }
         guard isThere, let earlier else {
             try writeHeader()
             return
@@ -88,11 +93,17 @@ package final class GrowingArray {
     }
 
     /// Appends values, f32.
+    ///
+    /// - Throws: `Fault` (`inputOutput`) where they cannot be written, or nobody could find them: the file was removed.
     package func write(_ values: UnsafeBufferPointer<Float>) throws {
         if values.isEmpty { return }
         guard let descriptor else {
             try stream?.write(UnsafeRawBufferPointer(values))
             return
+        }
+        var info = stat()
+        if fstat(descriptor, &info) == 0, info.st_nlink == 0 {
+            throw Fault(.inputOutput, "the file was removed while it was written", at: Place(file: path))
         }
         try put(UnsafeRawBufferPointer(values), at: Self.headerBytes + 4 * count, of: descriptor)
         count += values.count

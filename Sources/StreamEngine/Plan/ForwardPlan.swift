@@ -67,18 +67,21 @@ public struct ForwardPlan: Sendable {
     ///   - isRelaidOut: tokens are laid out anew first, beside the old ones.
     ///   - seconds: how long the run will take, if anything says so.
     ///   - alreadyThere: bytes of state generations on disk.
+    ///   - done: tokens that were computed before others were appended.
     static func diskNeeded(
         geometry: SequenceGeometry, config: ModelConfig, passes: PassPlan, state: Element, keep: ForwardOptions.Keep,
         set: WorkingSet,
-        firstLayer: Int, compression: Compression, isRelaidOut: Bool, seconds: Double?, outputs: Int, alreadyThere: Int
+        firstLayer: Int, compression: Compression, isRelaidOut: Bool, seconds: Double?, outputs: Int, alreadyThere: Int,
+        done: Int
     ) -> Int {
+        // What was there before tokens were appended stays.
+        let rows = Double(geometry.paddedTokens - done)
         // States may shrink less than the sample did.
         let margin = compression == .none ? 1.01 : 1.05
-        let blocks = Double((geometry.patches + set.patchesPerBlock - 1) / set.patchesPerBlock)
+        let blocks = (rows / Double(set.patchesPerBlock * geometry.patchSize)).rounded(.up)
         // Half a page of LMDB's is lost at the end of a value, on average; a whole one at worst.
         let generation =
-            Double(geometry.paddedTokens) * Double(config.hiddenSize * state.size) / compression.ratio * margin + blocks
-            * 4096
+            rows * Double(config.hiddenSize * state.size) / compression.ratio * margin + blocks * 4096
         if firstLayer > config.depth { return outputs }
         let results = keep == .none ? 0 : 1
         let written = passes.passes.count - 1 + results
@@ -87,9 +90,8 @@ public struct ForwardPlan: Sendable {
         let atOnce = keep == .all ? written : set.isResident ? max(results, min(spills, written)) : min(2, written)
         let tokens = isRelaidOut ? Double(geometry.paddedTokens) * (config.delegation == .transpose ? 2 : 4) : 0
         let bytes =
-            generation * Double(atOnce) + Double(geometry.paddedTokens) * 4 + blocks * 4096 + tokens + Double(outputs)
-            + 1_048_576
-        return bytes < 9e18 ? max(0, Int(bytes) - alreadyThere) : Int.max
+            generation * Double(atOnce) + rows * 4 + blocks * 4096 + tokens + Double(outputs) + 1_048_576
+        return bytes < 9e18 ? max(0, Int(bytes) - (done > 0 ? 0 : alreadyThere)) : Int.max
     }
 
     /// One JSON object; names in snake case.

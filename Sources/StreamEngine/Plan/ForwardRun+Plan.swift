@@ -158,7 +158,7 @@ extension ForwardRun {
                 geometry: geometry, config: config, passes: passes, state: state, keep: keep, set: set,
                 firstLayer: firstLayer,
                 compression: compression, isRelaidOut: !isLaidOut, seconds: seconds,
-                outputs: isBeside ? 4 * tokens : 0, alreadyThere: stateBytesOnDisk()),
+                outputs: isBeside ? 4 * tokens : 0, alreadyThere: stateBytesOnDisk(), done: done),
             diskFree: File.freeBytes(at: store.directory) ?? Int.max,
             estimatedSeconds: seconds)
         return Prepared(plan: plan, needs: needs)
@@ -174,7 +174,14 @@ extension ForwardRun {
     }
 
     /// The run that this one goes on with.
-    var begun: RunRecord? { options.isRestart ? nil : store.manifest.run }
+    var begun: RunRecord? { Self.begun(store.manifest, options, model) }
+
+    /// Of a run whose states are gone, since tokens were appended, the settings stay; another model is not bound to them.
+    static func begun(_ manifest: Manifest, _ options: ForwardOptions, _ model: Model) -> RunRecord? {
+        guard !options.isRestart, let run = manifest.run else { return nil }
+        let isBound = manifest.generations.count > 1 || run.isLegacy || run.modelFingerprint == model.fingerprint
+        return isBound ? run : nil
+    }
 
     /// Whether a generation was begun that nobody can go on with: a run in memory names its last layer long before
     /// others are on disk.

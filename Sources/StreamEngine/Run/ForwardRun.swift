@@ -98,7 +98,7 @@ public final class ForwardRun {
         MemoryUse.followPlans()
         model = try Model(directory: options.model)
         store = try Self.open(options)
-        let begun = options.isRestart ? nil : store.manifest.run
+        let begun = Self.begun(store.manifest, options, model)
         way = options.convolution ?? begun?.way ?? .preferred(model.config, tokens: store.manifest.tokens)
         // Pairs of inputs are rounded together.
         let wanted = model.config.hasEvenWidths ? options.compute ?? begun?.computed ?? .f32 : .f32
@@ -138,7 +138,7 @@ public final class ForwardRun {
             kept.keep(model: model.directory)
             try kept.check(path, option: "nll")
         }
-        let begun = options.isRestart ? nil : store.manifest.run
+        let (begun, hasStates) = (begun, store.manifest.generations.count > 1)
         try check(begun)
         var computed = Computed()
         let isFinished = begun?.isComplete == true
@@ -172,15 +172,13 @@ public final class ForwardRun {
             tellNotes()
         }
         if let path = options.nll { try writeSurprisal(to: path) }
-        return summary(computed, isResumed: begun != nil && !isFinished, isAlreadyComplete: isFinished)
+        return summary(computed, isResumed: begun != nil && hasStates && !isFinished, isAlreadyComplete: isFinished)
     }
 
     /// Brings the store to where the run can begin: without an earlier run's states where it begins anew, and with tokens in
     /// patches of the model's size.
     private func layOut(_ engine: Engine, plan: ForwardPlan) throws {
-        if options.isRestart || store.manifest.run == nil,
-            store.manifest.generations.count > 1 || store.manifest.run != nil
-        {
+        if begun == nil, store.manifest.generations.count > 1 || store.manifest.run != nil {
             var manifest = store.manifest
             manifest.run = nil
             manifest.generations.removeAll { $0.index > 0 }

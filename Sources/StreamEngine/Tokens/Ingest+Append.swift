@@ -8,7 +8,7 @@ extension Ingest {
     ///
     /// Tokens that are there are not written again, but those of the last block; states and surprisal of a model whose
     /// layers all stream stay, and `ForwardRun` goes on with them. Those of other models are dropped, for every token's
-    /// may be others now. The store is as it was until all is durable, and stays so if this fails.
+    /// may be others now; how they were computed stays known. The store is as it was until all is durable, and stays so if this fails.
     ///
     /// - Parameter onNote: told what is dropped, before it is.
     /// - Throws: `Fault`: `noInput` for a store or an input that is missing, or empty; `badData` for a damaged store, or
@@ -22,8 +22,8 @@ extension Ingest {
         for note in store.takeNotes() { onNote(note) }
         if let run = store.manifest.run, run.isStreaming != true {
             onNote(
-                "States and surprisal of these tokens are dropped: they come from a model whose rows depend on rows "
-                    + "all over the sequence. forward computes everything anew.")
+                "States and surprisal of these tokens are dropped: their model needs the sequence as a whole, and "
+                    + "forward computes everything anew.")
         }
         try store.mergeSupplements { try Interruption.check { "nothing was appended" } }
         do {
@@ -72,7 +72,6 @@ extension Ingest {
                 manifest.generations += try old.generations.dropFirst().compactMap(store.continued)
             }
         }
-        if manifest.generations.count == 1 { manifest.run = nil }
         manifest.run?.isComplete = false
         try store.publish(manifest)
         writer.mark()
