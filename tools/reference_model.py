@@ -264,7 +264,7 @@ def mixer_of(config, layer):
     if not config["causal"] and not window and not is_monte_carlo(mixers[layer]):
         raise reference_mixers.Impossible(f"mixers.{layer} is causal and the model is not")
     if config["causal"] and window and not mixers[layer].get("causal", True):
-        raise reference_mixers.Impossible(f"mixers.{layer} sees later rows and the model does not")
+        raise reference_mixers.Impossible(f"mixers.{layer}.causal is false, and the model's is true")
     return mixers[layer]
 
 

@@ -6,7 +6,7 @@ import Testing
 struct OldStoreTests {
     @Test(
         "A failed --force over a store of another version, or a damaged one, touches nothing",
-        arguments: ["\"version\" : 4", "\"version\" : oops"])
+        arguments: ["\"version\" : 5", "\"version\" : oops"])
     func replacedStoreStays(version: String) throws {
         let bench = try Bench()
         defer { bench.remove() }
