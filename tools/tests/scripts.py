@@ -265,7 +265,7 @@ exit 100
             self.assertIn(words, refusal)
             self.assertNotIn("Traceback", refusal)
         self.assertIn("3 mixers for 2 layers", make(other, mixers, status=1).stderr)
-        self.assertIn("mixers.0", make(other, json.dumps(window), "--bidirectional", status=1).stderr)
+        self.assertIn("mixers.0", make(other, json.dumps({"kind": "retention"}), "--bidirectional", status=1).stderr)
         self.assertIn("neither a file nor JSON", make(other, "nowhere", status=2).stderr)
 
     @needs_numpy
