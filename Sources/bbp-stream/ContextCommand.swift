@@ -158,7 +158,7 @@ struct ContextCommand: ParsableCommand {
                 line.show(share: Double(done) / Double(runs)) { "perturb: run \(grouped(done)) of \(grouped(runs))" }
             }
         }
-        if config.delegation != .selective || !config.hasGathering {
+        if config.delegation != .selective || !config.hasDelegates {
             try PerturbedReach.check(
                 changing, against: MeasuredReach.tokens(config, geometry, token: token, layers: config.depth),
                 token: token)

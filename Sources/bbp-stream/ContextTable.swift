@@ -24,7 +24,7 @@ struct ContextTable {
     }
 
     /// The data decide what depends on what.
-    private var isSelective: Bool { config.delegation == .selective && config.hasGathering }
+    private var isSelective: Bool { config.delegation == .selective && config.hasDelegates }
 
     private var convolutions: String {
         config.convolutions.map { "\($0.kernelSize)" + ($0.dilation > 1 ? " (every \($0.dilation) rows)" : "") }.joined(
@@ -97,11 +97,11 @@ struct ContextTable {
         if config.hasOtherMixers {
             notes.append(
                 "The formula goes layer by layer: "
-                    + (config.hasGathering ? "patches make C tokens P·C + P·(P - 1); " : "")
+                    + (config.hasDelegates ? "patches make C tokens P·C + P·(P - 1); " : "")
                     + "a window of w rows d apart adds w·d, segments of S rows with M before them S - 1 + M, "
                     + "convolutions (K - 1)·d each; a layer that sees all rows before has no bound.")
         }
-        if config.hasGathering, zip(formula, measured).contains(where: { ($0?.exact ?? .max) < $1.tokens }) {
+        if config.hasDelegates, zip(formula, measured).contains(where: { ($0?.exact ?? .max) < $1.tokens }) {
             notes.append(
                 "Where more is measured than the formula says: every row that convolutions, windows and segments "
                     + "reach looks into two patches, its own and its delegate's, of 2P rows each; the formula "
@@ -118,7 +118,7 @@ struct ContextTable {
                 "Nothing is found by following the wiring: selective delegation depends on the data."
                     + (perturbed.isEmpty ? " --perturb measures it." : ""))
         }
-        if config.hasGathering { notes.append(Self.wiring(config, geometry)) }
+        if config.hasDelegates { notes.append(Self.wiring(config, geometry)) }
         return [""] + notes
     }
 
@@ -191,7 +191,7 @@ struct ContextTable {
             Self.add("patches", ExactCount(geometry.patches), to: &report)
             Self.add("token", ExactCount(token), to: &report)
             report.add("patch 0 tokens", (0..<geometry.patchSize).map { .number($0, shown: "\($0)") })
-            if config.hasGathering, let delegates = Self.delegates(config, geometry) {
+            if config.hasDelegates, let delegates = Self.delegates(config, geometry) {
                 report.add(
                     "patch 0 delegates", delegates.map { $0 < 1 << 53 ? .number($0, shown: "\($0)") : .text("\($0)") })
             }

@@ -61,7 +61,7 @@ package enum MeasuredReach {
         _ config: ModelConfig, _ geometry: SequenceGeometry, token: Int, layers: Int, isMasked: Bool,
         limits: ReachFollower.Limits, visit: (PatchSet) -> Void
     ) throws -> [Depth] {
-        guard config.delegation != .selective || !config.hasGathering, geometry.patchSize == config.patchSize,
+        guard config.delegation != .selective || !config.hasDelegates, geometry.patchSize == config.patchSize,
             (0..<geometry.tokens).contains(token)
         else { return [] }
         var follower = ReachFollower(
